@@ -1,0 +1,42 @@
+# CIFAR-100-LT (Cao et al., NeurIPS 2019): the official files under data/, an exponential profile
+# imposed on the training split, the test split as it is. A leaf sets another imbalance_ratio.
+num_classes = 100
+data_preprocessor = dict(
+    num_classes=num_classes,
+    # RGB
+    mean=[129.304, 124.070, 112.434],
+    std=[68.170, 65.392, 70.418],
+    to_rgb=False,
+)
+
+train_pipeline = [
+    dict(type='RandomCrop', crop_size=32, padding=4),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='PackInputs'),
+]
+test_pipeline = [dict(type='PackInputs')]
+
+train_dataloader = dict(
+    batch_size=128,
+    num_workers=2,
+    persistent_workers=False,
+    worker_init_fn=dict(type='seed_worker_of_epoch'),
+    dataset=dict(
+        type='CIFAR100LT',
+        data_root='data/cifar100',
+        split='train',
+        imbalance_ratio=100,
+        pipeline=train_pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+)
+val_dataloader = dict(
+    batch_size=500,
+    num_workers=2,
+    persistent_workers=False,
+    dataset=dict(
+        type='CIFAR100LT', data_root='data/cifar100', split='test', pipeline=test_pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=False),
+)
+val_evaluator = dict(type='LongTailMetric')
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator

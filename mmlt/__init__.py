@@ -1,0 +1,16 @@
+"""mmlt: long-tailed recognition for MMPretrain.
+
+Importing it registers every loss, head, data set, sampler, batch augment, hook and metric into
+MMPretrain's own registries, so that ``custom_imports=dict(imports=['mmlt'])`` is all that a
+config needs.
+"""
+
+from .host import allow_safe_checkpoints, check_host
+from .version import __version__
+
+check_host()
+allow_safe_checkpoints()
+
+from . import datasets, engine, evaluation, hooks, models  # noqa: E402
+
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'hooks', 'models']

@@ -1,0 +1,108 @@
+"""The label of every image of a data set, through the wrappers of MMEngine and torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import ClassBalancedDataset, RepeatDataset
+from torch.utils.data import ConcatDataset, Subset
+
+from .labels import Labels, as_labels
+
+__all__ = ['dataset_labels', 'dataset_num_classes']
+
+
+def dataset_labels(dataset: Any) -> Labels:
+    """Labels in the order of the data set's indices.
+
+    Args:
+        dataset: one that has ``get_gt_labels()`` or ``get_cat_ids(index)``, or ``ConcatDataset``,
+            ``RepeatDataset``, ``ClassBalancedDataset`` or ``Subset`` around such data sets.
+
+    Returns:
+        ``(M,)`` int64, ``M = len(dataset)``.
+
+    Raises:
+        TypeError: if the data set offers no labels.
+        ValueError: if it is empty, if an image has not exactly one integer label, or if there are
+            fewer labels than images.
+
+    Example:
+        >>> class TwoImages:
+        ...     def __len__(self): return 2
+        ...     def get_gt_labels(self): return [1, 0]
+        >>> dataset_labels(TwoImages())
+        array([1, 0])
+    """
+    size = len(dataset)
+    if size == 0:
+        raise ValueError(f'{type(dataset).__name__}: the data set is empty')
+    labels = _collect(dataset)
+    # MMEngine's `num_batch_per_epoch` hides all but the first images behind a proxy.
+    if type(dataset).__name__ == '_SlicedDataset':
+        labels = labels[:size]
+    if len(labels) != size:
+        raise ValueError(
+            f'{type(dataset).__name__}: {size} images but {len(labels)} labels')
+    return labels
+
+
+def dataset_num_classes(dataset: Any, labels: Labels) -> int:
+    """Number of classes: from the meta information, else from the largest label.
+
+    Args:
+        dataset: with or without ``metainfo`` (``class_counts`` or ``classes``).
+        labels: ``(M,)`` its labels.
+
+    Returns:
+        ``K``, more than any label.
+
+    Raises:
+        ValueError: if the meta information names fewer classes than the labels need.
+
+    Example:
+        >>> dataset_num_classes(object(), np.array([0, 2]))
+        3
+    """
+    needed = int(labels.max(initial=0)) + 1
+    metainfo = getattr(dataset, 'metainfo', None) or {}
+    for key in ('class_counts', 'classes'):
+        if metainfo.get(key) is not None:
+            num_classes = len(metainfo[key])
+            if num_classes < needed:
+                raise ValueError(
+                    f"{type(dataset).__name__}: metainfo['{key}'] has {num_classes} classes, but "
+                    f'a label is {needed - 1}')
+            return num_classes
+    return needed
+
+
+def _collect(dataset: Any) -> Labels:
+    if isinstance(dataset, ConcatDataset):
+        return np.concatenate([_collect(part) for part in dataset.datasets])
+    if isinstance(dataset, RepeatDataset):
+        return np.tile(_collect(dataset.dataset), dataset.times)
+    if isinstance(dataset, ClassBalancedDataset):
+        return _collect(dataset.dataset)[np.asarray(dataset.repeat_indices, dtype=np.int64)]
+    if isinstance(dataset, Subset):
+        return _collect(dataset.dataset)[np.asarray(dataset.indices, dtype=np.int64)]
+    if callable(getattr(dataset, 'get_gt_labels', None)):
+        return as_labels(_labels_of_host(dataset))
+    if callable(getattr(dataset, 'get_cat_ids', None)):
+        return as_labels([_only(dataset.get_cat_ids(i)) for i in range(len(dataset))])
+    raise TypeError(
+        f'{type(dataset).__name__}: cannot tell the labels; a data set needs get_gt_labels() or '
+        'get_cat_ids(index)')
+
+
+def _labels_of_host(dataset: Any) -> Any:
+    try:
+        return dataset.get_gt_labels()
+    except KeyError as error:
+        raise ValueError(f'{type(dataset).__name__}: an image has no {error}') from error
+
+
+def _only(categories: Any) -> Any:
+    """The single category of an image; all of them, for ``as_labels`` to refuse, otherwise."""
+    return categories[0] if len(categories) == 1 else categories

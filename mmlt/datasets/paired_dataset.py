@@ -1,0 +1,170 @@
+"""A data set that returns an image together with its partner."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from mmengine.dataset import BaseDataset, Compose
+from mmengine.logging import print_log
+from mmpretrain.datasets.transforms import MultiView
+from mmpretrain.registry import DATASETS, TRANSFORMS
+
+from .dataset_labels import dataset_labels
+from .labels import Labels
+
+__all__ = ['PairedDataset']
+
+Index = int | tuple[int, int | None]
+
+
+@DATASETS.register_module()
+class PairedDataset:
+    """Wraps any MMPretrain data set for the index pairs of :class:`mmlt.datasets.PairSampler`.
+
+    ``dataset[anchor, partner]`` is what ``dataset[anchor]`` is, with the partner under the key
+    ``partner``: ``dict(inputs=..., data_samples=..., partner=dict(inputs=..., data_samples=...))``.
+    The key is absent for ``dataset[anchor, None]`` and ``dataset[anchor]``. A partner is decoded
+    once and has one view, however many the anchor has.
+
+    Args:
+        dataset: a data set or its config; MMEngine's wrappers are welcome.
+        partner_pipeline: transforms of the partner, from loading to packing, ending in images of
+            the size of the anchor's first view. ``None``: the data set's own pipeline, of a
+            ``MultiView`` in it only the first view.
+
+    Raises:
+        TypeError: if ``dataset`` is neither, or a pipeline is needed that it does not show.
+        ValueError: if wrapped data sets differ in their multi-view pipelines and none is given
+            for partners.
+
+    Example:
+        >>> dataset = dict(type='PairedDataset', dataset=dict(type='CIFAR10LT', pipeline=[...]))
+    """
+
+    def __init__(self, dataset: Any, partner_pipeline: Sequence[Any] | None = None) -> None:
+        if isinstance(dataset, dict):
+            dataset = DATASETS.build(dataset)
+        if not (hasattr(dataset, '__getitem__') and hasattr(dataset, '__len__')):
+            raise TypeError(
+                f'dataset: expected a data set or its config, got {type(dataset).__name__}')
+        self.dataset = dataset
+        if partner_pipeline is None:
+            self.partner_pipeline = _first_view_pipeline(dataset)
+        else:
+            self.partner_pipeline = _compose(partner_pipeline)
+        if self.partner_pipeline is not None and not hasattr(dataset, 'get_data_info'):
+            raise TypeError(
+                f'dataset: {type(dataset).__name__} has no get_data_info(index), which a '
+                'partner pipeline needs')
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Meta information of the wrapped data set, ``class_counts`` among it."""
+        metainfo: dict[str, Any] = self.dataset.metainfo
+        return metainfo
+
+    def full_init(self) -> None:
+        """Load the annotations."""
+        if hasattr(self.dataset, 'full_init'):
+            self.dataset.full_init()
+
+    def __len__(self) -> int:
+        """Images of the wrapped data set."""
+        return len(self.dataset)
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Annotation of one image."""
+        info: dict[str, Any] = self.dataset.get_data_info(idx)
+        return info
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Class of one image, in a list."""
+        classes: list[int] = self.dataset.get_cat_ids(idx)
+        return classes
+
+    def get_gt_labels(self) -> Labels:
+        """Labels of all images, ``(M,)`` int64."""
+        return dataset_labels(self.dataset)
+
+    def get_subset_(self, indices: Sequence[int] | int) -> None:
+        """Keep the images at ``indices`` (an int: the first, or the last if negative)."""
+        self.dataset.get_subset_(indices)
+
+    def get_subset(self, indices: Sequence[int] | int) -> PairedDataset:
+        """As ``get_subset_``, in a new data set."""
+        return PairedDataset(
+            self.dataset.get_subset(indices),
+            None if self.partner_pipeline is None else self.partner_pipeline.transforms)
+
+    def __getitem__(self, index: Index) -> dict[str, Any]:
+        """One image, or an anchor with its partner.
+
+        Args:
+            index: ``anchor`` or ``(anchor, partner)``; the partner may be ``None``.
+
+        Returns:
+            As said above.
+
+        Raises:
+            ValueError: if the partner's image has another shape than the anchor's first view, or
+                its pipeline returns nothing.
+        """
+        anchor, partner = index if isinstance(index, (tuple, list)) else (index, None)
+        sample: dict[str, Any] = self.dataset[anchor]
+        if partner is None:
+            return sample
+        paired = self._partner(partner)
+        expected, got = _first_view(sample['inputs']).shape, paired['inputs'].shape
+        if got != expected:
+            raise ValueError(
+                f'partner_pipeline: the image of partner {partner} has shape {tuple(got)}, the '
+                f'first view of anchor {anchor} has {tuple(expected)}; end both pipelines in the '
+                'same size')
+        return {**sample, 'partner': paired}
+
+    def _partner(self, index: int) -> dict[str, Any]:
+        if self.partner_pipeline is None:
+            sample = self.dataset[index]
+        else:
+            sample = self.partner_pipeline(self.dataset.get_data_info(index))
+        if sample is None:
+            raise ValueError(f'partner_pipeline: returned None for image {index}')
+        return {**sample, 'inputs': _first_view(sample['inputs'])}
+
+
+def _first_view(inputs: Any) -> Any:
+    return inputs[0] if isinstance(inputs, (list, tuple)) else inputs
+
+
+def _compose(transforms: Sequence[Any]) -> Compose:
+    return Compose([TRANSFORMS.build(t) if isinstance(t, dict) else t for t in transforms])
+
+
+def _first_view_pipeline(dataset: Any) -> Compose | None:
+    """The pipeline without all views but the first; None where it has one view anyway."""
+    pipelines = list(_pipelines(dataset))
+    if not any(isinstance(t, MultiView) for transforms in pipelines for t in transforms):
+        return None
+    if len({repr(transforms) for transforms in pipelines}) > 1:
+        raise ValueError(
+            'partner_pipeline: the wrapped data sets have different multi-view pipelines; say '
+            'which one partners take')
+    print_log('PairedDataset: the pipeline makes several views; partners take the first only.',
+              logger='current', level=logging.INFO)
+    return Compose([_take_first_view(t) for t in pipelines[0]])
+
+
+def _pipelines(dataset: Any) -> Iterator[list[Callable[..., Any]]]:
+    """Transforms of the data sets inside MMEngine's wrappers."""
+    if isinstance(dataset, BaseDataset):
+        yield list(dataset.pipeline.transforms)
+        return
+    for inner in getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]:
+        if inner is not None:
+            yield from _pipelines(inner)
+
+
+def _take_first_view(transform: Callable[..., Any]) -> Callable[..., Any]:
+    return transform.transforms[0] if isinstance(transform, MultiView) else transform

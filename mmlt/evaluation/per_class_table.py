@@ -1,0 +1,165 @@
+"""The per-class table of an evaluation: one row per class, as a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmlt.functional.class_tallies import ClassTallies
+
+__all__ = ['PerClassRow', 'per_class_rows', 'read_per_class_csv', 'write_per_class_csv']
+
+COLUMNS = ('class_id', 'name', 'train_count', 'shot', 'test_images', 'accuracy', 'precision', 'f1',
+           'most_confused_with', 'most_confused_name')
+
+
+@dataclass(frozen=True)
+class PerClassRow:
+    """One class of the table.
+
+    Args:
+        class_id: index of the class.
+        name: its name, empty if unknown.
+        train_count: training images; None if unknown.
+        shot: ``many``, ``medium``, ``few``, or empty if unknown.
+        test_images: test images; 0 leaves ``accuracy`` and ``f1`` at None.
+        accuracy: per cent; the recall of the class.
+        precision: per cent; None if the class is never predicted.
+        f1: per cent.
+        most_confused_with: the most frequent wrong prediction; None without any.
+        most_confused_name: its name.
+    """
+
+    class_id: int
+    name: str
+    train_count: int | None
+    shot: str
+    test_images: int
+    accuracy: float | None
+    precision: float | None
+    f1: float | None
+    most_confused_with: int | None
+    most_confused_name: str
+
+
+def per_class_rows(
+        tallies: ClassTallies,
+        confused_with: NDArray[np.int64],
+        class_counts: Sequence[int] | None = None,
+        groups: Mapping[str, NDArray[np.bool_]] | None = None,
+        names: Sequence[str] | None = None,
+) -> list[PerClassRow]:
+    """Rows of the table.
+
+    Args:
+        tallies: counts per class.
+        confused_with: ``(K,)`` index of the most frequent wrong prediction, -1 for none.
+        class_counts: ``(K,)`` training images.
+        groups: shot name -> ``(K,)`` bool.
+        names: ``K`` class names.
+
+    Returns:
+        ``K`` rows in the order of the classes.
+
+    Example:
+        >>> from mmlt.functional.class_tallies import count_predictions
+        >>> per_class_rows(count_predictions([1], [0], 2), np.array([1, -1]))[0].accuracy
+        0.0
+    """
+    num_classes = len(tallies.targets)
+    names = [''] * num_classes if names is None else names
+    shots = [''] * num_classes
+    for shot, mask in (groups or {}).items():
+        for index in np.flatnonzero(mask):
+            shots[index] = shot
+    percent = [[None if np.isnan(value) else 100 * float(value) for value in column]
+               for column in (tallies.accuracy, tallies.precision, tallies.f1)]
+    return [
+        PerClassRow(
+            class_id=index,
+            name=str(names[index]),
+            train_count=None if class_counts is None else int(class_counts[index]),
+            shot=shots[index],
+            test_images=int(tallies.targets[index]),
+            accuracy=percent[0][index],
+            precision=percent[1][index],
+            f1=percent[2][index],
+            most_confused_with=int(other) if other >= 0 else None,
+            most_confused_name=str(names[other]) if other >= 0 else '',
+        ) for index, other in enumerate(confused_with)
+    ]
+
+
+def write_per_class_csv(path: str | Path, rows: Sequence[PerClassRow]) -> None:
+    """Write the table; an older file of this name is replaced in one step.
+
+    Args:
+        path: file to write; its folder is created.
+        rows: the table.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'{path.name}.partial')
+    with partial.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for row in rows:
+            writer.writerow([_to_text(getattr(row, column)) for column in COLUMNS])
+    os.replace(partial, path)
+
+
+def read_per_class_csv(path: str | Path) -> list[PerClassRow]:
+    """Read a table that :func:`write_per_class_csv` has written.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The rows, in the file's order.
+
+    Raises:
+        ValueError: if a column is missing or a number cannot be read.
+    """
+    with Path(path).open(newline='', encoding='utf-8') as file:
+        reader = csv.DictReader(file)
+        missing = set(COLUMNS) - set(reader.fieldnames or ())
+        if missing:
+            raise ValueError(f'{path}: no column {", ".join(sorted(missing))}; expected a table '
+                             'written by LongTailMetric(csv_file=...)')
+        rows = []
+        for entry in reader:
+            try:
+                rows.append(_from_text(entry))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f'{path}:{reader.line_num}: {error}') from error
+    return rows
+
+
+def _to_text(value: Any) -> str:
+    if value is None:
+        return ''
+    return f'{value:.4f}' if isinstance(value, float) else str(value)
+
+
+def _from_text(entry: Mapping[str, str]) -> PerClassRow:
+    def number(column: str, kind: type) -> Any:
+        return kind(entry[column]) if entry[column] else None
+
+    return PerClassRow(
+        class_id=int(entry['class_id']),
+        name=entry['name'],
+        train_count=number('train_count', int),
+        shot=entry['shot'],
+        test_images=int(entry['test_images']),
+        accuracy=number('accuracy', float),
+        precision=number('precision', float),
+        f1=number('f1', float),
+        most_confused_with=number('most_confused_with', int),
+        most_confused_name=entry['most_confused_name'])

@@ -1,0 +1,1 @@
+"""stub: the lead fills the exports in."""

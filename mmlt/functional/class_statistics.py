@@ -1,0 +1,193 @@
+r"""What the training class counts imply: prior, shots, frequency and effective-number weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = [
+    'class_prior',
+    'count_labels',
+    'effective_number_weights',
+    'frequency_weights',
+    'shot_groups',
+    'validate_class_counts',
+]
+
+ClassCounts = Sequence[int] | Tensor | np.ndarray[Any, Any]
+
+
+def validate_class_counts(class_counts: ClassCounts, allow_empty: bool = True) -> Tensor:
+    """Class counts as a float64 tensor, checked.
+
+    Args:
+        class_counts: ``(K,)`` training images per class; a list, an array or a tensor.
+        allow_empty: accept classes without images.
+
+    Returns:
+        ``(K,)`` float64 on the device of the argument.
+
+    Raises:
+        ValueError: if the counts are not one-dimensional, negative, not finite, all zero, or if
+            a class is empty and ``allow_empty`` is false.
+
+    Example:
+        >>> validate_class_counts([3, 1])
+        tensor([3., 1.], dtype=torch.float64)
+    """
+    if isinstance(class_counts, Tensor):
+        counts = class_counts.detach().to(torch.float64)
+    else:
+        counts = torch.as_tensor(np.asarray(class_counts, dtype=np.float64))
+    if counts.ndim != 1 or counts.numel() == 0:
+        raise ValueError(
+            f'class_counts: expected one number per class, got shape {tuple(counts.shape)}')
+    if not bool(torch.isfinite(counts).all()) or bool((counts < 0).any()):
+        raise ValueError('class_counts: expected finite counts of at least 0')
+    if float(counts.sum()) <= 0:
+        raise ValueError('class_counts: every class is empty')
+    if not allow_empty and bool((counts == 0).any()):
+        empty = torch.nonzero(counts == 0).flatten()
+        shown = ', '.join(str(int(k)) for k in empty[:10])
+        raise ValueError(
+            f'class_counts: {len(empty)} of {len(counts)} classes have no training image '
+            f'(class {shown}{", ..." if len(empty) > 10 else ""}); remove them, or leave them '
+            "out with empty_classes='ignore' where that option exists")
+    return counts
+
+
+def count_labels(labels: Sequence[int] | np.ndarray[Any, Any], num_classes: int) -> list[int]:
+    """Images per class.
+
+    Args:
+        labels: ``(M,)`` integers in ``[0, num_classes)``.
+        num_classes: ``K``.
+
+    Returns:
+        ``K`` integers; 0 for a class that does not occur.
+
+    Raises:
+        ValueError: if a label lies outside the range.
+
+    Example:
+        >>> count_labels([0, 2, 2], 4)
+        [1, 0, 2, 0]
+    """
+    array = np.asarray(labels, dtype=np.int64).reshape(-1)
+    if array.size and (array.min() < 0 or array.max() >= num_classes):
+        raise ValueError(
+            f'labels: expected integers in [0, {num_classes}), got '
+            f'{int(array.min())} .. {int(array.max())}')
+    return [int(count) for count in np.bincount(array, minlength=num_classes)]
+
+
+def class_prior(class_counts: ClassCounts) -> Tensor:
+    r"""Class frequencies :math:`\pi_k = n_k / \sum_j n_j`.
+
+    Args:
+        class_counts: ``(K,)`` training images per class.
+
+    Returns:
+        ``(K,)`` float64, sums to 1.
+
+    Example:
+        >>> class_prior([3, 1])
+        tensor([0.7500, 0.2500], dtype=torch.float64)
+    """
+    counts = validate_class_counts(class_counts)
+    return counts / counts.sum()
+
+
+def shot_groups(class_counts: ClassCounts, many_threshold: int = 100,
+                few_threshold: int = 20) -> dict[str, np.ndarray[Any, Any]]:
+    """Many-, medium- and few-shot classes.
+
+    Args:
+        class_counts: ``(K,)`` training images per class.
+        many_threshold: a class with more images than this is many-shot.
+        few_threshold: a class with fewer images than this is few-shot.
+
+    Returns:
+        ``many``, ``medium`` and ``few``: three ``(K,)`` bool arrays that partition the classes.
+
+    Raises:
+        ValueError: if ``few_threshold`` exceeds ``many_threshold``, so that a class could be both.
+
+    Reference:
+        Liu et al., Large-Scale Long-Tailed Recognition in an Open World, CVPR 2019, section 4.
+
+    Example:
+        >>> shot_groups([500, 100, 20, 19])['medium']
+        array([False,  True,  True, False])
+    """
+    if few_threshold > many_threshold + 1:
+        raise ValueError(
+            f'few_threshold ({few_threshold}) must not exceed many_threshold ({many_threshold})')
+    counts = validate_class_counts(class_counts).cpu().numpy()
+    many, few = counts > many_threshold, counts < few_threshold
+    return {'many': many, 'medium': ~(many | few), 'few': few}
+
+
+def frequency_weights(class_counts: ClassCounts, r0: float = 0.2,
+                      normalize: bool = False) -> Tensor:
+    r"""Weights that grow as a class gets rarer, :math:`\lambda_k = (\pi_k + r_0)^{-1/2}`.
+
+    Args:
+        class_counts: ``(K,)`` training images per class.
+        r0: smoothing, at least 0; the larger, the flatter. With 0.2 the largest weight of
+            ImageNet-LT is 1.01 times the smallest.
+        normalize: divide by the mean, as the released code does.
+
+    Returns:
+        ``(K,)`` float64, positive, no unit.
+
+    Raises:
+        ValueError: if ``r0`` is negative, or 0 while a class is empty.
+
+    Reference:
+        CAR (Zhu et al., CVPR 2026), the class weights of the weighted confusion matrix.
+
+    Example:
+        >>> frequency_weights([3, 1], r0=0.25)
+        tensor([1.0000, 1.4142], dtype=torch.float64)
+    """
+    if r0 < 0:
+        raise ValueError(f'r0: expected a number of at least 0, got {r0}')
+    validate_class_counts(class_counts, allow_empty=r0 > 0)
+    weights = (class_prior(class_counts) + r0).rsqrt()
+    return weights / weights.mean() if normalize else weights
+
+
+def effective_number_weights(class_counts: ClassCounts, beta: float = 0.9999) -> Tensor:
+    r"""Class-balanced weights :math:`w_k \propto (1-\beta)/(1-\beta^{n_k})`, mean 1.
+
+    Args:
+        class_counts: ``(K,)`` training images per class.
+        beta: in ``[0, 1)``; 0 gives equal weights, towards 1 the inverse counts.
+
+    Returns:
+        ``(K,)`` float64. The mean over the classes that have images is 1; an empty class has
+        weight 0.
+
+    Raises:
+        ValueError: if ``beta`` lies outside ``[0, 1)``.
+
+    Reference:
+        Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019, eq. 2
+        and section 4; LDAM's deferred re-weighting uses the same weights.
+
+    Example:
+        >>> effective_number_weights([10, 10])
+        tensor([1., 1.], dtype=torch.float64)
+    """
+    if not 0 <= beta < 1:
+        raise ValueError(f'beta: expected a number in [0, 1), got {beta}')
+    counts = validate_class_counts(class_counts)
+    present = counts > 0
+    weights = (1 - beta) / (1 - beta ** counts.clamp(min=1))
+    weights = torch.where(present, weights, torch.zeros_like(weights))
+    return weights * (present.sum() / weights.sum())

@@ -1,0 +1,86 @@
+r"""The nearest class prototypes of each feature, with distances that are exact."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ['nearest_prototypes', 'paired_distances']
+
+# Candidates beyond top_k, because the rough order can swap near neighbours.
+MARGIN = 8
+# Gathered prototypes held at a time: 4 MB of float32.
+BLOCK_ELEMENTS = 2**20
+
+
+def paired_distances(features: Tensor, prototypes: Tensor, classes: Tensor) -> Tensor:
+    r"""Euclidean distances from each feature to its own list of prototypes, by difference.
+
+    Args:
+        features: ``(N, D)``.
+        prototypes: ``(K, D)``.
+        classes: ``(N, M)`` rows of ``prototypes``.
+
+    Returns:
+        ``(N, M)``. Memory beyond that is constant: features are taken block by block.
+
+    Example:
+        >>> paired_distances(torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]), torch.tensor([[0]]))
+        tensor([[5.]])
+    """
+    rows = max(1, BLOCK_ELEMENTS // max(1, classes.shape[1] * features.shape[1]))
+    blocks = [
+        torch.cdist(own[:, None], prototypes[listed],
+                    compute_mode='donot_use_mm_for_euclid_dist')[:, 0]
+        for own, listed in zip(features.split(rows), classes.split(rows), strict=True)
+    ]
+    return torch.cat(blocks)
+
+
+def nearest_prototypes(features: Tensor, prototypes: Tensor,
+                       top_k: int) -> tuple[Tensor, Tensor, Tensor]:
+    r"""The ``top_k`` nearest prototypes, and those tied with the last of them.
+
+    One matrix product ranks all classes; the distances of the foremost ``M = top_k + 8`` are
+    then computed by difference, since squared distances from products lose the near neighbours.
+    The order among those is exact. A tie that reaches beyond them (many equal prototypes) is
+    recognised by an equal product.
+
+    Args:
+        features: ``(N, D)``, float32 or float64.
+        prototypes: ``(K, D)``, same dtype.
+        top_k: at least 1; more than ``K`` means all.
+
+    Returns:
+        ``(classes, distances, edge_ties)``: candidates ``(N, M)``; their distances ``(N, M)``,
+        ``inf`` for those that are farther than the ``top_k``-th; a mask ``(N, K)`` of further
+        classes tied with the ``top_k``-th.
+
+    Raises:
+        ValueError: if the shapes disagree, or ``top_k < 1``.
+
+    Example:
+        >>> classes, distances, _ = nearest_prototypes(
+        ...     torch.zeros(1, 1), torch.tensor([[1.0], [-3.0], [9.0]]), 1)
+        >>> classes[distances.isfinite()], distances[distances.isfinite()]
+        (tensor([0]), tensor([1.]))
+    """
+    if features.ndim != 2 or prototypes.ndim != 2 or features.shape[1] != prototypes.shape[1]:
+        raise ValueError('features, prototypes: expected (N, D) and (K, D), got '
+                         f'{tuple(features.shape)} and {tuple(prototypes.shape)}')
+    if top_k < 1:
+        raise ValueError(f'top_k: expected at least 1 class, got {top_k}')
+    num_classes = prototypes.shape[0]
+    top_k = min(int(top_k), num_classes)
+
+    # Squared distance less a constant of the row; around the mean, less is lost to rounding.
+    centre = prototypes.mean(dim=0)
+    offsets = prototypes - centre
+    rough = torch.addmm((offsets * offsets).sum(dim=1), features - centre, offsets.T, alpha=-2)
+    classes = rough.topk(min(top_k + MARGIN, num_classes), dim=1, largest=False).indices
+    distances = paired_distances(features, prototypes, classes)
+
+    edge, place = distances.kthvalue(top_k, dim=1, keepdim=True)
+    rough_edge = rough.gather(1, classes.gather(1, place))
+    edge_ties = (rough == rough_edge).scatter(1, classes, False)
+    return classes, distances.masked_fill(distances > edge, torch.inf), edge_ties

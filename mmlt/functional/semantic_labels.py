@@ -1,0 +1,133 @@
+r"""Labels of mixed images, rectified by their distances to class prototypes (ConCutMix)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .class_statistics import ClassCounts
+from .nearest_prototypes import nearest_prototypes
+
+__all__ = ['label_confidence', 'semantic_scores', 'semantic_similarity']
+
+
+def semantic_similarity(features: Tensor, prototypes: Tensor, top_k: int) -> Tensor:
+    r"""L1-normalised inverse distances to the nearest prototypes, 0 for the other classes.
+
+    A feature that coincides with prototypes has its mass spread over exactly those, the limit of
+    the inverse distance.
+
+    Args:
+        features: ``(N, D)``, float32 or float64.
+        prototypes: ``(K, D)``, same dtype.
+        top_k: how many classes; all classes tied with the last one are kept as well.
+
+    Returns:
+        ``(N, K)``, rows sum to 1.
+
+    Reference:
+        Pan et al., IEEE TIP 2024, eq. 8.
+
+    Example:
+        >>> semantic_similarity(torch.zeros(1, 1), torch.tensor([[1.0], [-3.0], [9.0]]), 2)
+        tensor([[0.7500, 0.2500, 0.0000]])
+    """
+    classes, distances, edge_ties = nearest_prototypes(features, prototypes, top_k)
+    nearest = distances.amin(dim=1, keepdim=True)
+    # nearest / d is 1 / d up to the normalisation, without overflow; 0 / 0 is the coincidence.
+    closeness = torch.where(distances == nearest, 1, nearest / distances)
+    edge = distances.masked_fill(distances.isinf(), -1).amax(dim=1, keepdim=True)
+    tied_closeness = torch.where(edge == nearest, 1, nearest / edge)
+    similarity = (edge_ties * tied_closeness).scatter_add(1, classes, closeness)
+    return similarity / similarity.sum(dim=1, keepdim=True)
+
+
+def label_confidence(scores: Tensor, class_counts: ClassCounts, omega: float,
+                     confidence: str | float = 'log_count') -> Tensor:
+    r"""How far a label is moved: :math:`\gamma = \omega \log(\sum_k n_k t_k) / \sum_k \log n_k`.
+
+    Args:
+        scores: ``(N, K)`` area labels; rows sum to 1.
+        class_counts: ``(K,)`` training images per class; empty classes count as one image.
+        omega: factor of ``'log_count'``; without effect on a constant.
+        confidence: ``'log_count'``, or the same number in ``[0, 1]`` for every image.
+
+    Returns:
+        ``(N,)`` in ``[0, 1]``; 0 where every class has one image only.
+
+    Raises:
+        ValueError: for an unknown ``confidence``, or one that is out of range.
+
+    Reference:
+        Pan et al., IEEE TIP 2024, eq. 9. The constant, and the clipping, are this project's.
+
+    Example:
+        >>> label_confidence(torch.tensor([[0.5, 0.5]]), [10, 10], omega=0.4)
+        tensor([0.2000])
+    """
+    if not isinstance(confidence, str):
+        if not 0 <= confidence <= 1:
+            raise ValueError(f'confidence: expected a number in [0, 1], got {confidence}')
+        return scores.new_full((scores.shape[0],), float(confidence))
+    if confidence != 'log_count':
+        raise ValueError(
+            f"confidence: expected 'log_count' or a number in [0, 1], got {confidence!r}")
+    counts = torch.as_tensor(class_counts, device=scores.device).to(scores.dtype).clamp(min=1)
+    if counts.shape != scores.shape[1:]:
+        raise ValueError(f'class_counts: expected shape ({scores.shape[1]},) to go with the '
+                         f'scores, got {tuple(counts.shape)}')
+    total = counts.log().sum()
+    expected = (scores * counts).sum(dim=1).clamp(min=1).log()
+    return torch.where(total > 0, omega * expected / total, 0).clamp(0, 1)
+
+
+@torch.no_grad()
+def semantic_scores(features: Tensor, prototypes: Tensor, scores: Tensor,
+                    class_counts: ClassCounts, top_k: int, omega: float,
+                    confidence: str | float = 'log_count') -> tuple[Tensor, Tensor]:
+    r"""Rectified label :math:`\gamma s + (1 - \gamma) t` of mixed images, without gradient.
+
+    :math:`s` is :func:`semantic_similarity` of the unnormalised features and prototypes,
+    :math:`\gamma` is :func:`label_confidence`. Half precision is computed in float32, under
+    autocast too.
+
+    Args:
+        features: ``(N, D)`` projections of the mixed images.
+        prototypes: ``(K, D)``.
+        scores: ``(N, K)`` area labels :math:`t`; rows sum to 1.
+        class_counts: ``(K,)`` training images per class.
+        top_k: how many classes get a share; 30 (CIFAR-10: 3). More than ``K`` means all.
+        omega: factor of the confidence; 200/255 on ImageNet-LT, 1628/255 on iNaturalist,
+            20/255 and 2/255 on CIFAR-100 and CIFAR-10.
+        confidence: ``'log_count'``, or a constant in ``[0, 1]`` that replaces it.
+
+    Returns:
+        ``(scores (N, K), gamma (N,))``, float32, or float64 if the features are.
+
+    Raises:
+        ValueError: for wrong shapes, ``top_k < 1``, a negative ``omega``, or a wrong
+            ``confidence``.
+
+    Reference:
+        Pan et al., ConCutMix, IEEE TIP 2024. The released code forms the ``(N, K, D)``
+        difference and divides by a zero distance.
+
+    Example:
+        >>> scores, gamma = semantic_scores(
+        ...     torch.zeros(1, 1), torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0, 1.0]]),
+        ...     class_counts=[10, 10], top_k=2, omega=0.4)
+        >>> scores, gamma
+        (tensor([[0.1500, 0.8500]]), tensor([0.2000]))
+    """
+    if scores.ndim != 2 or scores.shape != (features.shape[0], prototypes.shape[0]):
+        raise ValueError(
+            f'scores: expected (N, K) = {(features.shape[0], prototypes.shape[0])}, '
+            f'got {tuple(scores.shape)}')
+    if not omega >= 0:
+        raise ValueError(f'omega: expected a number >= 0, got {omega}')
+    dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
+    with torch.autocast(features.device.type, enabled=False):
+        area = scores.to(dtype)
+        gamma = label_confidence(area, class_counts, omega, confidence)
+        similarity = semantic_similarity(features.to(dtype), prototypes.to(dtype), top_k)
+        return torch.lerp(area, similarity, gamma[:, None]), gamma

@@ -1,0 +1,15 @@
+"""Hooks: what connects the parts to the runner."""
+
+from .channels_last_hook import ChannelsLastHook
+from .class_counts_hook import ClassCountsHook
+from .deferred_reweighting_hook import DeferredReweightingHook
+from .epoch_seed_hook import EpochSeedHook
+from .training_progress_hook import TrainingProgressHook
+
+__all__ = [
+    'ChannelsLastHook',
+    'ClassCountsHook',
+    'DeferredReweightingHook',
+    'EpochSeedHook',
+    'TrainingProgressHook',
+]

@@ -1,0 +1,86 @@
+"""Class counts go from the training data to everything that needs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+from .components import components_with, dataset_class_counts, training_dataset
+
+__all__ = ['ClassCountsHook']
+
+
+@HOOKS.register_module()
+class ClassCountsHook(Hook):
+    """Gives the training class counts to losses, heads, batch augments, samplers and metrics.
+
+    While training, the counts are those of the training data set (``metainfo['class_counts']``,
+    after filtering and subsetting); every component that defines ``set_class_counts`` receives
+    them before the checkpoint is loaded. When only testing they come from the checkpoint's
+    ``dataset_meta``. Nobody types a list of numbers.
+
+    Raises:
+        ValueError: if the training data has no ``class_counts``, or if a run is resumed with
+            other counts than those it was started with.
+
+    Example:
+        >>> custom_hooks = [dict(type='ClassCountsHook')]
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_run(self, runner: Runner) -> None:
+        """Hand out the counts of the training data, before weights are made or loaded."""
+        self._training_counts: list[int] | None = None
+        dataset = training_dataset(runner)
+        if dataset is None:
+            return
+        counts = dataset_class_counts(dataset)
+        if counts is None:
+            raise ValueError(
+                f'ClassCountsHook: the training data set {type(dataset).__name__} has no '
+                "class_counts in its metainfo. Wrap it: dict(type='LongTailDataset', "
+                'dataset=dict(...)) counts the labels of any MMPretrain data set, with '
+                'imbalance_ratio=None leaving it as it is')
+        self._training_counts = counts
+        self._hand_out(runner, counts, 'the training data')
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Check the counts on resume; take them from the checkpoint when only testing."""
+        meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+        saved = meta.get('class_counts')
+        if saved is None:
+            if self._training_counts is None and components_with(runner, 'set_class_counts'):
+                runner.logger.warning(
+                    'ClassCountsHook: the checkpoint has no class_counts in its dataset_meta '
+                    '(it was not trained with mmlt); what needs them will say so')
+            return
+        saved = [int(count) for count in saved]
+        if self._training_counts is None:
+            self._hand_out(runner, saved, 'the checkpoint')
+        elif runner._resume and saved != self._training_counts:
+            raise ValueError(
+                'ClassCountsHook: the run is resumed with other training data than it was '
+                f'started with: the checkpoint has {_describe(saved)}, the data set '
+                f'{_describe(self._training_counts)}. Restore the data set, or start a new run '
+                'from the weights with load_from and resume=False')
+
+    def _hand_out(self, runner: Runner, counts: list[int], source: str) -> None:
+        components = components_with(runner, 'set_class_counts')
+        for component in components:
+            component.set_class_counts(counts)
+        names = ', '.join(sorted({type(component).__name__ for component in components}))
+        runner.logger.info(
+            f'Class counts from {source}: {_describe(counts)}; given to {names or "nothing"}.')
+
+
+def _describe(counts: list[int]) -> str:
+    filled = [count for count in counts if count]
+    empty = len(counts) - len(filled)
+    text = f'{sum(counts)} images in {len(counts)} classes ({max(counts)} .. {min(filled)})'
+    return f'{text}, {empty} of them empty' if empty else text
+
+

@@ -1,0 +1,75 @@
+"""Everything in a runner that takes part in long-tailed training, found by what it defines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.dataset import ConcatDataset
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+__all__ = ['components_with', 'dataset_class_counts', 'training_dataset', 'unwrap']
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside DDP and other wrappers."""
+    while is_model_wrapper(model):
+        model = model.module
+    return model
+
+
+def _batch_augments(model: nn.Module) -> Iterator[Any]:
+    """Batch augments are no modules; MMPretrain keeps them inside the data preprocessor."""
+    random_augment = getattr(getattr(model, 'data_preprocessor', None), 'batch_augments', None)
+    yield from getattr(random_augment, 'augments', None) or ()
+
+
+def _built_loader(runner: Runner, which: str) -> Any:
+    loop = getattr(runner, f'_{which}_loop', None)
+    return getattr(loop, 'dataloader', None)
+
+
+def _all(runner: Runner) -> Iterator[Any]:
+    model = unwrap(runner.model)
+    yield from model.modules()
+    yield from _batch_augments(model)
+    loader = _built_loader(runner, 'train')
+    if loader is not None:
+        yield loader.batch_sampler
+        yield getattr(loader.batch_sampler, 'sampler', None)
+        yield loader.sampler
+    for which in ('val', 'test'):
+        evaluator = getattr(getattr(runner, f'_{which}_loop', None), 'evaluator', None)
+        yield from getattr(evaluator, 'metrics', ())
+
+
+def components_with(runner: Runner, method: str) -> list[Any]:
+    """Model parts, batch augments, samplers and metrics that define ``method``, each once.
+
+    Args:
+        runner: an MMEngine runner; loops that are not built yet are passed over.
+        method: for example ``'set_class_counts'``.
+    """
+    found: dict[int, Any] = {}
+    for component in _all(runner):
+        if component is not None and callable(getattr(component, method, None)):
+            found.setdefault(id(component), component)
+    return list(found.values())
+
+
+def training_dataset(runner: Runner) -> Any:
+    """The training data set, or None where there is none (testing)."""
+    return getattr(_built_loader(runner, 'train'), 'dataset', None)
+
+
+def dataset_class_counts(dataset: Any) -> list[int] | None:
+    """``class_counts`` of a data set's meta information, also through MMEngine's wrappers."""
+    if isinstance(dataset, ConcatDataset):
+        parts = [dataset_class_counts(part) for part in dataset.datasets]
+        if any(part is None for part in parts) or len({len(part) for part in parts}) != 1:
+            return None
+        return [sum(counts) for counts in zip(*parts, strict=True)]
+    counts = (getattr(dataset, 'metainfo', None) or {}).get('class_counts')
+    return None if counts is None else [int(count) for count in counts]

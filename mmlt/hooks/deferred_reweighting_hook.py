@@ -1,0 +1,73 @@
+"""Deferred re-weighting: class weights from a given epoch on."""
+
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+from mmlt.functional.class_statistics import effective_number_weights
+
+from .components import components_with, dataset_class_counts, training_dataset
+
+__all__ = ['DeferredReweightingHook']
+
+
+@HOOKS.register_module()
+class DeferredReweightingHook(Hook):
+    """Trains without class weights first, and with class-balanced ones from ``start_epoch`` on.
+
+    The weights follow from the epoch and the class counts alone, so a resumed run has them
+    without any state. Every loss that defines ``set_class_weight`` takes part (``LDAMLoss``,
+    ``LogitAdjustedLoss``).
+
+    Args:
+        start_epoch: first epoch, counted from 0, that is weighted; 160 of 200 in the paper.
+        beta: of the effective number of samples, in ``[0, 1)``.
+
+    Raises:
+        ValueError: if ``start_epoch`` is negative, ``beta`` out of range, the training data has
+            no class counts or no loss can take weights.
+
+    Reference:
+        Cao et al., NeurIPS 2019, algorithm 1.
+
+    Example:
+        >>> hook = DeferredReweightingHook(start_epoch=160)
+    """
+
+    priority = 'HIGH'
+
+    def __init__(self, start_epoch: int, beta: float = 0.9999) -> None:
+        if start_epoch < 0:
+            raise ValueError(f'start_epoch: expected 0 or more, got {start_epoch}')
+        if not 0 <= beta < 1:
+            raise ValueError(f'beta: expected a number in [0, 1), got {beta}')
+        self.start_epoch, self.beta = start_epoch, beta
+
+    def before_train(self, runner: Runner) -> None:
+        """Check that there are counts and a loss to weight, before the first epoch."""
+        counts = dataset_class_counts(training_dataset(runner))
+        if counts is None:
+            raise ValueError(
+                'DeferredReweightingHook: the training data set has no class_counts; wrap it in '
+                "dict(type='LongTailDataset', dataset=dict(...))")
+        self._losses = components_with(runner, 'set_class_weight')
+        if not self._losses:
+            raise ValueError(
+                'DeferredReweightingHook: no loss of the model takes class weights; use '
+                "loss=dict(type='LDAMLoss') or dict(type='LogitAdjustedLoss')")
+        self._weights = effective_number_weights(counts, self.beta)
+        if self.start_epoch >= runner.max_epochs:
+            runner.logger.warning(
+                f'DeferredReweightingHook: start_epoch={self.start_epoch} is never reached in '
+                f'{runner.max_epochs} epochs; nothing will be re-weighted')
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Set or clear the weights for this epoch."""
+        weights = self._weights if runner.epoch >= self.start_epoch else None
+        for loss in self._losses:
+            loss.set_class_weight(weights)
+        if weights is not None and runner.epoch == self.start_epoch:
+            runner.logger.info('Deferred re-weighting starts: class weights '
+                               f'{float(weights.min()):.3g} .. {float(weights.max()):.3g}.')

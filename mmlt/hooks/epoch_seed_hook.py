@@ -1,0 +1,38 @@
+"""Random states that an epoch number determines."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+__all__ = ['EpochSeedHook']
+
+
+@HOOKS.register_module()
+class EpochSeedHook(Hook):
+    """Seeds the generators of this process at the start of each epoch, by seed, epoch and rank.
+
+    MMEngine does not restore random states on resume. With this hook an epoch draws the same
+    numbers whether the run was interrupted before it or not: dropout and whatever else draws in
+    the main process, the transforms with ``num_workers=0``, and the seeds that the workers get
+    (see :func:`mmlt.engine.seed_worker_of_epoch`).
+
+    Example:
+        >>> custom_hooks = [dict(type='EpochSeedHook')]
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Seed python, numpy, torch and every CUDA device."""
+        sequence = np.random.SeedSequence([runner.seed, runner.epoch, runner.rank])
+        seed = int(sequence.generate_state(1)[0])
+        # The host's transforms draw from these global generators; they are what is to be set.
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)

@@ -1,0 +1,54 @@
+"""Components learn where the run is; the log learns the parts of their losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+from .components import components_with, unwrap
+
+__all__ = ['TrainingProgressHook']
+
+
+@HOOKS.register_module()
+class TrainingProgressHook(Hook):
+    """Tells components the epoch and iteration, and logs the parts of composite losses.
+
+    Before every training iteration each model part and batch augment that defines
+    ``set_progress(epoch, max_epochs, iteration, seed)`` is called. What a component draws at
+    random from seed and iteration is then the same in a resumed run and on any number of ranks.
+
+    After it, each loss module that keeps ``loss_parts`` (name to 0-dimensional tensor) has them
+    written into the log as ``train/<name>``, so that ``loss_cls`` and ``loss_car`` are visible
+    with any MMPretrain head.
+
+    Example:
+        >>> custom_hooks = [dict(type='TrainingProgressHook')]
+    """
+
+    priority = 'NORMAL'
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the components once; samplers have ``set_epoch`` and take no part."""
+        self._progressive = components_with(runner, 'set_progress')
+        self._composite = [
+            module for module in unwrap(runner.model).modules() if hasattr(module, 'loss_parts')
+        ]
+
+    def before_train_iter(self, runner: Runner, batch_idx: int,
+                          data_batch: Any = None) -> None:
+        """Announce the iteration that is about to run."""
+        for component in self._progressive:
+            component.set_progress(epoch=runner.epoch, max_epochs=runner.max_epochs,
+                                   iteration=runner.iter, seed=runner.seed)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: dict | None = None) -> None:
+        """Publish loss parts. MMEngine has read the loss of this step already, which was the
+        wait for the device; these scalars lie ready."""
+        for module in self._composite:
+            for name, value in module.loss_parts.items():
+                runner.message_hub.update_scalar(f'train/{name}', value)

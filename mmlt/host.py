@@ -1,0 +1,75 @@
+"""The OpenMMLab stack that mmlt plugs into: is it there, is it new enough, can it resume."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import re
+
+__all__ = ['allow_safe_checkpoints', 'check_host']
+
+INSTALL_HINT = (
+    'mmlt plugs into MMPretrain and does not choose its stack for you. Install one of\n'
+    "    pip install 'mmlt[openmmlab]'    upstream: mmengine, mmcv-lite, mmpretrain\n"
+    "    pip install 'mmlt[onedl]'        the maintained OneDL forks, same import names\n"
+    'but never both: they own the same directories.')
+
+MINIMUM = {'torch': '2.1', 'torchvision': '0.16', 'mmengine': '0.10', 'mmcv': '2.1',
+           'mmpretrain': '1.2'}
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r'\d+', version.split('+')[0])[:3])
+
+
+def check_host() -> None:
+    """Import the host packages.
+
+    Raises:
+        ImportError: naming every package that is missing or too old, and how to install it.
+    """
+    problems = []
+    for name, minimum in MINIMUM.items():
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            missing = error.name or name
+            reason = 'is not installed' if missing.split('.')[0] == name else (
+                f'cannot be imported: it needs {missing!r}')
+            if missing == 'pkg_resources':
+                reason += ' (install setuptools<81)'
+            problems.append(f'{name} {reason}')
+            continue
+        if _numbers(module.__version__) < _numbers(minimum):
+            problems.append(f'{name} {module.__version__} is too old, {minimum} is needed')
+    if problems:
+        raise ImportError('mmlt cannot run here: ' + '; '.join(problems) + '.\n' + INSTALL_HINT)
+    installed = {_name(dist) for dist in importlib.metadata.distributions()}
+    if {'mmengine', 'onedl-mmengine'} <= installed:
+        raise ImportError('mmengine and onedl-mmengine are both installed and overwrite each '
+                          'other; uninstall both, then install one.\n' + INSTALL_HINT)
+
+
+def _name(distribution: importlib.metadata.Distribution) -> str:
+    return (distribution.metadata['Name'] or '').lower().replace('_', '-')
+
+
+def allow_safe_checkpoints() -> None:
+    """Let ``torch.load(weights_only=True)`` read what MMEngine writes into a checkpoint.
+
+    Since torch 2.6 safe loading is the default, and a runner could not resume from its own
+    checkpoint: its message hub holds ``HistoryBuffer`` objects with numpy arrays. Safe loading
+    stays on; only these classes are added to what it accepts.
+    """
+    import numpy as np
+    import torch
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return
+    core = getattr(np, '_core', None) or np.core
+    scalars = (np.float32, np.float64, np.int32, np.int64, np.bool_, np.uint8)
+    torch.serialization.add_safe_globals([
+        HistoryBuffer, getattr, np.ndarray, np.dtype, core.multiarray._reconstruct,
+        core.multiarray.scalar, *{type(np.dtype(scalar)) for scalar in scalars}
+    ])

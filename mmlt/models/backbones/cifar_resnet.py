@@ -1,0 +1,103 @@
+"""The ResNets of the CIFAR experiments: three stages of 16, 32 and 64 channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+__all__ = ['CIFARResNet']
+
+
+class _BasicBlock(nn.Module):
+    """Two 3x3 convolutions; where the shape changes, the shortcut subsamples and pads zeros."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.stride = stride
+        self.padding = channels - in_channels
+
+    def _shortcut(self, x: Tensor) -> Tensor:
+        if self.stride == 1 and self.padding == 0:
+            return x
+        before = self.padding // 2
+        return F.pad(x[:, :, ::self.stride, ::self.stride],
+                     (0, 0, 0, 0, before, self.padding - before))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return F.relu(self.bn2(self.conv2(out)) + self._shortcut(x), inplace=True)
+
+
+@MODELS.register_module()
+class CIFARResNet(BaseModule):
+    r"""ResNet for 32 x 32 images, :math:`6n + 2` layers, parameter-free shortcuts (option A).
+
+    Args:
+        depth: 20, 32, 44 or 56 in the papers; any :math:`6n + 2`. 32 has 0.46 M parameters.
+        in_channels: channels of the image.
+        base_channels: channels of the first stage; the others have twice and four times as many.
+        out_indices: stages to return, of 0, 1 and 2.
+        init_cfg: as in MMEngine; None is Kaiming initialisation of the convolutions.
+
+    Raises:
+        ValueError: if ``depth`` is not :math:`6n + 2`, or a stage does not exist.
+
+    Reference:
+        He et al., Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2; the
+        backbone of LDAM-DRW, BCL and ConCutMix on CIFAR.
+
+    Example:
+        >>> import torch
+        >>> CIFARResNet(depth=20)(torch.zeros(1, 3, 32, 32))[-1].shape
+        torch.Size([1, 64, 8, 8])
+    """
+
+    def __init__(self,
+                 depth: int = 32,
+                 in_channels: int = 3,
+                 base_channels: int = 16,
+                 out_indices: Sequence[int] = (2, ),
+                 init_cfg: dict | list | None = None) -> None:
+        super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d', nonlinearity='relu'))
+        if depth < 8 or (depth - 2) % 6:
+            raise ValueError(f'depth: expected 6n + 2 (20, 32, 44, 56, ...), got {depth}')
+        if not out_indices or any(index not in (0, 1, 2) for index in out_indices):
+            raise ValueError(f'out_indices: expected stages of 0, 1, 2, got {out_indices}')
+        self.depth, self.out_indices = depth, tuple(out_indices)
+        self.conv1 = nn.Conv2d(in_channels, base_channels, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(base_channels)
+        blocks = (depth - 2) // 6
+        widths = [base_channels, 2 * base_channels, 4 * base_channels]
+        self.stages = nn.ModuleList()
+        previous = base_channels
+        for stage, width in enumerate(widths):
+            layers = []
+            for block in range(blocks):
+                layers.append(_BasicBlock(previous, width, 2 if stage and not block else 1))
+                previous = width
+            self.stages.append(nn.Sequential(*layers))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps of the chosen stages.
+
+        Args:
+            x: ``(N, in_channels, H, W)``.
+
+        Returns:
+            One ``(N, C, H', W')`` per entry of ``out_indices``.
+        """
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        outputs = []
+        for index, stage in enumerate(self.stages):
+            x = stage(x)
+            if index in self.out_indices:
+                outputs.append(x)
+        return tuple(outputs)

@@ -1,0 +1,1 @@
+"""Batch augments: mixing within the batch and with partners."""

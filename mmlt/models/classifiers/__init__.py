@@ -1,0 +1,5 @@
+"""Classifiers."""
+
+from .multi_view_classifier import MultiViewClassifier
+
+__all__ = ['MultiViewClassifier']

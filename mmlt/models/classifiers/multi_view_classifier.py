@@ -1,0 +1,88 @@
+"""Image classifier that takes several views of each image in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmpretrain.models import ImageClassifier
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+__all__ = ['MultiViewClassifier']
+
+
+@MODELS.register_module()
+class MultiViewClassifier(ImageClassifier):
+    """MMPretrain's ``ImageClassifier``, whose training input may be a list of V views.
+
+    The views go through backbone and neck as one batch ``(V * N, ...)``, view by view; the head
+    finds ``V`` from the number of data samples. With one tensor as the input it is the plain
+    classifier.
+
+    Args:
+        channels_last: keep images and weights in the channels-last layout, which convolutions
+            on CPUs and in half precision on GPUs prefer. Results are the same up to rounding.
+        **kwargs: those of ``ImageClassifier``.
+
+    Example:
+        >>> model = MultiViewClassifier(
+        ...     backbone=dict(type='ResNet_CIFAR', depth=18),
+        ...     neck=dict(type='BCLNeck', in_channels=512, out_channels=8),
+        ...     head=dict(type='LinearClsHead', in_channels=512, num_classes=3))
+        >>> views = [torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 8, 8)]
+        >>> [tuple(part.shape) for part in model.extract_feat(views)]
+        [(4, 8), (4, 512)]
+    """
+
+    def __init__(self, *args: Any, channels_last: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.layout = torch.channels_last if channels_last else torch.preserve_format
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def extract_feat(self, inputs: Tensor | Sequence[Tensor], stage: str = 'neck') -> Any:
+        """Features of ``stage``.
+
+        Args:
+            inputs: ``(N, C, H, W)``, or V such views.
+            stage: ``'backbone'``, ``'neck'`` or ``'pre_logits'``.
+
+        Returns:
+            As ``ImageClassifier.extract_feat``, for ``V * N`` images, view by view.
+
+        Raises:
+            ValueError: if the views differ in shape.
+        """
+        if not isinstance(inputs, Tensor):
+            inputs = join_views(inputs)
+        if self.layout is torch.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return super().extract_feat(inputs, stage=stage)
+
+    def predict(self, inputs: Tensor, data_samples: list[DataSample] | None = None,
+                **kwargs: Any) -> list[DataSample]:
+        """Predictions for single-view images; see ``ImageClassifier.predict``.
+
+        Raises:
+            ValueError: if there are several views.
+        """
+        if not isinstance(inputs, Tensor):
+            raise ValueError(f'inputs: expected one view at test, got {len(inputs)}; leave '
+                             'MultiView out of the test pipeline')
+        return super().predict(inputs, data_samples, **kwargs)
+
+
+def join_views(views: Sequence[Tensor]) -> Tensor:
+    """V views ``(N, C, H, W)`` as one batch ``(V * N, C, H, W)``, view by view.
+
+    Raises:
+        ValueError: if there is none, or if they differ in shape.
+    """
+    shapes = {tuple(view.shape) for view in views}
+    if len(shapes) != 1:
+        raise ValueError(
+            f'inputs: expected views of one shape, got {sorted(shapes) or "no view"}')
+    return torch.cat(list(views))

@@ -1,0 +1,123 @@
+"""When and by what the labels of mixed images are rectified (ConCutMix)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmlt.functional.class_statistics import validate_class_counts
+from mmlt.functional.semantic_labels import semantic_scores
+
+__all__ = ['LabelRectifier']
+
+
+class LabelRectifier(nn.Module):
+    """:func:`~mmlt.functional.semantic_labels.semantic_scores` from an epoch on.
+
+    :class:`mmlt.hooks.TrainingProgressHook` brings the epoch and
+    :class:`mmlt.hooks.ClassCountsHook` the class counts.
+
+    Args:
+        num_classes: ``K``.
+        start_epoch: first epoch (from 0) whose labels are rectified; None for never.
+        top_k: classes that get a share; 30, for CIFAR-10 3.
+        omega: factor of the confidence.
+        confidence: ``'log_count'``, or a constant in ``[0, 1]`` that replaces it.
+
+    Raises:
+        ValueError: if an option is out of its range.
+
+    Example:
+        >>> rectifier = LabelRectifier(2, start_epoch=5, confidence=0.5)
+        >>> area = torch.tensor([[0.2, 0.8]])
+        >>> rectifier.set_progress(4, 10, 0, 0)
+        >>> rectifier.active
+        False
+        >>> rectifier.set_progress(5, 10, 0, 0)
+        >>> rectifier(torch.zeros(1, 1), torch.tensor([[1.0], [1.0]]), area)
+        (tensor([[0.3500, 0.6500]]), tensor([0.5000]))
+    """
+
+    class_counts: Tensor
+
+    def __init__(self,
+                 num_classes: int,
+                 start_epoch: int | None = None,
+                 top_k: int = 30,
+                 omega: float = 200 / 255,
+                 confidence: str | float = 'log_count') -> None:
+        super().__init__()
+        if start_epoch is not None and start_epoch < 0:
+            raise ValueError(
+                f'label_start_epoch: expected an epoch from 0 on or None, got {start_epoch}')
+        if top_k < 1:
+            raise ValueError(f'top_k: expected at least 1 class, got {top_k}')
+        if not omega >= 0:
+            raise ValueError(f'omega: expected a number >= 0, got {omega}')
+        constant = not isinstance(confidence, str)
+        if (constant and not 0 <= confidence <= 1) or (not constant and confidence != 'log_count'):
+            raise ValueError(
+                f"confidence: expected 'log_count' or a number in [0, 1], got {confidence!r}")
+        self.start_epoch, self.top_k = start_epoch, top_k
+        self.omega, self.confidence = omega, confidence
+        self.epoch: int | None = None
+        # Of one shape from the start, since an averaged model pairs buffers by position.
+        self.register_buffer('class_counts', torch.zeros(num_classes), persistent=False)
+        self._needs_counts = not constant
+
+    def set_class_counts(self, class_counts: Sequence[int]) -> None:
+        """Take the training images per class, ``(K,)``."""
+        counts = validate_class_counts(class_counts)
+        if counts.shape != self.class_counts.shape:
+            raise ValueError(f'class_counts: the head has {self.class_counts.numel()} classes, '
+                             f'the training data {counts.numel()}')
+        self.class_counts.copy_(counts)
+        self._needs_counts = False
+
+    def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
+        """Take the epoch, from 0."""
+        del max_epochs, iteration, seed
+        self.epoch = epoch
+
+    @property
+    def active(self) -> bool:
+        """Whether labels are rectified at present.
+
+        Raises:
+            ValueError: if that depends on an epoch that nobody has told.
+        """
+        if self.start_epoch is None:
+            return False
+        if self.epoch is None and self.start_epoch > 0:
+            raise ValueError('label_start_epoch: the epoch is unknown; add '
+                             "dict(type='TrainingProgressHook') to custom_hooks")
+        return self.start_epoch == 0 or self.epoch >= self.start_epoch
+
+    def forward(self, features: Tensor, prototypes: Tensor,
+                scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Rectify area labels.
+
+        Args:
+            features: ``(N, D)`` projections of the mixed images, not normalised.
+            prototypes: ``(K, D)``, not normalised.
+            scores: ``(N, K)`` area labels.
+
+        Returns:
+            ``(scores (N, K), gamma (N,))``, without gradient.
+
+        Raises:
+            ValueError: if the confidence needs class counts and none have arrived.
+        """
+        if self._needs_counts:
+            raise ValueError(
+                "confidence='log_count': the class counts are unknown. Add "
+                "dict(type='ClassCountsHook') to custom_hooks with a training data set that has "
+                'class_counts (for any host data set: LongTailDataset)')
+        return semantic_scores(features, prototypes, scores, self.class_counts, self.top_k,
+                               self.omega, self.confidence)
+
+    def extra_repr(self) -> str:
+        return (f'start_epoch={self.start_epoch}, top_k={self.top_k}, omega={self.omega:.4g}, '
+                f'confidence={self.confidence!r}')

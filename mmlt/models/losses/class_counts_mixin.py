@@ -1,0 +1,100 @@
+"""How a loss receives class counts and class weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from mmpretrain.models.losses.utils import weight_reduce_loss
+from torch import Tensor
+
+from mmlt.functional.class_statistics import effective_number_weights, validate_class_counts
+
+__all__ = ['ClassCountsMixin']
+
+
+class ClassCountsMixin:
+    """Adds ``set_class_counts`` and ``set_class_weight`` to a loss module.
+
+    Both values are derived from the training data by hooks, so they are non-persistent buffers:
+    they follow the module to its device, and the checkpoint holds the counts once, in its
+    ``dataset_meta``.
+    """
+
+    class_counts: Tensor | None
+    class_weight: Tensor | None
+
+    def init_class_counts(self, class_counts: Sequence[int] | None,
+                          class_weight: Sequence[float] | str | None) -> None:
+        """Create the buffers; call it once, at the end of ``__init__``.
+
+        Args:
+            class_counts: ``(K,)``, or None to wait for :class:`mmlt.hooks.ClassCountsHook`.
+            class_weight: ``(K,)`` fixed weights, ``'effective_number'`` for class-balanced
+                weights (beta 0.9999), or None.
+        """
+        self.register_buffer('class_counts', None, persistent=False)
+        self.register_buffer('class_weight', None, persistent=False)
+        if isinstance(class_weight, str) and class_weight != 'effective_number':
+            raise ValueError(
+                f"class_weight: expected numbers or 'effective_number', got {class_weight!r}")
+        self._weighting = class_weight if isinstance(class_weight, str) else None
+        if class_weight is not None and self._weighting is None:
+            self.set_class_weight(torch.as_tensor(class_weight))
+        if class_counts is not None:
+            self.set_class_counts(class_counts)
+
+    def set_class_counts(self, class_counts: Sequence[int]) -> None:
+        """Take the training images per class, ``(K,)``."""
+        self.class_counts = validate_class_counts(class_counts).to(self._device())
+        if self._weighting == 'effective_number':
+            self.set_class_weight(effective_number_weights(self.class_counts))
+
+    def set_class_weight(self, class_weight: Tensor | None) -> None:
+        """Take class weights ``(K,)``, or None for none."""
+        self.class_weight = None if class_weight is None else class_weight.float().to(
+            self._device())
+
+    def require_class_counts(self, num_classes: int) -> Tensor:
+        """The counts, or an error that says where they come from.
+
+        Args:
+            num_classes: the number of classes that the logits have.
+
+        Raises:
+            ValueError: if the counts are unknown or belong to another number of classes.
+        """
+        name = type(self).__name__
+        if self.class_counts is None:
+            raise ValueError(
+                f"{name}: the class counts are unknown. Add dict(type='ClassCountsHook') to "
+                'custom_hooks with a training data set that has class_counts (for any host data '
+                "set: LongTailDataset), or pass class_counts=[...]")
+        if self.class_counts.numel() != num_classes:
+            raise ValueError(
+                f'{name}: the logits have {num_classes} classes, the training data '
+                f'{self.class_counts.numel()}; set num_classes of the head to the data set')
+        return self.class_counts
+
+    def reduce(self, losses: Callable[[str], Tensor], hard_targets: bool, weight: Tensor | None,
+               avg_factor: float | None, reduction: str) -> Tensor:
+        """Apply the host's reduction arguments to a cross-entropy.
+
+        Args:
+            losses: gives the loss for a reduction, ``'none'`` included.
+            hard_targets: whether the targets are integers. With class weights their mean is
+                divided by the sum of the weights, and ``avg_factor`` has no effect.
+            weight: ``(N,)`` weights of the images, or None.
+            avg_factor: what the sum is divided by instead of ``N``, or None.
+            reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+        """
+        weighted_mean = self.class_weight is not None and hard_targets
+        if weight is None and (avg_factor is None or weighted_mean):
+            return losses(reduction)
+        return weight_reduce_loss(losses('none'), weight, reduction, avg_factor)
+
+    def _device(self) -> torch.device:
+        for tensor in (self.class_counts, self.class_weight):
+            if tensor is not None:
+                return tensor.device
+        return torch.device('cpu')

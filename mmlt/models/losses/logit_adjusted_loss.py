@@ -1,0 +1,157 @@
+"""Logit-adjusted cross-entropy as a loss module of MMPretrain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmlt.functional.distributed import all_reduce_sum
+from mmlt.functional.logit_adjustment import cross_entropy, log_prior
+from mmlt.functional.running_prior import blended_log_prior, update_running_prior
+
+from .class_counts_mixin import ClassCountsMixin
+
+__all__ = ['LogitAdjustedLoss']
+
+
+@MODELS.register_module()
+class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
+    r"""Cross-entropy of ``logits + tau * log(prior)``; hard and soft targets.
+
+    Args:
+        tau: strength. 1 is Balanced Softmax; 0 plain cross-entropy, which together with
+            ``class_weight`` is the class-balanced loss.
+        prior: whose prior is compensated. ``'train'``: the training class counts (published).
+            ``'effective'``: a running mean of the label mass that really arrives, after sampling
+            and mixing, summed over ranks. A number in ``[0, 1]`` interpolates between the logs
+            of the two (0 = train, 1 = effective).
+        momentum: memory of the effective prior: the plain mean over the first
+            ``1 / (1 - momentum)`` steps, an exponential one after that.
+        class_weight: ``(K,)`` class weights, ``'effective_number'``, or None. With hard targets
+            the mean is divided by the sum of the weights.
+        empty_classes: ``'error'`` or ``'ignore'``, for classes without training images.
+        class_counts: ``(K,)``; None waits for :class:`mmlt.hooks.ClassCountsHook`.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+        loss_weight: factor on the result.
+
+    Raises:
+        ValueError: for an unknown option; in ``forward``, if no class counts have arrived.
+
+    Reference:
+        Menon et al., ICLR 2021, eq. 10; Ren et al. (Balanced Softmax), NeurIPS 2020. The
+        effective prior is this project's extension.
+
+    Example:
+        >>> loss = LogitAdjustedLoss(class_counts=[3, 1])
+        >>> loss(torch.zeros(1, 2), torch.tensor([1]))
+        tensor(1.3863)
+    """
+
+    running_prior: Tensor | None
+    running_steps: Tensor
+
+    def __init__(self,
+                 tau: float = 1.0,
+                 prior: str | float = 'train',
+                 momentum: float = 0.999,
+                 class_weight: Sequence[float] | str | None = None,
+                 empty_classes: str = 'error',
+                 class_counts: Sequence[int] | None = None,
+                 reduction: str = 'mean',
+                 loss_weight: float = 1.0) -> None:
+        super().__init__()
+        named = {'train': 0.0, 'effective': 1.0}
+        blend = named.get(prior) if isinstance(prior, str) else float(prior)
+        if blend is None or not 0 <= blend <= 1:
+            raise ValueError(
+                f"prior: expected 'train', 'effective' or a number in [0, 1], got {prior!r}")
+        if not 0 <= momentum < 1:
+            raise ValueError(f'momentum: expected a number in [0, 1), got {momentum}')
+        if reduction not in ('mean', 'sum', 'none'):
+            raise ValueError(f"reduction: expected 'mean', 'sum' or 'none', got {reduction!r}")
+        if empty_classes not in ('error', 'ignore'):
+            raise ValueError(f"empty_classes: expected 'error' or 'ignore', got {empty_classes!r}")
+        self.tau, self.blend, self.momentum = float(tau), blend, momentum
+        self.empty_classes, self.reduction, self.loss_weight = empty_classes, reduction, loss_weight
+        self.register_buffer('running_prior', None)
+        if blend > 0:
+            self.register_buffer('running_steps', torch.zeros((), dtype=torch.int64))
+        self.register_buffer('train_log_prior', None, persistent=False)
+        self.init_class_counts(class_counts, class_weight)
+
+    def set_class_counts(self, class_counts: Sequence[int]) -> None:
+        """Take the training images per class, ``(K,)``; the running prior starts from them."""
+        super().set_class_counts(class_counts)
+        self.train_log_prior = log_prior(self.class_counts, self.empty_classes).float()
+        if self.blend > 0 and (self.running_prior is None
+                               or self.running_prior.numel() != self.train_log_prior.numel()):
+            self.running_prior = self.train_log_prior.exp()
+
+    def forward(self,
+                cls_score: Tensor,
+                target: Tensor,
+                weight: Tensor | None = None,
+                avg_factor: float | None = None,
+                reduction_override: str | None = None,
+                **kwargs: object) -> Tensor:
+        """The loss.
+
+        Args:
+            cls_score: ``(N, K)`` logits.
+            target: ``(N,)`` integers or ``(N, K)`` scores.
+            weight: ``(N,)`` weights of the images.
+            avg_factor: what the sum is divided by instead of ``N``; of no effect with class
+                weights and hard targets, whose mean is weighted.
+            reduction_override: replaces ``reduction`` for this call.
+
+        Returns:
+            Scalar, or ``(N,)`` without reduction.
+        """
+        del kwargs
+        self.require_class_counts(cls_score.shape[1])
+        self._follow(cls_score.device)
+        logits = cls_score if cls_score.dtype == torch.float64 else cls_score.float()
+        logits = logits + self._offset(target, logits)
+        reduction = reduction_override or self.reduction
+        class_weight = None if self.class_weight is None else self.class_weight.to(logits.dtype)
+        loss = self.reduce(lambda how: cross_entropy(logits, target, class_weight, how),
+                           target.ndim == 1, weight, avg_factor, reduction)
+        return self.loss_weight * loss
+
+    def _follow(self, device: torch.device) -> None:
+        """Counts can arrive before the model moves, in a module that nobody moves."""
+        if self.train_log_prior.device != device:
+            self.to(device)
+
+    def _offset(self, target: Tensor, logits: Tensor) -> Tensor:
+        if self.blend > 0 and self.training and torch.is_grad_enabled():
+            self._observe(target)
+        offset = self.train_log_prior
+        if self.blend > 0:
+            offset = blended_log_prior(offset, self.running_prior, self.blend)
+        left_out = offset == -torch.inf
+        return torch.where(left_out, offset, self.tau * offset).to(logits.dtype)
+
+    @torch.no_grad()
+    def _observe(self, target: Tensor) -> None:
+        scores = target
+        if target.ndim == 1:
+            scores = F.one_hot(target, self.running_prior.numel())
+        mass = all_reduce_sum(scores.sum(dim=0).to(self.running_prior.dtype))
+        self.running_prior.copy_(
+            update_running_prior(self.running_prior, mass, self.running_steps, self.momentum))
+        self.running_steps += 1
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        """A checkpoint may bring the running prior before the counts arrive."""
+        saved = state_dict.get(f'{prefix}running_prior')
+        if self.blend > 0 and saved is not None and self.running_prior is None:
+            self.running_prior = torch.zeros_like(saved)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def extra_repr(self) -> str:
+        return f'tau={self.tau}, prior={self.blend} of effective, loss_weight={self.loss_weight}'

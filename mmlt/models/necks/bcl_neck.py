@@ -1,0 +1,84 @@
+"""Neck that adds a projection into the contrastive space while training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from .projection_mlp import projection_mlp
+
+__all__ = ['BCLNeck']
+
+
+@MODELS.register_module()
+class BCLNeck(BaseModule):
+    """Global average pooling; in training also the projection of balanced contrastive learning.
+
+    In training the output is ``(projections, features)``, at test ``(features,)``. The features
+    stand last, where every head of MMPretrain looks for them, so the projection costs nothing at
+    test and the neck also serves a plain head.
+
+    Args:
+        in_channels: channels of the backbone's last output.
+        out_channels: width of the contrastive space; 1024 for ImageNet-LT and iNaturalist, 128
+            for CIFAR.
+        hidden_channels: width inside the projection; None for ``in_channels``, 512 for CIFAR.
+        init_cfg: initialisation; None for torch's own.
+
+    Raises:
+        ValueError: if a width is not positive.
+
+    Reference:
+        Zhu et al., Balanced Contrastive Learning, CVPR 2022, section 3. As in the released code,
+        the BatchNorm of the projection sees all views, the classification view too.
+
+    Example:
+        >>> import torch
+        >>> neck = BCLNeck(in_channels=8, out_channels=4)
+        >>> [tuple(output.shape) for output in neck((torch.zeros(6, 8, 2, 2),))]
+        [(6, 4), (6, 8)]
+        >>> [tuple(output.shape) for output in neck.eval()((torch.zeros(6, 8, 2, 2),))]
+        [(6, 8)]
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int = 1024,
+                 hidden_channels: int | None = None,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.in_channels = in_channels
+        self.projection = projection_mlp(in_channels, hidden_channels, out_channels)
+
+    def forward(self, inputs: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Pool the last output of the backbone, and project it in training.
+
+        Args:
+            inputs: the backbone's outputs, of which the last counts: a map ``(N, C, H, W)`` or
+                pooled features ``(N, C)``, such as the class token of a vision transformer.
+
+        Returns:
+            ``(projections (N, D), features (N, C))`` in training, ``(features,)`` at test.
+            The projections are not normalised.
+        """
+        features = self.pool(inputs if isinstance(inputs, Tensor) else inputs[-1])
+        if not self.training:
+            return (features,)
+        return self.projection(features), features
+
+    def pool(self, features: Tensor) -> Tensor:
+        """``(N, C, H, W)`` or ``(N, C)`` to ``(N, C)``."""
+        if not isinstance(features, Tensor) or features.ndim not in (2, 4):
+            found = getattr(features, 'shape', type(features).__name__)
+            raise ValueError(
+                f'BCLNeck: expected (N, C, H, W) or (N, C) from the backbone, got {found}')
+        if features.ndim == 4:
+            features = F.adaptive_avg_pool2d(features, 1).flatten(1)
+        if features.shape[1] != self.in_channels:
+            raise ValueError(f'BCLNeck: in_channels is {self.in_channels}, but the backbone '
+                             f'gives {features.shape[1]} channels')
+        return features

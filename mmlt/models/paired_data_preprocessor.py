@@ -1,0 +1,192 @@
+"""Normalises views and partners on the device, and lets a batch augment mix them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from mmpretrain.models.utils import ClsDataPreprocessor
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from .batch_augment_choice import BatchAugmentChoice
+
+__all__ = ['PairedDataPreprocessor']
+
+RawView = Tensor | Sequence[Tensor]
+
+_PATIENCE = 100  # batches; rare mixing is no mistake
+
+
+@MODELS.register_module()
+class PairedDataPreprocessor(ClsDataPreprocessor):
+    """MMPretrain's preprocessor, for images with partners and with several views.
+
+    - ``inputs`` may be a tensor ``(N, C, H, W)`` or, from a multi-view pipeline, a list of such.
+      They leave in the same form, normalised.
+    - A training batch with partners is mixed: ``augment.mix(images, partner_images, scores,
+      partner_scores)`` on view 0. The mixed scores ``(K,)`` become each sample's ``gt_score``;
+      ``gt_label`` stays the anchor's.
+    - A training batch without partners is not mixed and gets no ``gt_score``, except by ordinary
+      batch augments (MMPretrain's ``Mixup``, say), which mix view 0 within the batch.
+    - At test it is ``ClsDataPreprocessor``.
+
+    One-hot scores are made on the device, and only where they are mixed.
+
+    Args:
+        mean: of the pixels by channel; ``None``: no normalisation.
+        std: likewise.
+        pad_size_divisor: as in MMPretrain.
+        pad_value: as in MMPretrain.
+        to_rgb: turn BGR into RGB.
+        to_onehot: write one-hot scores into every batch's samples.
+        num_classes: ``K``; needed where scores are made.
+        batch_augments: ``dict(augments=..., probs=...)``, as MMPretrain's ``train_cfg``, which
+            ``ImageClassifier`` passes on. Left as it is. With ``probs`` one augment is drawn a
+            batch, alike on all ranks; what is missing to 1 is no augment.
+
+    Raises:
+        TypeError, ValueError: if ``batch_augments`` is of another form.
+
+    Example:
+        >>> data_preprocessor = dict(type='PairedDataPreprocessor', num_classes=10)
+        >>> train_cfg = dict(augments=dict(type='ConCutMixAugment'))
+    """
+
+    def __init__(self, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
+                 pad_size_divisor: int = 1, pad_value: float = 0, to_rgb: bool = False,
+                 to_onehot: bool = False, num_classes: int | None = None,
+                 batch_augments: dict[str, Any] | None = None) -> None:
+        if (mean is None) != (std is None):
+            raise ValueError(f'mean, std: expected both or neither, got {mean} and {std}')
+        super().__init__(mean, std, pad_size_divisor, pad_value, to_rgb, to_onehot, num_classes)
+        self._partners_seen = False
+        self._batches_without_partners = 0
+        if batch_augments:
+            self.batch_augments = BatchAugmentChoice.from_config(batch_augments)
+
+    def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
+        """Where the run is, from ``TrainingProgressHook``."""
+        if self.batch_augments is not None:
+            self.batch_augments.set_progress(iteration, seed)
+
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Prepare a batch.
+
+        Args:
+            data: ``inputs``, ``data_samples`` and perhaps ``partner`` with the same two.
+            training: whether batches are mixed.
+
+        Returns:
+            ``inputs`` (a tensor or a list of V tensors) and ``data_samples``.
+
+        Raises:
+            ValueError: if partners are incomplete, have other shapes than the anchors, or come
+                without an augment that mixes them; if labels do not fit ``num_classes``.
+        """
+        raw_views, samples = _views(data['inputs']), data.get('data_samples')
+        partner = data.get('partner') if training else None
+        augment = self._draw_augment(partner) if training and samples else None
+        # Read before the host's part moves the labels to the device.
+        scores = None if augment is None else self._scores(samples)
+
+        first = super().forward({'inputs': raw_views[0], 'data_samples': samples})
+        images, samples = first['inputs'], first['data_samples']
+        if augment is not None:
+            if partner is None:
+                images, scores = augment(images, scores)
+            else:
+                images, scores = augment.mix(
+                    images, self._partner_images(partner, raw_views[0]), scores,
+                    self._scores(partner['data_samples']))
+            for sample, score in zip(samples, scores, strict=True):
+                sample.set_gt_score(score)
+        views = [images, *map(self._normalise, raw_views[1:])]
+        return {
+            'inputs': views if _is_multi_view(data['inputs']) else images,
+            'data_samples': samples,
+        }
+
+    def _normalise(self, images: RawView) -> Tensor:
+        normalised: Tensor = super().forward({'inputs': images})['inputs']
+        return normalised
+
+    def _draw_augment(self, partner: dict[str, Any] | None) -> Any:
+        """The augment for this batch, or None if it stays as it is."""
+        choice = self.batch_augments
+        if partner is None:
+            if choice is not None and choice.paired:
+                self._say_if_partners_never_come()
+                return None
+            return choice and choice.draw()
+        if choice is None or not choice.paired:
+            have = choice and ', '.join(type(augment).__name__ for augment in choice.augments)
+            raise ValueError(
+                'batch_augments: the batch has partners, but no augment mixes them; have '
+                f"{have or 'none'}. Set for example model.train_cfg=dict(augments=dict("
+                "type='ConCutMixAugment')), or train without PairSampler")
+        if not {'inputs', 'data_samples'} <= set(partner):
+            raise ValueError(
+                f"partner: expected 'inputs' and 'data_samples', got {sorted(partner)}")
+        self._partners_seen = True
+        return choice.draw()
+
+    def _say_if_partners_never_come(self) -> None:
+        self._batches_without_partners += 1
+        if not self._partners_seen and self._batches_without_partners == _PATIENCE:
+            print_log(
+                f'PairedDataPreprocessor: the first {_PATIENCE} training batches came without '
+                "partners, so nothing was mixed. Partners need sampler=dict(type='PairSampler') "
+                "and dataset=dict(type='PairedDataset', dataset=...).",
+                logger='current', level=logging.WARNING)
+
+    def _partner_images(self, partner: dict[str, Any], raw_anchors: RawView) -> Tensor:
+        raw = _views(partner['inputs'])[0]
+        sizes = {tuple(image.shape) for batch in (raw_anchors, raw) for image in batch}
+        if len(sizes) > 1 or len(raw) != len(raw_anchors):
+            raise ValueError(
+                f'partner: expected one image for each of {len(raw_anchors)} anchors, all of one '
+                f'size, got {len(raw)} of sizes {sorted(sizes)}; end both pipelines in the same '
+                'size')
+        return self._normalise(raw)
+
+    def _scores(self, samples: Sequence[DataSample]) -> Tensor:
+        """Scores ``(N, K)`` float32 on the device: those given, else one-hot labels."""
+        num_classes = self.num_classes or samples[0].get('num_classes')
+        if num_classes is None:
+            raise ValueError('num_classes: data_preprocessor=dict(num_classes=...) is needed to '
+                             'mix labels')
+        if 'gt_score' in samples[0]:
+            scores = torch.stack([sample.gt_score for sample in samples])
+            if scores.shape[1] != num_classes:
+                raise ValueError(
+                    f'gt_score: expected {num_classes} classes, got {scores.shape[1]}')
+            return scores.to(self.device).float()
+        labels = [sample.get('gt_label') for sample in samples]
+        if any(label is None or label.numel() != 1 for label in labels):
+            raise ValueError('gt_label: expected one class an image, as an integer; soft or '
+                             'multi-hot labels belong into gt_score')
+        targets = torch.cat(labels)
+        # The loader leaves labels on the CPU, where looking at them costs no wait.
+        if targets.device.type == 'cpu' and not 0 <= targets.min() <= targets.max() < num_classes:
+            raise ValueError(
+                f'gt_label: expected classes in [0, {num_classes}), got {targets.min()} .. '
+                f'{targets.max()}')
+        targets = targets.to(self.device, non_blocking=True)
+        scores = torch.zeros(len(samples), num_classes, device=self.device)
+        return scores.scatter_(1, targets[:, None], 1.)
+
+
+def _is_multi_view(inputs: Any) -> bool:
+    """Whether there are several views: batches, or lists of images, in a list."""
+    if isinstance(inputs, Tensor):
+        return False
+    return isinstance(inputs[0], (list, tuple)) or inputs[0].ndim == 4
+
+
+def _views(inputs: Any) -> list[RawView]:
+    return list(inputs) if _is_multi_view(inputs) else [inputs]

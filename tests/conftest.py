@@ -1,0 +1,24 @@
+"""What every test shares: one thread, and the optional folder of real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='session')
+def shared_dir() -> Path:
+    """Folder with real data for measurements; a test that needs it is skipped without it."""
+    folder = Path(os.environ.get('MMLT_SHARED', REPOSITORY.parent / 'shared'))
+    if not (folder / 'data').is_dir():
+        pytest.skip(f'no real data at {folder} (set MMLT_SHARED to the folder that holds data/)')
+    return folder

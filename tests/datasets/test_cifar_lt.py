@@ -1,0 +1,175 @@
+"""CIFAR-LT: which images are kept, which are not touched, and what is said about missing files."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+from mmpretrain.datasets import CIFAR10, CIFAR100
+from mmpretrain.registry import DATASETS
+
+from mmlt.datasets.cifar_lt import CIFAR10LT, CIFAR100LT
+from tests.datasets.tiny_trees import make_cifar10, make_cifar100, without_md5
+from tests.references.imbalance import reference_exponential_counts, reference_indices
+
+
+@pytest.fixture(autouse=True)
+def _any_md5() -> Iterator[None]:
+    with without_md5():
+        yield
+
+
+@pytest.fixture(scope='module')
+def cifar10(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return make_cifar10(tmp_path_factory.mktemp('cifar10'), per_class=20)
+
+
+@pytest.mark.parametrize('seed', [0, 10])
+def test_kept_images_and_their_order_follow_the_protocol(cifar10: str, seed: int) -> None:
+    whole = CIFAR10(cifar10)
+    kept = CIFAR10LT(cifar10, imbalance_ratio=10, seed=seed)
+    counts = reference_exponential_counts(20, 10, 10)
+    expected = reference_indices(whole.get_gt_labels().tolist(), counts, seed)
+    assert kept.metainfo['class_counts'] == counts
+    assert len(kept) == sum(counts)
+    for i, position in enumerate(expected):
+        np.testing.assert_array_equal(kept[i]['img'], whole[position]['img'])
+    np.testing.assert_array_equal(kept.get_gt_labels(), whole.get_gt_labels()[expected])
+
+
+def test_test_split_is_balanced_as_it_is(cifar10: str) -> None:
+    test = CIFAR10LT(cifar10, split='test', imbalance_ratio=10, test_mode=True)
+    host = CIFAR10(cifar10, split='test', test_mode=True)
+    assert test.metainfo['class_counts'] == [2] * 10
+    np.testing.assert_array_equal(test.get_gt_labels(), host.get_gt_labels())
+
+
+def test_without_a_ratio_all_images_stay_in_order(cifar10: str) -> None:
+    whole = CIFAR10LT(cifar10, imbalance_ratio=None)
+    np.testing.assert_array_equal(whole.get_gt_labels(), CIFAR10(cifar10).get_gt_labels())
+
+
+def test_cifar100_step(tmp_path: Path) -> None:
+    root = make_cifar100(tmp_path, per_class=4)
+    config = dict(type='CIFAR100LT', data_root=root, imbalance_type='step', imbalance_ratio=2)
+    train = DATASETS.build(config)
+    assert isinstance(train, CIFAR100LT) and isinstance(train, CIFAR100)
+    assert train.metainfo['class_counts'] == [4] * 50 + [2] * 50
+    assert len(train.CLASSES) == 100
+
+
+def test_default_ratio_is_100_and_empty_classes_are_logged(
+    cifar10: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with _mmengine_log(caplog):
+        train = CIFAR10LT(cifar10)
+    assert train.metainfo['class_counts'] == reference_exponential_counts(20, 10, 100)
+    assert 'of 10 classes have no images' in caplog.text
+    assert '9 (truck)' in caplog.text
+
+
+@pytest.mark.parametrize('serialize_data', [True, False])
+def test_counts_follow_indices_and_subsets(cifar10: str, serialize_data: bool) -> None:
+    train = CIFAR10LT(
+        cifar10, imbalance_ratio=10, indices=25, serialize_data=serialize_data, lazy_init=True
+    )
+    assert 'class_counts' not in train.metainfo
+    assert train.get_cat_ids(24) == [1]  # initialises
+    assert train.metainfo['class_counts'] == [20, 5] + [0] * 8
+    first, last = train.get_subset(3), train.get_subset([-1, 0, 24])
+    assert first.metainfo['class_counts'] == [3] + [0] * 9
+    assert last.metainfo['class_counts'] == [1, 2] + [0] * 8
+    assert last.get_gt_labels().tolist() == [1, 0, 1]
+    assert [last[i]['gt_label'] for i in range(3)] == [1, 0, 1]
+    train.get_subset_([0])
+    assert train.metainfo['class_counts'] == [1] + [0] * 9
+    assert len(train.get_gt_labels()) == len(train) == 1
+
+
+def test_labels_are_those_of_the_images(cifar10: str) -> None:
+    train = CIFAR10LT(cifar10, imbalance_ratio=10)
+    assert train.get_gt_labels().tolist() == [train[i]['gt_label'] for i in range(len(train))]
+    assert [train.get_cat_ids(i)[0] for i in range(3)] == [0, 0, 0]
+    train.get_gt_labels()[:] = 7
+    assert train.get_cat_ids(0) == [0], 'callers get a copy'
+    assert all(type(count) is int for count in train.metainfo['class_counts'])
+    assert pickle.loads(pickle.dumps(train)).metainfo == train.metainfo
+
+
+def test_missing_files_without_download(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match='missing data_batch_1.*unpack https'):
+        CIFAR10LT(str(tmp_path), download=False)
+
+
+def test_failed_download_says_where_files_belong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*args: object, **kwargs: object) -> None:
+        raise URLError('no network')
+
+    monkeypatch.setattr('mmpretrain.datasets.cifar.download_and_extract_archive', unreachable)
+    with pytest.raises(FileNotFoundError, match='missing train, test.*no network.*data_root'):
+        CIFAR100LT(str(tmp_path))
+
+
+def test_wrong_md5_is_said(cifar10: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CIFAR10LT, 'test_list', [['test_batch', '0' * 32]])
+    with pytest.raises(FileNotFoundError, match='md5'):
+        CIFAR10LT(cifar10, download=False)
+
+
+def test_bad_options(cifar10: str) -> None:
+    with pytest.raises(ValueError, match="split must be 'train' or 'test', got 'val'"):
+        CIFAR10LT(cifar10, split='val')
+    with pytest.raises(ValueError, match='data_root'):
+        CIFAR10LT()
+    with pytest.raises(ValueError, match='imbalance_ratio'):
+        CIFAR10LT(cifar10, imbalance_ratio=0.01)
+    with pytest.raises(ValueError, match='imbalance_type'):
+        CIFAR10LT(cifar10, imbalance_type='linear')
+
+
+def test_real_cifar10_at_ratio_100(shared_dir: Path, tmp_path: Path) -> None:
+    script = shared_dir / 'data' / 'read_packed.py'
+    if not script.is_file():
+        pytest.skip(f'{script} is absent')
+    subprocess.run(
+        [sys.executable, str(script), 'cifar10', str(tmp_path)], check=True, capture_output=True
+    )
+    train = CIFAR10LT(str(tmp_path))
+    assert train.metainfo['class_counts'] == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    # The pack lists the ratio-10 subset in the protocol's order: those of 100 lead each class.
+    with np.load(shared_dir / 'data' / 'cifar10' / 'train_lt10.npz') as pack:
+        labels, official = pack['labels'], pack['index']
+    expected = np.concatenate([
+        official[labels == k][:count] for k, count in enumerate(train.metainfo['class_counts'])
+    ])
+    whole = CIFAR10(str(tmp_path))
+    for i in range(0, len(train), 97):
+        np.testing.assert_array_equal(train[i]['img'], whole[int(expected[i])]['img'])
+
+
+def _mmengine_log(caplog: pytest.LogCaptureFixture):
+    """MMEngine's logger does not pass records on; read from it directly."""
+    from mmengine.logging import MMLogger
+
+    logger = MMLogger.get_current_instance()
+
+    class _Attached:
+        def __enter__(self) -> None:
+            self.level = logger.level
+            logger.setLevel(logging.INFO)
+            logger.addHandler(caplog.handler)
+
+        def __exit__(self, *error: object) -> None:
+            logger.removeHandler(caplog.handler)
+            logger.setLevel(self.level)
+
+    return _Attached()

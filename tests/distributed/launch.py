@@ -1,0 +1,53 @@
+"""Run a function on several gloo processes and collect what each returns."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import traceback
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+
+def _entry(rank, world_size, fn, init_file, out_dir, args):
+    os.environ['OMP_NUM_THREADS'] = '1'
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        'gloo', init_method=f'file://{init_file}', rank=rank, world_size=world_size)
+    try:
+        result = fn(rank, world_size, *args)
+        torch.save(result, Path(out_dir) / f'{rank}.pt')
+    except BaseException:
+        (Path(out_dir) / f'{rank}.err').write_text(traceback.format_exc())
+        raise
+    finally:
+        dist.destroy_process_group()
+
+
+def run_ranks(fn, world_size, *args):
+    """``[fn(0, world_size, *args), fn(1, ...), ...]``, each run in its own gloo process.
+
+    ``fn`` is a module-level function; its arguments and result must be picklable.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        context = mp.get_context('spawn')
+        processes = [
+            context.Process(
+                target=_entry, args=(rank, world_size, fn, f'{folder}/init', folder, args))
+            for rank in range(world_size)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(timeout=180)
+        hung = [process for process in processes if process.is_alive()]
+        for process in hung:
+            process.kill()
+        errors = [path.read_text() for path in sorted(Path(folder).glob('*.err'))]
+        if errors or hung or any(process.exitcode for process in processes):
+            raise RuntimeError('a rank failed or hung\n' + '\n'.join(errors))
+        return [torch.load(Path(folder) / f'{rank}.pt', weights_only=False)
+                for rank in range(world_size)]

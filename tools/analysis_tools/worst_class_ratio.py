@@ -1,0 +1,157 @@
+"""WR: test accuracy of the worst class over the same class's training accuracy, of a checkpoint.
+
+tools/analysis_tools/worst_class_ratio.py CONFIG CHECKPOINT
+
+The model runs over the training images with the test pipeline, then over the test set, both
+through the runner's test loop, so that EMA weights and everything else act as they do in a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints safely
+from mmlt.engine.cli import prepare_cpu_ranks, set_loader_defaults
+from mmlt.evaluation.long_tail_metric import LongTailMetric
+from mmlt.functional.accuracy import worst_class, worst_class_ratio
+
+PAIRING_WRAPPERS = ('PairedDataset', 'mmpretrain.PairedDataset')
+
+
+@dataclass(frozen=True)
+class WorstClass:
+    """The worst class of the test set; accuracies in per cent, ``ratio`` without unit."""
+
+    class_id: int
+    name: str
+    test_accuracy: float
+    train_accuracy: float
+    ratio: float
+
+
+def training_set_for_testing(dataset: dict[str, Any], pipeline: list[Any]) -> dict[str, Any]:
+    """Config of the training set with the test pipeline and without partners for mixing.
+
+    Args:
+        dataset: config of the training set, possibly wrapped; not changed.
+        pipeline: pipeline of the test set.
+
+    Returns:
+        A new config.
+
+    Raises:
+        ValueError: if no part of the config has a pipeline to replace.
+    """
+    dataset = deepcopy(dataset)
+    while dataset.get('type') in PAIRING_WRAPPERS:
+        dataset = dataset['dataset']
+    if _replace_pipelines(dataset, pipeline) == 0:
+        raise ValueError('train_dataloader.dataset: no `pipeline` found to replace by the one '
+                         f'of the test set, in a data set of type {dataset.get("type")}')
+    return dataset
+
+
+def _replace_pipelines(dataset: dict[str, Any], pipeline: list[Any]) -> int:
+    """Number of pipelines that were replaced, inside wrappers too."""
+    replaced = 0
+    if dataset.get('pipeline'):
+        dataset['pipeline'] = deepcopy(pipeline)
+        replaced += 1
+    inner = dataset.get('dataset')
+    for part in [*([inner] if inner else []), *dataset.get('datasets', [])]:
+        replaced += _replace_pipelines(part, pipeline)
+    return replaced
+
+
+def per_class_accuracy_of(cfg: Config, dataset: dict[str, Any]) -> tuple[Any, list[str]]:
+    """Per-class accuracy of the config's checkpoint on a data set, and the class names."""
+    cfg = deepcopy(cfg)
+    cfg.test_dataloader.dataset = dataset
+    cfg.test_dataloader.sampler = dict(type='DefaultSampler', shuffle=False)
+    cfg.test_dataloader.pop('batch_sampler', None)
+    metric = LongTailMetric()
+    cfg.test_evaluator = dict(type='LongTailMetric')
+    runner = Runner.from_cfg(cfg)
+    runner.test_evaluator.metrics[:] = [metric]
+    runner.test()
+    return metric.tallies.accuracy, list((metric.dataset_meta or {}).get('classes') or ())
+
+
+def measure(cfg: Config) -> WorstClass:
+    """Evaluate training and test set.
+
+    Args:
+        cfg: a config with ``load_from`` set; not changed.
+
+    Returns:
+        The worst class of the test set and its ratio.
+    """
+    test_set = cfg.test_dataloader.dataset
+    if not test_set.get('pipeline'):
+        raise ValueError('test_dataloader.dataset: expected a `pipeline`, which the training '
+                         'images are to go through too')
+    train_set = training_set_for_testing(cfg.train_dataloader.dataset, test_set.pipeline)
+    train, _ = per_class_accuracy_of(cfg, train_set)
+    test, names = per_class_accuracy_of(cfg, test_set)
+    index, accuracy = worst_class(test)
+    return WorstClass(
+        class_id=index,
+        name=str(names[index]) if index < len(names) else '',
+        test_accuracy=100 * accuracy,
+        train_accuracy=100 * float(train[index]),
+        ratio=worst_class_ratio(test, train))
+
+
+def describe(result: WorstClass) -> str:
+    """One sentence."""
+    ratio = 'undefined (the class is not recognised in training either)' if np.isnan(
+        result.ratio) else f'{result.ratio:.3f}'
+    return (f'worst class {result.class_id} {result.name}: test accuracy '
+            f'{result.test_accuracy:.2f} %, training accuracy {result.train_accuracy:.2f} %, '
+            f'WR {ratio}')
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config as the tool runs it: the checkpoint, a work directory of its own."""
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    cfg.load_from = args.checkpoint
+    cfg.work_dir = args.work_dir or str(
+        Path('work_dirs') / Path(args.config).stem / 'worst_class_ratio')
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    set_loader_defaults(cfg, ('test_dataloader',), pin_memory=True)
+    prepare_cpu_ranks(cfg)
+    return cfg
+
+
+def main(argv: Sequence[str] | None = None) -> WorstClass:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='path of the config file')
+    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument('--work-dir', help='folder for the logs')
+    parser.add_argument('--out', type=Path, help='file for the result (.json)')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
+                        default='none', help='job launcher')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        help='override settings of the config, key=value')
+    args = parser.parse_args(argv)
+    result = measure(load_config(args))
+    print(describe(result))
+    if args.out:
+        args.out.write_text(json.dumps(asdict(result), indent=2) + '\n', encoding='utf-8')
+    return result
+
+
+if __name__ == '__main__':
+    main()

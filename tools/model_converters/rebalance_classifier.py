@@ -1,0 +1,189 @@
+"""Rebalance the linear classifier of a trained checkpoint, without training.
+
+tools/model_converters/rebalance_classifier.py IN OUT --method logit_adjustment --tau 1.0
+tools/model_converters/rebalance_classifier.py IN OUT --method tau_norm --tau 0.7
+
+``logit_adjustment`` subtracts ``tau * log(class prior)`` from the bias (Menon et al., ICLR 2021);
+``tau_norm`` divides each class's weight vector by its norm to the power ``tau`` and drops the
+bias (Kang et al., ICLR 2020). OUT holds the weights and the meta data: it can be tested and
+fine-tuned, not resumed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import mmlt  # noqa: F401  lets torch load checkpoints safely
+from mmlt.functional.classifier_rebalancing import adjusted_bias, tau_normalize
+
+METHODS = ('logit_adjustment', 'tau_norm')
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of MMEngine, on the CPU.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: if the file is missing or is no checkpoint.
+    """
+    if not path.is_file():
+        raise ValueError(f'{path}: no such file')
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise ValueError(f'{path}: cannot be read as a checkpoint: {error}') from error
+    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+        raise ValueError(f'{path}: no `state_dict`; expected a checkpoint written by MMEngine')
+    return checkpoint
+
+
+def class_counts_of(checkpoint: Mapping[str, Any], path: Path) -> list[int]:
+    """Training counts in the meta data of a checkpoint.
+
+    Args:
+        checkpoint: the checkpoint.
+        path: its file, for the message.
+
+    Raises:
+        ValueError: if it has none.
+    """
+    meta = checkpoint.get('meta') or {}
+    counts = (meta.get('dataset_meta') or {}).get('class_counts')
+    if counts is None:
+        raise ValueError(f"{path}: no class counts in meta['dataset_meta']['class_counts']; name "
+                         'a checkpoint that was trained with mmlt with --class-counts-from')
+    return [int(count) for count in counts]
+
+
+def classifier_key(state_dict: Mapping[str, Tensor], num_classes: int | None) -> str:
+    """Name of the classifier's weight: the matrix in ``head.`` with one row per class.
+
+    Args:
+        state_dict: weights of a model.
+        num_classes: ``K`` if known.
+
+    Raises:
+        ValueError: if there is none, or more than one.
+    """
+    matrices = {
+        key: tuple(value.shape) for key, value in state_dict.items()
+        if key.startswith('head.') and key.endswith('.weight') and value.ndim == 2
+    }
+    fitting = [key for key, shape in matrices.items() if num_classes in (None, shape[0])]
+    if len(fitting) != 1:
+        rows = '' if num_classes is None else f' with {num_classes} rows'
+        raise ValueError(
+            f'expected one weight matrix{rows} in `head.`, found {fitting or "none"} among '
+            f'{matrices or "no matrices"}; name the right one with --weight-key')
+    return fitting[0]
+
+
+def rebalance(state_dict: Mapping[str, Tensor], weight_key: str, method: str, tau: float,
+              class_counts: Sequence[int] | None) -> dict[str, Tensor]:
+    """Weights with the classifier rebalanced.
+
+    Args:
+        state_dict: weights of a model; not changed.
+        weight_key: name of the classifier's weight.
+        method: ``'logit_adjustment'`` or ``'tau_norm'``.
+        tau: strength.
+        class_counts: ``(K,)`` training images, for ``'logit_adjustment'``.
+
+    Returns:
+        A new state dict.
+
+    Raises:
+        ValueError: if the classifier does not suit the method.
+    """
+    if weight_key not in state_dict:
+        raise ValueError(f'the checkpoint has no {weight_key!r}')
+    if not weight_key.endswith('weight'):
+        raise ValueError(f'--weight-key: expected a name that ends in weight, got {weight_key!r}')
+    bias_key = f'{weight_key.removesuffix("weight")}bias'
+    changed = dict(state_dict)
+    if method == 'tau_norm':
+        changed[weight_key] = tau_normalize(state_dict[weight_key], tau)
+        if bias_key in state_dict:
+            changed[bias_key] = torch.zeros_like(state_dict[bias_key])
+        return changed
+    if method != 'logit_adjustment':
+        raise ValueError(f'method: expected one of {", ".join(METHODS)}, got {method!r}')
+    if class_counts is None:
+        raise ValueError('logit_adjustment needs class counts')
+    if bias_key not in state_dict:
+        raise ValueError(
+            f'{weight_key!r} has no bias to adjust (a cosine classifier, perhaps); evaluate with '
+            f"dict(type='LongTailMetric', post_hoc_tau={tau}) instead")
+    changed[bias_key] = adjusted_bias(state_dict[bias_key], class_counts, tau)
+    return changed
+
+
+def convert(source: Path, target: Path, method: str, tau: float,
+            class_counts_from: Path | None = None, weight_key: str | None = None) -> str:
+    """Write a rebalanced copy of a checkpoint.
+
+    Args:
+        source: checkpoint to read.
+        target: checkpoint to write.
+        method: ``'logit_adjustment'`` or ``'tau_norm'``.
+        tau: strength.
+        class_counts_from: another checkpoint whose meta data has the training counts.
+        weight_key: name of the classifier's weight, where it is not found by itself.
+
+    Returns:
+        The name of the weight.
+
+    Raises:
+        ValueError: if the checkpoint cannot be rebalanced, or was already.
+    """
+    if target.resolve() == source.resolve():
+        raise ValueError(f'OUT is IN ({source}); the original is kept, choose another name')
+    checkpoint = load_checkpoint(source)
+    meta = deepcopy(checkpoint.get('meta') or {})
+    if 'rebalanced_classifier' in meta:
+        raise ValueError(f'{source}: was rebalanced already: {meta["rebalanced_classifier"]}')
+    counts = None
+    if method == 'logit_adjustment':
+        named = class_counts_from or source
+        counts = class_counts_of(load_checkpoint(named), named)
+    state_dict = checkpoint['state_dict']
+    key = weight_key or classifier_key(state_dict, counts and len(counts))
+    rebalanced = rebalance(state_dict, key, method, tau, counts)
+    meta['rebalanced_classifier'] = dict(method=method, tau=tau, weight=key)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(meta=meta, state_dict=rebalanced), target)
+    return key
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('source', metavar='IN', type=Path, help='checkpoint to read')
+    parser.add_argument('target', metavar='OUT', type=Path, help='checkpoint to write')
+    parser.add_argument('--method', choices=METHODS, required=True)
+    parser.add_argument('--tau', type=float, default=1.0, help='strength; 0 changes nothing but, '
+                        'with tau_norm, the bias')
+    parser.add_argument('--class-counts-from', type=Path, metavar='CHECKPOINT',
+                        help='checkpoint whose meta data has the training counts, if not IN')
+    parser.add_argument('--weight-key', help="name of the classifier's weight, such as "
+                        'head.fc.weight, where it is not found by itself')
+    args = parser.parse_args(argv)
+    try:
+        key = convert(args.source, args.target, args.method, args.tau, args.class_counts_from,
+                      args.weight_key)
+    except ValueError as error:
+        parser.error(str(error))
+    print(f'{args.target}: {args.method} with tau {args.tau:g} on {key}')
+
+
+if __name__ == '__main__':
+    main()

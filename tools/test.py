@@ -1,0 +1,107 @@
+"""Test a checkpoint: MMPretrain's own flags, on GPUs, on one CPU and on several CPU processes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from copy import deepcopy
+
+import mmengine
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.evaluator import DumpResults
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints safely
+from mmlt.engine.cli import (
+    add_common_arguments,
+    prepare_cpu_ranks,
+    set_loader_defaults,
+    set_work_dir,
+)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test a checkpoint')
+    parser.add_argument('config', help='path of the config file')
+    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument('--out', help='file for the results (.pkl, .json)')
+    parser.add_argument('--out-item', choices=['metrics', 'pred'],
+                        help='what --out receives; predictions unless said otherwise')
+    parser.add_argument('--show-dir', help='folder for pictures of the predictions')
+    parser.add_argument('--show', action='store_true', help='show predictions in a window')
+    parser.add_argument('--interval', type=int, default=1, help='show every n-th image')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds each window stays')
+    parser.add_argument('--tta', action='store_true',
+                        help='test-time augmentation: tta_model and tta_pipeline of the config, '
+                        'or averaged scores of the image and its mirror image')
+    add_common_arguments(parser)
+    args = parser.parse_args(argv)
+    if args.out is None and args.out_item is not None:
+        parser.error('--out-item needs --out, the file that the results go to')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
+    """Apply the command line to the config; ``--cfg-options`` comes last and wins."""
+    cfg.launcher = args.launcher
+    set_work_dir(cfg, args)
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir is not None:
+        show_predictions(cfg, args)
+    if args.tta:
+        add_test_time_augmentation(cfg)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.amp and torch.cuda.is_available():
+        cfg.test_cfg.fp16 = True
+    set_loader_defaults(cfg, ('test_dataloader', ), pin_memory=not args.no_pin_memory)
+    return cfg
+
+
+def show_predictions(cfg: Config, args: argparse.Namespace) -> None:
+    if 'visualization' not in cfg.default_hooks:
+        raise ValueError('--show and --show-dir need default_hooks.visualization='
+                         "dict(type='VisualizationHook') in the config")
+    cfg.default_hooks.visualization.update(
+        enable=True, show=args.show, wait_time=args.wait_time, out_dir=args.show_dir,
+        interval=args.interval)
+
+
+def add_test_time_augmentation(cfg: Config) -> None:
+    if 'tta_model' not in cfg:
+        cfg.tta_model = dict(type='mmpretrain.AverageClsScoreTTA')
+    if 'tta_pipeline' not in cfg:
+        pipeline = deepcopy(cfg.test_dataloader.dataset.pipeline)
+        flips = [dict(type='RandomFlip', prob=prob) for prob in (1.0, 0.0)]
+        cfg.tta_pipeline = [
+            *pipeline[:-1],
+            dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])
+        ]
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+
+
+def main(argv: Sequence[str] | None = None) -> dict:
+    """Test; returns the metrics, for callers in the same process."""
+    args = parse_args(argv)
+    cfg = merge_args(Config.fromfile(args.config), args)
+    prepare_cpu_ranks(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if args.out and args.out_item in ('pred', None):
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    if args.amp and not torch.cuda.is_available():
+        with torch.autocast('cpu', torch.bfloat16):
+            metrics = runner.test()
+    else:
+        metrics = runner.test()
+    if args.out and args.out_item == 'metrics':
+        mmengine.dump(metrics, args.out)
+    return metrics
+
+
+if __name__ == '__main__':
+    main()
