@@ -8,5 +8,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-train_dataloader = dict(dataset=dict(imbalance_ratio=50), sampler=dict(_delete_=True, type='ClassBalancedSampler'))
+train_dataloader = dict(
+    dataset=dict(imbalance_ratio=50),
+    sampler=dict(_delete_=True, type='ClassBalancedSampler'))
 model = dict(head=dict(num_classes=100))

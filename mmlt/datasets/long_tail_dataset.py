@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,8 @@ class LongTailDataset:
         self._labels = labels[kept]
         self._kept = kept
         self._fully_initialized = True
-        report_empty_classes(counts, self.CLASSES)
+        level = logging.INFO if self.test_mode else logging.WARNING
+        report_empty_classes(counts, self.CLASSES, level)
 
     @property
     def metainfo(self) -> dict:

@@ -1,4 +1,4 @@
-"""What ``tools/train.py`` and ``tools/test.py`` share: the host's flags, data loaders, CPU ranks."""
+"""What the train and test tools share: flags of the host, data loaders, CPU ranks."""
 
 from __future__ import annotations
 

@@ -96,9 +96,8 @@ def group_accuracies(per_class: FloatArray, groups: Mapping[str, Any]) -> dict[s
     for name, mask in groups.items():
         mask = np.asarray(mask, dtype=bool)
         if mask.shape != per_class.shape:
-            raise ValueError(
-                f'group_accuracies: `groups[{name!r}]` has shape {mask.shape}, '
-                f'expected {per_class.shape}')
+            raise ValueError(f'group_accuracies: `groups[{name!r}]` has shape {mask.shape}, '
+                             f'expected {per_class.shape}')
         values = _tested(per_class[mask])
         if values.size:
             means[name] = float(values.mean())
@@ -185,7 +184,8 @@ def macro_f1(tallies: ClassTallies) -> float:
     return float(values.mean()) if values.size else float('nan')
 
 
-def worst_class_ratio(test_per_class: FloatArray, train_per_class: FloatArray) -> float:
+def worst_class_ratio(test_per_class: FloatArray, train_per_class: FloatArray
+                      ) -> tuple[int, float]:
     """WR: test accuracy of the worst test class over the same class's training accuracy.
 
     Args:
@@ -193,8 +193,8 @@ def worst_class_ratio(test_per_class: FloatArray, train_per_class: FloatArray) -
         train_per_class: ``(K,)`` training accuracies of the same model.
 
     Returns:
-        A ratio, 1 if the worst class generalises perfectly; ``nan`` if the training accuracy of
-        this class is 0 or unknown.
+        The class, of several that are equally bad the one learnt best in training, and its
+        ratio: 1 if it generalises perfectly; ``nan`` if its training accuracy is 0 or unknown.
 
     Raises:
         ValueError: if the shapes disagree or no class has test images.
@@ -204,15 +204,15 @@ def worst_class_ratio(test_per_class: FloatArray, train_per_class: FloatArray) -
 
     Example:
         >>> worst_class_ratio(np.array([0.9, 0.2]), np.array([1.0, 0.8]))
-        0.25
+        (1, 0.25)
     """
     if test_per_class.shape != train_per_class.shape:
-        raise ValueError(
-            f'worst_class_ratio: `test_per_class` has shape {test_per_class.shape}, '
-            f'`train_per_class` {train_per_class.shape}')
-    index, accuracy = worst_class(test_per_class)
-    reference = float(train_per_class[index])
-    return accuracy / reference if reference > 0 else float('nan')
+        raise ValueError(f'worst_class_ratio: `test_per_class` has shape {test_per_class.shape}, '
+                         f'`train_per_class` {train_per_class.shape}')
+    lowest = worst_class(test_per_class)[1]
+    trained = np.where(test_per_class == lowest, np.nan_to_num(train_per_class), -1.0)
+    index = int(trained.argmax())
+    return index, lowest / float(trained[index]) if trained[index] > 0 else float('nan')
 
 
 def _tested(per_class: FloatArray) -> FloatArray:

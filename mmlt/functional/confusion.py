@@ -2,125 +2,24 @@ r"""Soft, differentiable class confusion of a batch, and its moving average."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
+from .label_pairs import label_pairs, pair_shares
+
 __all__ = [
-    'LabelPairs',
     'blend_confusion',
-    'class_presence',
     'confusion_rows',
-    'label_pairs',
     'soft_confusion',
     'top_confused_pairs',
 ]
-
-
-class LabelPairs(NamedTuple):
-    """The labels of a batch, hard or soft, as ``M`` (label, score) pairs for each image.
-
-    Args:
-        labels: ``(N, M)`` int64 in ``[0, K)``.
-        scores: ``(N, M)`` in ``[0, 1]``; 0 marks padding.
-
-    Example:
-        >>> LabelPairs(torch.tensor([[2]]), torch.tensor([[1.0]])).labels.shape
-        torch.Size([1, 1])
-    """
-
-    labels: Tensor
-    scores: Tensor
-
-
-def label_pairs(targets: Tensor, num_classes: int, max_labels: int = 2) -> LabelPairs:
-    """Targets as (label, score) pairs, so that soft targets need no ``(N, K, K)`` array.
-
-    Args:
-        targets: ``(N,)`` integers, or ``(N, K)`` scores.
-        num_classes: ``K``.
-        max_labels: how many labels of an image with soft targets are kept, those of the largest
-            scores. 2 is exact for mixup and CutMix. What lies beyond (label smoothing) is left
-            out: it takes no part in the confusion.
-
-    Returns:
-        Pairs with ``M = 1`` for integers and ``M = min(max_labels, K)`` for scores.
-
-    Raises:
-        TypeError: if ``(N,)`` targets are not integers, or ``(N, K)`` targets are.
-        ValueError: if the shape is neither ``(N,)`` nor ``(N, K)``, or a label lies outside
-            ``[0, K)`` (checked on the CPU only: elsewhere the host would have to wait).
-
-    Example:
-        >>> label_pairs(torch.tensor([[0.3, 0.0, 0.7]]), 3)
-        LabelPairs(labels=tensor([[2, 0]]), scores=tensor([[0.7000, 0.3000]]))
-    """
-    if max_labels < 1:
-        raise ValueError(f'max_labels: expected at least 1, got {max_labels}')
-    if targets.ndim == 1:
-        if targets.is_floating_point() or targets.dtype == torch.bool:
-            raise TypeError(f'targets: expected (N,) integers, got (N,) {targets.dtype}')
-        if targets.device.type == 'cpu' and bool(((targets < 0) | (targets >= num_classes)).any()):
-            raise ValueError(
-                f'targets: expected labels in [0, {num_classes}), got '
-                f'{int(targets.min())} .. {int(targets.max())}')
-        labels = targets.long()[:, None]
-        return LabelPairs(labels, torch.ones_like(labels, dtype=torch.float32))
-    if targets.ndim != 2 or targets.shape[1] != num_classes:
-        raise ValueError(
-            f'targets: expected (N,) labels or (N, {num_classes}) scores, got shape '
-            f'{tuple(targets.shape)}')
-    if not targets.is_floating_point():
-        raise TypeError(f'targets: expected (N, K) floating-point scores, got {targets.dtype}')
-    scores, labels = targets.detach().topk(min(max_labels, num_classes), dim=1)
-    return LabelPairs(labels, scores)
-
-
-def class_presence(pairs: LabelPairs, num_classes: int) -> Tensor:
-    r"""How far each class is present in a batch, :math:`\min(N_j, 1)`.
-
-    Args:
-        pairs: labels of the batch; the scores of a class sum to its :math:`N_j`.
-        num_classes: ``K``.
-
-    Returns:
-        ``(K,)`` in ``[0, 1]``: 0 for an absent class, 1 for one with an image of its own,
-        between them for one that occurs in mixed images only.
-
-    Example:
-        >>> class_presence(label_pairs(torch.tensor([0, 0, 2]), 3), 3)
-        tensor([1., 0., 1.])
-    """
-    return _score_sums(pairs, num_classes).clamp(max=1)
-
-
-def pair_shares(pairs: LabelPairs, num_classes: int) -> Tensor:
-    r"""Weight of each pair in the row of its class, ``score / max(N_j, 1)``.
-
-    Args:
-        pairs: labels of the batch.
-        num_classes: ``K``.
-
-    Returns:
-        ``(N * M,)``. With hard labels this is :math:`1 / N_j`. For a class that occurs only in
-        mixed images (:math:`N_j < 1`) it is the score itself, so that a contribution stays
-        linear in the score and an image mixed in with 1 % does not count as a whole one.
-
-    Example:
-        >>> pair_shares(label_pairs(torch.tensor([0, 0, 2]), 3), 3)
-        tensor([0.5000, 0.5000, 1.0000])
-    """
-    counts = _score_sums(pairs, num_classes).clamp(min=1)
-    labels = pairs.labels.reshape(-1)
-    return pairs.scores.reshape(-1) / counts.index_select(0, labels)
 
 
 def confusion_rows(logits: Tensor, labels: Tensor, margin: float = 0.0, temperature: float = 1.0,
                    detach_gate: bool = False, detach_baseline: bool = False) -> Tensor:
     r"""What each image adds to the confusion row of its class.
 
-    .. math:: \sigma(m + f_i - f_y) \cdot \operatorname{softmax}(f / T)_i, \quad
+    .. math:: \sigma(m + f_i - f_y) \cdot \operatorname{softmax}((f - f_y) / T)_i, \quad
         0 \text{ at } i = y
 
     Args:
@@ -129,8 +28,9 @@ def confusion_rows(logits: Tensor, labels: Tensor, margin: float = 0.0, temperat
         margin: ``m``, in units of a logit.
         temperature: ``T``, positive.
         detach_gate: let no gradient through the sigmoid.
-        detach_baseline: let no gradient through the subtracted ``f_y``. The softmax does not
-            change when its argument is shifted, so this acts on the sigmoid only.
+        detach_baseline: let no gradient through the ``f_y`` that the softmax subtracts. As a
+            softmax does not change when its argument is shifted, this changes nothing but
+            rounding; it exists because the released code does it.
 
     Returns:
         ``(P, K)`` in ``[0, 1]``.
@@ -141,10 +41,13 @@ def confusion_rows(logits: Tensor, labels: Tensor, margin: float = 0.0, temperat
     """
     column = labels[:, None]
     baseline = logits.gather(1, column)
-    gate = torch.sigmoid(margin + logits - (baseline.detach() if detach_baseline else baseline))
+    gate = torch.sigmoid(margin + logits - baseline)
     if detach_gate:
         gate = gate.detach()
-    return (gate * torch.softmax(logits / temperature, dim=1)).scatter(1, column, 0.0)
+    if detach_baseline:
+        baseline = baseline.detach()
+    probability = torch.softmax((logits - baseline) / temperature, dim=1)
+    return (gate * probability).scatter(1, column, 0.0)
 
 
 def soft_confusion(logits: Tensor, targets: Tensor, margin: float = 0.0, temperature: float = 1.0,
@@ -162,7 +65,8 @@ def soft_confusion(logits: Tensor, targets: Tensor, margin: float = 0.0, tempera
         margin: ``m``; the paper takes a small one, the released code 0.
         temperature: ``T``, positive.
         detach_gate: no gradient through the sigmoid (released code: True; paper: False).
-        detach_baseline: no gradient through the subtracted ``f_j`` (released code: True).
+        detach_baseline: no gradient through the ``f_j`` in the softmax (released code: True),
+            which changes nothing, see :func:`confusion_rows`.
         max_labels: labels kept of an image with soft targets, see :func:`label_pairs`.
 
     Returns:
@@ -175,7 +79,7 @@ def soft_confusion(logits: Tensor, targets: Tensor, margin: float = 0.0, tempera
 
     Reference:
         CAR (Zhu et al., CVPR 2026), soft confusion matrix. The released code stores the
-        transpose and detaches both the gate and its baseline.
+        transpose, and detaches the gate and the softmax's baseline.
 
     Example:
         >>> soft_confusion(torch.zeros(2, 2), torch.tensor([0, 0]))
@@ -190,10 +94,11 @@ def soft_confusion(logits: Tensor, targets: Tensor, margin: float = 0.0, tempera
         raise ValueError(f'temperature: expected a positive number, got {temperature}')
     num_classes = logits.shape[1]
     pairs = label_pairs(targets, num_classes, max_labels)
+    pairs = pairs._replace(scores=pairs.scores.to(logits.dtype))
     labels = pairs.labels.reshape(-1)
     rows = confusion_rows(logits.repeat_interleave(pairs.labels.shape[1], dim=0), labels, margin,
                           temperature, detach_gate, detach_baseline)
-    shares = pair_shares(pairs, num_classes).to(rows.dtype)
+    shares = pair_shares(pairs, num_classes)
     return rows.new_zeros(num_classes, num_classes).index_add(0, labels, rows * shares[:, None])
 
 
@@ -253,8 +158,3 @@ def top_confused_pairs(confusion: Tensor, count: int) -> tuple[Tensor, Tensor, T
     values, positions = confusion.flatten().topk(min(count, confusion.numel()))
     columns = confusion.shape[1]
     return positions.div(columns, rounding_mode='floor'), positions % columns, values
-
-
-def _score_sums(pairs: LabelPairs, num_classes: int) -> Tensor:
-    scores = pairs.scores.reshape(-1)
-    return scores.new_zeros(num_classes).index_add(0, pairs.labels.reshape(-1), scores)

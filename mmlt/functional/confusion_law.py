@@ -174,7 +174,9 @@ def _sorted_law(true: IntArray, predicted: IntArray, weights: FloatArray,
                 num_classes: int) -> ConfusionLaw:
     recorded = weights > 0
     true, predicted, weights = true[recorded], predicted[recorded], weights[recorded]
-    order = np.lexsort((predicted, true))
+    # Two bytes a key make numpy sort by radix, in linear time.
+    keys = true.astype(np.uint16) if num_classes <= 2**16 else true
+    order = np.argsort(keys, kind='stable')
     row_ends = np.concatenate([[0], np.cumsum(np.bincount(true, minlength=num_classes))])
     return ConfusionLaw(true[order], predicted[order],
                         np.concatenate([[0.], np.cumsum(weights[order])]), row_ends)

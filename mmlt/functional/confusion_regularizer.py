@@ -8,101 +8,18 @@ spot, in a few ``(N, K)`` arrays, and no ``(K, K)`` array beside the estimate is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .confusion import LabelPairs, pair_shares
+from .confusion_state import ConfusionOptions, ConfusionState
+from .label_pairs import LabelPairs, pair_shares
+from .lanczos import start_from_rows
 from .spectral import leading_singular_triplet
 
-__all__ = ['ConfusionOptions', 'ConfusionState', 'confusion_norm_']
-
-NEW_ROWS = 0.3  # parts of the start vector, relative to the previous singular vector
-STRONGEST_ROW = 0.3
-UNIFORM = 0.3
-
-
-@dataclass(frozen=True)
-class ConfusionOptions:
-    """How the estimate moves, and what carries gradient.
-
-    Args:
-        beta: memory of the moving average, in ``[0, 1)``.
-        margin: added inside the sigmoid, in units of a logit.
-        temperature: of the softmax, positive.
-        absent_classes: ``'decay'`` or ``'hold'``, see :func:`blend_confusion`.
-        start: ``'zero'`` (paper), or ``'first_batch'``: the first batch is taken over as it is
-            and carries no gradient (released code).
-        detach_gate: no gradient through the sigmoid.
-        detach_baseline: no gradient through the logit of the true class.
-        exact: singular value decomposition in every step; for small ``K`` and tests.
-        max_steps: Lanczos steps, see :func:`spectral_norm`.
-        tolerance: residual at which a CPU stops.
-
-    Raises:
-        ValueError: if a value is out of range.
-
-    Example:
-        >>> ConfusionOptions(beta=0.9).absent_classes
-        'decay'
-    """
-
-    beta: float = 0.5
-    margin: float = 0.0
-    temperature: float = 1.0
-    absent_classes: str = 'decay'
-    start: str = 'zero'
-    detach_gate: bool = False
-    detach_baseline: bool = False
-    exact: bool = False
-    max_steps: int | None = None
-    tolerance: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.beta < 1:
-            raise ValueError(f'beta: expected a number in [0, 1), got {self.beta}')
-        if not self.temperature > 0:
-            raise ValueError(f'temperature: expected a positive number, got {self.temperature}')
-        if self.absent_classes not in ('decay', 'hold'):
-            raise ValueError(
-                f"absent_classes: expected 'decay' or 'hold', got {self.absent_classes!r}")
-        if self.start not in ('zero', 'first_batch'):
-            raise ValueError(f"start: expected 'zero' or 'first_batch', got {self.start!r}")
-
-
-class ConfusionState(NamedTuple):
-    """The tensors that a step writes to. They never change shape.
-
-    Args:
-        confusion: ``(K, K)``, ``confusion[true, predicted]``.
-        left_vector: ``(K,)`` leading left singular vector of the weighted matrix.
-        right_vector: ``(K,)`` leading right one: where the next step starts.
-        norm: scalar, the last spectral norm.
-        num_updates: scalar int64, batches taken in.
-        num_skipped: scalar int64, batches left out (NaN, Inf, labels out of range).
-
-    Example:
-        >>> ConfusionState.zeros(3).confusion.shape
-        torch.Size([3, 3])
-    """
-
-    confusion: Tensor
-    left_vector: Tensor
-    right_vector: Tensor
-    norm: Tensor
-    num_updates: Tensor
-    num_skipped: Tensor
-
-    @classmethod
-    def zeros(cls, num_classes: int, dtype: torch.dtype = torch.float32) -> ConfusionState:
-        """The state before the first batch."""
-        matrix = torch.zeros(num_classes, num_classes, dtype=dtype)
-        counter = torch.zeros((), dtype=torch.int64)
-        return cls(matrix, matrix.new_zeros(num_classes), matrix.new_zeros(num_classes),
-                   matrix.new_zeros(()), counter, counter.clone())
+__all__ = ['confusion_norm_']
 
 
 def confusion_norm_(logits: Tensor, pairs: LabelPairs, state: ConfusionState,
@@ -134,7 +51,7 @@ def confusion_norm_(logits: Tensor, pairs: LabelPairs, state: ConfusionState,
                 [0.0000, 0.0000]])
     """
     with torch.autocast(logits.device.type, enabled=False):
-        norm: Tensor = _ConfusionNorm.apply(
+        norm: Tensor = _ConfusionNorm.apply(  # type: ignore[no-untyped-call]
             logits, pairs, state, row_weights, options or ConfusionOptions())
     return norm
 
@@ -202,15 +119,14 @@ def _gate_and_softmax(logits: Tensor, valid: Tensor, labels: Tensor, labels_per_
 def _factors(valid: Tensor, state: ConfusionState,
              options: ConfusionOptions) -> tuple[Tensor, Tensor, Tensor]:
     """What the past is multiplied with, the batch, and the batch's gradient; 0-dimensional."""
-    dtype = state.confusion.dtype
-    step = torch.where(valid, 1 - options.beta, 0.0)
-    keep = torch.where(valid, options.beta, 1.0)
-    slope = step
+    used = valid.to(state.confusion.dtype)
+    step = slope = used * (1 - options.beta)
+    keep = used * options.beta + (1 - used)
     if options.start == 'first_batch':
-        first = valid & (state.num_updates == 0)
-        step = torch.where(first, 1.0, step)
-        keep, slope = torch.where(first, 0.0, keep), torch.where(first, 0.0, slope)
-    return keep.to(dtype), step.to(dtype), slope.to(dtype)
+        later = (state.num_updates > 0).to(used.dtype)
+        step = later * step + (1 - later) * used
+        keep, slope = later * keep + (1 - later) * (1 - used), later * slope
+    return keep, step, slope
 
 
 def _blend_rows_(confusion: Tensor, rows: Tensor, labels: Tensor, parts: Tensor, keep: Tensor,
@@ -231,34 +147,27 @@ def _blend_rows_(confusion: Tensor, rows: Tensor, labels: Tensor, parts: Tensor,
 def _start_vector(state: ConfusionState, labels: Tensor, row_weights: Tensor) -> Tensor:
     """Previous right singular vector plus the directions in which the batch can have moved it.
 
-    The leading direction jumps when a rare class comes or goes; all its candidates must have a
-    part in the start vector, since an iteration finds nothing that is orthogonal to its start.
+    The leading direction jumps when a rare class comes or goes, so the previous one is not
+    enough.
     """
     fresh = state.confusion.index_select(0, labels)
-    weights = row_weights.index_select(0, labels)
-    strongest = fresh.index_select(0, (weights * fresh.norm(dim=1)).argmax().reshape(1))[0]
-    uniform = torch.ones_like(strongest)
-    return (state.right_vector + NEW_ROWS * _unit(weights @ fresh)
-            + STRONGEST_ROW * _unit(strongest) + UNIFORM * _unit(uniform))
-
-
-def _unit(vector: Tensor) -> Tensor:
-    return vector / vector.norm().clamp(min=torch.finfo(vector.dtype).tiny)
+    return state.right_vector + start_from_rows(fresh, row_weights.index_select(0, labels))
 
 
 def _rows_gradient_(gate: Tensor, softmax: Tensor, rows: Tensor, labels: Tensor, right: Tensor,
                     options: ConfusionOptions) -> Tensor:
-    r"""Gradient of ``rows @ right`` in the logits, ``(P, K)``; overwrites its first three arguments.
+    r"""Gradient of ``rows @ right`` in the logits, ``(P, K)``; overwrites its first three
+    arguments.
 
     Through the softmax it is :math:`(r_i v_i - s_i \sum_k r_k v_k) / T`, through the gate
-    :math:`r_i v_i (1 - g_i)`, and through the baseline minus the sum of the latter, at the true
-    class (``r`` rows, ``g`` gate, ``s`` softmax, ``v`` right singular vector).
+    :math:`r_i v_i (1 - g_i)`, and at the true class, which the gate subtracts, minus the sum of
+    the latter (``r`` rows, ``g`` gate, ``s`` softmax, ``v`` right singular vector). The baseline
+    of the softmax has no gradient, so that ``detach_baseline`` has nothing to do here.
     """
     seen = rows.mul_(right)
     grad = softmax.mul_(seen.sum(dim=1, keepdim=True)).neg_().add_(seen).div_(options.temperature)
     if not options.detach_gate:
         through_gate = gate.neg_().add_(1).mul_(seen)
         grad.add_(through_gate)
-        if not options.detach_baseline:
-            grad.scatter_add_(1, labels[:, None], -through_gate.sum(dim=1, keepdim=True))
+        grad.scatter_add_(1, labels[:, None], -through_gate.sum(dim=1, keepdim=True))
     return grad

@@ -152,4 +152,5 @@ def class_quotas(probabilities: ArrayLike, size: int, rng: np.random.Generator) 
     edges = cumulative / cumulative[-1] * size
     points_below = np.ceil(edges - rng.random()).astype(np.int64).clip(0, size)
     points_below[cumulative >= cumulative[-1]] = size
-    return np.diff(points_below, prepend=0)
+    quotas: IntArray = np.diff(points_below, prepend=0)
+    return quotas

@@ -47,15 +47,15 @@ class BatchAugmentChoice:
         ValueError: if ``probs`` does not fit, or the two kinds of augments are put together.
 
     Example:
-        >>> choice = BatchAugmentChoice(dict(type='Mixup', alpha=0.2), probs=0.)
-        >>> choice.paired, choice.draw()
-        (False, None)
+        >>> choice = BatchAugmentChoice(dict(type='Mixup', alpha=0.2))
+        >>> choice.paired, choice.draw() is choice.augments[0]
+        (False, True)
     """
 
     def __init__(self, augments: Any, probs: float | Sequence[float] | None = None) -> None:
         if not isinstance(augments, (list, tuple)):
             augments = [augments]
-        self.augments = [_build(augment) for augment in augments]
+        self.augments: list[Callable[..., Any]] = [_build(augment) for augment in augments]
         kinds = {takes_partners(augment) for augment in self.augments}
         if len(kinds) != 1:
             names = ', '.join(type(augment).__name__ for augment in self.augments)

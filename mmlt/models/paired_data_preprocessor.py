@@ -92,7 +92,7 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         partner = data.get('partner') if training else None
         augment = self._draw_augment(partner) if training and samples else None
         # Read before the host's part moves the labels to the device.
-        scores = None if augment is None else self._scores(samples)
+        scores = self._scores(samples) if augment is not None and samples else None
 
         first = super().forward({'inputs': raw_views[0], 'data_samples': samples})
         images, samples = first['inputs'], first['data_samples']

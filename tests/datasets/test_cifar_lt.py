@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.error import URLError
 
@@ -16,6 +15,8 @@ from mmpretrain.datasets import CIFAR10, CIFAR100
 from mmpretrain.registry import DATASETS
 
 from mmlt.datasets.cifar_lt import CIFAR10LT, CIFAR100LT
+from mmlt.functional.imbalance import exponential_class_counts, long_tail_indices
+from tests.datasets.logs import mmengine_log
 from tests.datasets.tiny_trees import make_cifar10, make_cifar100, without_md5
 from tests.references.imbalance import reference_exponential_counts, reference_indices
 
@@ -68,7 +69,7 @@ def test_cifar100_step(tmp_path: Path) -> None:
 def test_default_ratio_is_100_and_empty_classes_are_logged(
     cifar10: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with _mmengine_log(caplog):
+    with mmengine_log(caplog):
         train = CIFAR10LT(cifar10)
     assert train.metainfo['class_counts'] == reference_exponential_counts(20, 10, 100)
     assert 'of 10 classes have no images' in caplog.text
@@ -104,7 +105,7 @@ def test_labels_are_those_of_the_images(cifar10: str) -> None:
 
 
 def test_missing_files_without_download(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match='missing data_batch_1.*unpack https'):
+    with pytest.raises(FileNotFoundError, match=r'missing data_batch_1.*unpack https'):
         CIFAR10LT(str(tmp_path), download=False)
 
 
@@ -115,7 +116,7 @@ def test_failed_download_says_where_files_belong(
         raise URLError('no network')
 
     monkeypatch.setattr('mmpretrain.datasets.cifar.download_and_extract_archive', unreachable)
-    with pytest.raises(FileNotFoundError, match='missing train, test.*no network.*data_root'):
+    with pytest.raises(FileNotFoundError, match=r'missing train, test.*no network.*data_root'):
         CIFAR100LT(str(tmp_path))
 
 
@@ -136,40 +137,42 @@ def test_bad_options(cifar10: str) -> None:
         CIFAR10LT(cifar10, imbalance_type='linear')
 
 
+def test_real_labels_at_ratio_100(shared_dir: Path) -> None:
+    labels, protocol = _real_labels(shared_dir)
+    counts = exponential_class_counts(5000, 10, 100)
+    assert counts == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    np.testing.assert_array_equal(long_tail_indices(labels, counts), protocol(counts))
+
+
+@pytest.mark.slow
 def test_real_cifar10_at_ratio_100(shared_dir: Path, tmp_path: Path) -> None:
+    _, protocol = _real_labels(shared_dir)
     script = shared_dir / 'data' / 'read_packed.py'
-    if not script.is_file():
-        pytest.skip(f'{script} is absent')
     subprocess.run(
         [sys.executable, str(script), 'cifar10', str(tmp_path)], check=True, capture_output=True
     )
-    train = CIFAR10LT(str(tmp_path))
-    assert train.metainfo['class_counts'] == [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
-    # The pack lists the ratio-10 subset in the protocol's order: those of 100 lead each class.
-    with np.load(shared_dir / 'data' / 'cifar10' / 'train_lt10.npz') as pack:
-        labels, official = pack['labels'], pack['index']
-    expected = np.concatenate([
-        official[labels == k][:count] for k, count in enumerate(train.metainfo['class_counts'])
-    ])
-    whole = CIFAR10(str(tmp_path))
+    train, whole = CIFAR10LT(str(tmp_path)), CIFAR10(str(tmp_path))
+    expected = protocol(train.metainfo['class_counts'])
+    assert len(train) == len(expected) == 12_406
     for i in range(0, len(train), 97):
         np.testing.assert_array_equal(train[i]['img'], whole[int(expected[i])]['img'])
 
 
-def _mmengine_log(caplog: pytest.LogCaptureFixture):
-    """MMEngine's logger does not pass records on; read from it directly."""
-    from mmengine.logging import MMLogger
+def _real_labels(shared_dir: Path) -> tuple[np.ndarray, Callable[[list[int]], np.ndarray]]:
+    """CIFAR-10's training labels, and the kept indices of smaller subsets.
 
-    logger = MMLogger.get_current_instance()
+    The pack lists the ratio-10 subset in the protocol's order: smaller subsets lead each class.
+    """
+    folder = shared_dir / 'data' / 'cifar10'
+    if not folder.is_dir():
+        pytest.skip(f'{folder} is absent')
+    labels = np.full(50_000, -1)
+    for name in ('train_rest', 'train_lt10'):
+        with np.load(folder / f'{name}.npz') as pack:
+            classes, official = pack['labels'].astype(np.int64), pack['index'].astype(np.int64)
+        labels[official] = classes
 
-    class _Attached:
-        def __enter__(self) -> None:
-            self.level = logger.level
-            logger.setLevel(logging.INFO)
-            logger.addHandler(caplog.handler)
+    def protocol(counts: list[int]) -> np.ndarray:
+        return np.concatenate([official[classes == k][:n] for k, n in enumerate(counts)])
 
-        def __exit__(self, *error: object) -> None:
-            logger.removeHandler(caplog.handler)
-            logger.setLevel(self.level)
-
-    return _Attached()
+    return labels, protocol

@@ -237,7 +237,7 @@ def test_bad_options_are_named(options, message):
 
 def test_bad_batches_are_named():
     score = torch.full((7,), 1 / 7)
-    with pytest.raises(ValueError, match='class counts.* the model predicts 7'):
+    with pytest.raises(ValueError, match=r'class counts.* the model predicts 7'):
         evaluate(LongTailMetric(), *draw(), counts=COUNTS[:6])
     with pytest.raises(ValueError, match='gt_label'):
         LongTailMetric().process(None, [{'pred_score': score}])

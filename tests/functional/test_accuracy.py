@@ -119,8 +119,10 @@ def test_ties_in_confusion_go_to_the_lower_class():
 
 
 def test_worst_class_ratio_uses_the_same_class_in_training():
-    assert worst_class_ratio(np.array([0.9, 0.3]), np.array([0.1, 0.6])) == pytest.approx(0.5)
-    assert np.isnan(worst_class_ratio(np.array([0.9, 0.0]), np.array([1.0, 0.0])))
+    index, ratio = worst_class_ratio(np.array([0.9, 0.3, np.nan]), np.array([0.1, 0.6, 0.2]))
+    assert (index, ratio) == (1, pytest.approx(0.5))
+    assert worst_class_ratio(np.array([0.0, 0.0, 0.5]), np.array([0.0, 0.8, 1.0])) == (1, 0.0)
+    assert np.isnan(worst_class_ratio(np.array([0.9, 0.0]), np.array([1.0, 0.0]))[1])
 
 
 def test_one_image_and_one_class():

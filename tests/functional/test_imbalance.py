@@ -107,9 +107,9 @@ def test_one_class_one_image_and_no_images() -> None:
 
 def test_inaturalist_takes_well_under_a_second() -> None:
     labels = np.random.default_rng(0).permutation(np.arange(437_513) % 8142)
-    start = time.perf_counter()
+    start = time.process_time()
     kept = long_tail_indices(labels, [2] * 8142)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     np.testing.assert_array_equal(labels[kept], np.repeat(np.arange(8142), 2))
 
 
@@ -121,7 +121,7 @@ def test_counts_are_limited_by_what_is_there() -> None:
 
 @pytest.mark.parametrize('ratio', [0.01, 0, -1, float('nan'), float('inf')])
 def test_bad_ratio(ratio: float) -> None:
-    with pytest.raises(ValueError, match='imbalance_ratio.*100, not 0.01'):
+    with pytest.raises(ValueError, match=r'imbalance_ratio.*100, not 0.01'):
         exponential_class_counts(10, 10, ratio)
 
 
@@ -132,7 +132,7 @@ def test_bad_input_is_named() -> None:
         exponential_class_counts(10, 0, 10)
     with pytest.raises(TypeError, match='max_count must be an integer'):
         exponential_class_counts(10.5, 10, 10)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="imbalance_type must be one of.*'linear'"):
+    with pytest.raises(ValueError, match=r"imbalance_type must be one of.*'linear'"):
         imbalanced_class_counts([1], 10, 'linear')
     with pytest.raises(ValueError, match='3 images of class 1, which has 1'):
         long_tail_indices([0, 0, 1], [1, 3])

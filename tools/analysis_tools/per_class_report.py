@@ -95,8 +95,11 @@ def plot_per_class(csv_by_method: Mapping[str, Sequence[Path]], out: Path,
 
     figure, axes = plt.subplots(figsize=(7.2, 4.2), dpi=120)
     frequency = axes.twinx()
-    frequency.fill_between(place, counts[order], step='mid', color='0.88', linewidth=0)
+    frequency.fill_between(
+        np.append(place, len(place)) - 0.5, np.append(counts[order], counts[order][-1]),
+        step='post', color='0.88', linewidth=0)
     frequency.set_yscale('log')
+    frequency.set_ylim(bottom=max(counts.min(), 1) / 2)
     frequency.set_ylabel('training images (grey)')
     axes.set_zorder(frequency.get_zorder() + 1)
     axes.patch.set_visible(False)
@@ -114,7 +117,8 @@ def plot_per_class(csv_by_method: Mapping[str, Sequence[Path]], out: Path,
     axes.set_ylim(0, 102)
     axes.set_xlabel(_class_axis(rows, order, axes))
     axes.set_ylabel('test accuracy of the class (%)')
-    axes.legend(frameon=False, loc='lower left')
+    axes.legend(frameon=False, loc='lower left', bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2,
+                ncols=min(len(loaded), 4))
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()

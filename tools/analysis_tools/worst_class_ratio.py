@@ -22,8 +22,7 @@ from mmengine.runner import Runner
 
 import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints safely
 from mmlt.engine.cli import prepare_cpu_ranks, set_loader_defaults
-from mmlt.evaluation.long_tail_metric import LongTailMetric
-from mmlt.functional.accuracy import worst_class, worst_class_ratio
+from mmlt.functional.accuracy import worst_class_ratio
 
 PAIRING_WRAPPERS = ('PairedDataset', 'mmpretrain.PairedDataset')
 
@@ -79,10 +78,9 @@ def per_class_accuracy_of(cfg: Config, dataset: dict[str, Any]) -> tuple[Any, li
     cfg.test_dataloader.dataset = dataset
     cfg.test_dataloader.sampler = dict(type='DefaultSampler', shuffle=False)
     cfg.test_dataloader.pop('batch_sampler', None)
-    metric = LongTailMetric()
     cfg.test_evaluator = dict(type='LongTailMetric')
     runner = Runner.from_cfg(cfg)
-    runner.test_evaluator.metrics[:] = [metric]
+    metric = runner.test_evaluator.metrics[0]
     runner.test()
     return metric.tallies.accuracy, list((metric.dataset_meta or {}).get('classes') or ())
 
@@ -103,20 +101,20 @@ def measure(cfg: Config) -> WorstClass:
     train_set = training_set_for_testing(cfg.train_dataloader.dataset, test_set.pipeline)
     train, _ = per_class_accuracy_of(cfg, train_set)
     test, names = per_class_accuracy_of(cfg, test_set)
-    index, accuracy = worst_class(test)
+    index, ratio = worst_class_ratio(test, train)
     return WorstClass(
         class_id=index,
         name=str(names[index]) if index < len(names) else '',
-        test_accuracy=100 * accuracy,
+        test_accuracy=100 * float(test[index]),
         train_accuracy=100 * float(train[index]),
-        ratio=worst_class_ratio(test, train))
+        ratio=ratio)
 
 
 def describe(result: WorstClass) -> str:
     """One sentence."""
     ratio = 'undefined (the class is not recognised in training either)' if np.isnan(
         result.ratio) else f'{result.ratio:.3f}'
-    return (f'worst class {result.class_id} {result.name}: test accuracy '
+    return (f'worst class {result.class_id} ({result.name}): test accuracy '
             f'{result.test_accuracy:.2f} %, training accuracy {result.train_accuracy:.2f} %, '
             f'WR {ratio}')
 
@@ -149,7 +147,11 @@ def main(argv: Sequence[str] | None = None) -> WorstClass:
     result = measure(load_config(args))
     print(describe(result))
     if args.out:
-        args.out.write_text(json.dumps(asdict(result), indent=2) + '\n', encoding='utf-8')
+        known = asdict(result)
+        if np.isnan(result.ratio):
+            known['ratio'] = None  # JSON has no "not a number"
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps(known, indent=2) + '\n', encoding='utf-8')
     return result
 
 

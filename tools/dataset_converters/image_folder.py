@@ -105,9 +105,8 @@ def split_images(
     if imbalance_ratio is not None:
         available = [len(pool) for pool in splits['train']]
         counts = imbalanced_class_counts(available, imbalance_ratio, imbalance_type, max_count)
-        splits['train'] = [
-            pool[:count] for pool, count in zip(splits['train'], counts, strict=True)
-        ]
+        pools = zip(splits['train'], counts, strict=True)
+        splits['train'] = [pool[:count] for pool, count in pools]
     return {name: [sorted(paths) for paths in split] for name, split in splits.items()}
 
 
@@ -163,8 +162,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     summary, _, details = (__doc__ or '').partition('\n\n')
     parser = argparse.ArgumentParser(
-        description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+        description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add('image_root', type=Path, help='folder with one folder of images a class')
     add('--out', type=Path, help='folder for the list files (default: the image root)')
@@ -196,8 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         images = find_images(args.image_root)
         splits = split_images(
             list(images.values()), args.imbalance_ratio, args.imbalance_type, args.max_count,
-            args.val_per_class, args.test_per_class, args.seed,
-        )
+            args.val_per_class, args.test_per_class, args.seed)
         files = {f'{name}.txt': format_list(split) for name, split in splits.items()}
         lists = [name for name, text in files.items() if text]
         files = {name: files[name] for name in lists}

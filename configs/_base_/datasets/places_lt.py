@@ -28,14 +28,18 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=False,
     worker_init_fn=dict(type='seed_worker_of_epoch'),
-    dataset=dict(type='PlacesLT', data_root='data/places_lt', split='train', pipeline=train_pipeline),
+    dataset=dict(
+        type='PlacesLT', data_root='data/places_lt', split='train',
+        pipeline=train_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=True),
 )
 val_dataloader = dict(
     batch_size=64,
     num_workers=8,
     persistent_workers=False,
-    dataset=dict(type='PlacesLT', data_root='data/places_lt', split='val', pipeline=test_pipeline),
+    dataset=dict(
+        type='PlacesLT', data_root='data/places_lt', split='val',
+        pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 val_evaluator = dict(type='LongTailMetric')
@@ -43,7 +47,9 @@ test_dataloader = dict(
     batch_size=64,
     num_workers=8,
     persistent_workers=False,
-    dataset=dict(type='PlacesLT', data_root='data/places_lt', split='test', pipeline=test_pipeline),
+    dataset=dict(
+        type='PlacesLT', data_root='data/places_lt', split='test',
+        pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 test_evaluator = val_evaluator

@@ -1,0 +1,129 @@
+"""Publishes the confusion estimate once per epoch, and starts the regulariser when it is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+from torch import Tensor
+
+from mmlt.functional.confusion import top_confused_pairs
+from mmlt.models.confusion_estimate import ConfusionEstimate
+
+from .components import components_with, training_dataset, unwrap
+
+__all__ = ['EMAConfusionHook']
+
+
+@HOOKS.register_module()
+class EMAConfusionHook(Hook):
+    """Reports :class:`mmlt.models.ConfusionEstimate` per epoch, and schedules ``CARLoss``.
+
+    At the end of an epoch, on rank 0, the log shows the spectral norm, the class with the largest
+    weighted confusion, the most confused pairs, and the number of batches that were left out for
+    NaN or Inf; the visualiser receives the numbers. Training steps are not touched. The schedule
+    follows from the epoch alone, so that a resumed run continues it.
+
+    Args:
+        num_pairs: how many confused pairs to show; 0 for none.
+        interval: epochs between two reports.
+        start_epoch: first epoch (from 0) in which the regulariser counts; the estimate is kept
+            up to date before.
+        warmup_epochs: epochs over which its weight then rises linearly to its full value.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Reference:
+        CAR (Zhu et al., CVPR 2026) trains without a delay: ``start_epoch=0, warmup_epochs=0``.
+
+    Example:
+        >>> hook = EMAConfusionHook(start_epoch=2, warmup_epochs=4)
+        >>> [hook.strength(epoch) for epoch in (1, 2, 3, 5, 6)]
+        [0.0, 0.25, 0.5, 1.0, 1.0]
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(self, num_pairs: int = 10, interval: int = 1, start_epoch: int = 0,
+                 warmup_epochs: int = 0) -> None:
+        for name, value, least in (('num_pairs', num_pairs, 0), ('interval', interval, 1),
+                                   ('start_epoch', start_epoch, 0),
+                                   ('warmup_epochs', warmup_epochs, 0)):
+            if value < least:
+                raise ValueError(f'{name}: expected at least {least}, got {value}')
+        self.num_pairs, self.interval = num_pairs, interval
+        self.start_epoch, self.warmup_epochs = start_epoch, warmup_epochs
+
+    def strength(self, epoch: int) -> float:
+        """Weight of the regulariser in an epoch (from 0), relative to its full value."""
+        if epoch < self.start_epoch:
+            return 0.0
+        return min(1.0, (epoch - self.start_epoch + 1) / max(self.warmup_epochs, 1))
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Set the weight of the regulariser."""
+        for loss in components_with(runner, 'set_strength'):
+            loss.set_strength(self.strength(runner.epoch))
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Report every estimate in the model; all ranks hold the same, rank 0 speaks."""
+        if not self.every_n_epochs(runner, self.interval) or not is_main_process():
+            return
+        for name, estimate in self.estimates(runner):
+            self.publish(runner, name, estimate)
+
+    def estimates(self, runner: Runner) -> Iterator[tuple[str, ConfusionEstimate]]:
+        """Name in the log and module of every estimate that has begun."""
+        found = [(name, module) for name, module in unwrap(runner.model).named_modules()
+                 if isinstance(module, ConfusionEstimate) and module.num_classes is not None]
+        for name, module in found:
+            yield ('confusion' if len(found) == 1 else f'confusion/{name}'), module
+
+    def publish(self, runner: Runner, name: str, estimate: ConfusionEstimate) -> None:
+        """Write one estimate into log and visualiser."""
+        classes = _class_names(runner, estimate.confusion.shape[0])
+        report = self.report(estimate)
+        pairs = ', '.join(f'{classes[true]} -> {classes[predicted]} {value:.3g}'
+                          for true, predicted, value in report.pop('pairs'))
+        scalars = {f'{name}/{key}': value for key, value in report.items()}
+        runner.visualizer.add_scalars(scalars, step=runner.iter)
+        worst = classes[report['worst_class']]
+        runner.logger.info(
+            f'{name}: spectral norm {report["spectral_norm"]:.4g}, worst class {worst} '
+            f'(weighted confusion {report["worst_confusion"]:.4g}), '
+            f'{report["skipped_batches"]} batches skipped. '
+            f'Most confused (true -> predicted): {pairs or "none"}')
+
+    @torch.no_grad()
+    def report(self, estimate: ConfusionEstimate) -> dict[str, Any]:
+        """What is reported of an estimate, in plain numbers.
+
+        Returns:
+            ``spectral_norm``, ``worst_class`` (index of the largest weighted row sum),
+            ``worst_confusion`` (that sum), ``skipped_batches``, and ``pairs``: (true, predicted,
+            value) of the largest entries.
+        """
+        weighted = estimate.row_weights * estimate.confusion.sum(dim=1)
+        worst: Tensor = weighted.argmax()
+        pairs = top_confused_pairs(estimate.confusion, self.num_pairs)
+        # The only transfers to the host, once per epoch: a few numbers for people to read.
+        return {
+            'spectral_norm': float(estimate.norm),
+            'worst_class': int(worst),
+            'worst_confusion': float(weighted[worst]),
+            'skipped_batches': int(estimate.num_skipped),
+            'pairs': [pair for pair in zip(*(part.tolist() for part in pairs), strict=True)
+                      if pair[2] > 0],
+        }
+
+
+def _class_names(runner: Runner, num_classes: int) -> list[str]:
+    meta = getattr(training_dataset(runner), 'metainfo', None) or {}
+    names = list(meta.get('classes') or ())
+    return names if len(names) == num_classes else [str(k) for k in range(num_classes)]

@@ -1,0 +1,246 @@
+"""Data sets given by lists: parsing, speed, class names, and every way a list can be wrong."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmpretrain.registry import DATASETS
+
+from mmlt.datasets.image_list import parse_image_list
+from mmlt.datasets.imagenet_lt import ImageNetLT
+from mmlt.datasets.inaturalist import INaturalist2018
+from mmlt.datasets.list_dataset import LongTailListDataset
+from mmlt.datasets.places_lt import PlacesLT
+from tests.datasets.logs import mmengine_log
+from tests.datasets.tiny_trees import (
+    make_image_folder,
+    make_imagenet_lt,
+    make_inat2018,
+    make_places_lt,
+)
+
+
+@pytest.fixture(scope='module')
+def birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four, two and one image of three classes, and a list of them."""
+    root = tmp_path_factory.mktemp('birds')
+    make_image_folder(root / 'images', [4, 2, 1])
+    lines = [f'class_{k}/{i}.jpg {k}' for k, n in enumerate([4, 2, 1]) for i in range(n)]
+    (root / 'train.txt').write_text('\n'.join(lines) + '\n')
+    return root
+
+
+def _birds(root: Path, **options: object) -> LongTailListDataset:
+    # Serialising ends in a full garbage collection, which costs a tenth of a second a time.
+    defaults = dict(
+        data_root=str(root), ann_file='train.txt', data_prefix='images', serialize_data=False
+    )
+    return LongTailListDataset(**{**defaults, **options})
+
+
+def test_own_list(birds: Path) -> None:
+    train = _birds(birds, pipeline=[dict(type='LoadImageFromFile')])
+    assert train.metainfo == {
+        'classes': ('class_0', 'class_1', 'class_2'), 'class_counts': [4, 2, 1]
+    }
+    assert train[6]['img'].shape == (32, 32, 3)
+    assert train[6]['img_path'] == str(birds / 'images' / 'class_2' / '0.jpg')
+    assert train.get_gt_labels().tolist() == [0, 0, 0, 0, 1, 1, 2]
+    assert train.get_cat_ids(5) == [1]
+
+
+def test_host_conventions(birds: Path) -> None:
+    config = dict(
+        type='LongTailListDataset', data_root='/nowhere', ann_file=str(birds / 'train.txt'),
+        data_prefix=dict(img_path=str(birds / 'images')), classes=['jay', 'owl', 'tit'],
+        indices=5, lazy_init=True, test_mode=True, metainfo=dict(task='birds'),
+    )
+    train = DATASETS.build(config)
+    assert train.CLASSES == ('jay', 'owl', 'tit') and train.class_to_idx['owl'] == 1
+    assert not train._fully_initialized
+    assert len(train) == 5
+    assert train.metainfo['class_counts'] == [4, 1, 0]
+    assert train.metainfo['task'] == 'birds'
+
+
+def test_imbalance_on_a_list(birds: Path) -> None:
+    train = _birds(birds, imbalance_ratio=4, imbalance_type='exp')
+    assert train.metainfo['class_counts'] == [4, 2, 1]
+    assert _birds(birds, imbalance_ratio=1).metainfo['class_counts'] == [4, 2, 1]
+    assert _birds(birds, imbalance_ratio=1, max_count=1).metainfo['class_counts'] == [1, 1, 1]
+
+
+def test_a_class_below_the_profile_is_logged(
+    birds: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with mmengine_log(caplog):
+        _birds(birds, imbalance_ratio=1)
+    assert '2 of 3 classes have fewer images' in caplog.text
+    assert 'class 1: 2 instead of 4' in caplog.text
+
+
+def test_empty_classes_are_allowed_and_logged(
+    birds: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with mmengine_log(caplog):
+        train = _birds(birds, num_classes=5)
+    assert train.metainfo['class_counts'] == [4, 2, 1, 0, 0]
+    assert train.CLASSES == ('class_0', 'class_1', 'class_2', '3', '4')
+    assert '2 of 5 classes have no images: 3 (3), 4 (4)' in caplog.text
+
+
+def test_names_are_numbers_where_folders_do_not_tell(birds: Path, tmp_path: Path) -> None:
+    (tmp_path / 'mixed.txt').write_text('class_0/0.jpg 0\nclass_0/1.jpg 1\n')
+    train = _birds(birds, ann_file=str(tmp_path / 'mixed.txt'))
+    assert train.CLASSES == ('0', '1')
+
+
+def test_paths_with_blanks_tabs_and_windows_line_ends() -> None:
+    paths, labels = parse_image_list('a cat.jpg 0\r\nb.jpg\t12  \r\n\r\n', 'list')
+    assert paths == ['a cat.jpg', 'b.jpg']
+    assert labels.tolist() == [0, 12]
+
+
+@pytest.mark.parametrize(
+    ('line', 'message'),
+    [
+        ('a.jpg', 'the label is missing'),
+        ('my dog.jpg', 'the label is missing'),
+        ('3', 'the path is missing'),
+        ('', 'the line is empty'),
+        ('a.jpg 3', r'label 3 is out of range, expected 0 to 2; labels start at 0'),
+        ('a.jpg 99999999999999999999', 'label 99999999999999999999 is out of range'),
+        ('a.jpg -1', 'label -1 is out of range'),
+        ('a.jpg 1.0', "label '1.0' is not an integer"),
+        ('a.jpg cat', "label 'cat' is not an integer"),
+        ('1 a.jpg', "wrong order, expected 'path label', got 'label path': '1 a.jpg'"),
+        ('a.jpg,1', 'separated by a blank'),
+    ],
+)
+def test_faulty_line_is_named(birds: Path, tmp_path: Path, line: str, message: str) -> None:
+    ann_file = tmp_path / 'bad.txt'
+    ann_file.write_text(f'class_0/0.jpg 0\nclass_0/1.jpg 0\n{line}\nclass_1/0.jpg 1\n')
+    with pytest.raises(ValueError, match=f'bad.txt, line 3: .*{message}'):
+        _birds(birds, ann_file=str(ann_file), num_classes=3)
+
+
+def test_slip_in_a_list_without_num_classes_does_not_fill_the_memory() -> None:
+    with pytest.raises(ValueError, match='list, line 1: label 20180101 is out of range'):
+        parse_image_list('a.jpg 20180101', 'list')
+
+
+def test_byte_order_mark_of_windows_is_dropped(birds: Path, tmp_path: Path) -> None:
+    (tmp_path / 'marked.txt').write_bytes(b'\xef\xbb\xbfclass_0/0.jpg 0\n')
+    assert len(_birds(birds, ann_file=str(tmp_path / 'marked.txt'))) == 1
+
+
+def test_unreadable_lists(birds: Path, tmp_path: Path) -> None:
+    (tmp_path / 'packed.txt').write_bytes(gzip.compress(b'a.jpg 0'))
+    (tmp_path / 'empty.txt').write_text('\n')
+    with pytest.raises(FileNotFoundError, match=r'ann_file: there is no list .*absent\.txt'):
+        _birds(birds, ann_file='absent.txt')
+    with pytest.raises(ValueError, match=r'ann_file: cannot read .*images'):
+        _birds(birds, ann_file='images')
+    with pytest.raises(ValueError, match=r'packed\.txt is not a text file'):
+        _birds(birds, ann_file=str(tmp_path / 'packed.txt'))
+    with pytest.raises(ValueError, match=r'empty\.txt is empty'):
+        _birds(birds, ann_file=str(tmp_path / 'empty.txt'))
+    with pytest.raises(ValueError, match='ann_file must name a list'):
+        LongTailListDataset(data_root=str(birds))
+
+
+def test_missing_images_are_found_before_training(birds: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r'data_prefix: the image root .*photos'):
+        _birds(birds, data_prefix='photos')
+    (tmp_path / 'far.txt').write_text('class_0/0.jpg 0\nclass_0/99.jpg 0\n')
+    far = str(tmp_path / 'far.txt')
+    with pytest.raises(FileNotFoundError, match=r'far.txt, line 2: there is no image .*99\.jpg'):
+        _birds(birds, ann_file=far)
+    assert len(_birds(birds, ann_file=far, check_images=0)) == 2
+
+
+def test_contradicting_numbers_of_classes(birds: Path) -> None:
+    with pytest.raises(ValueError, match='num_classes is 4, but there are 2 class names'):
+        _birds(birds, num_classes=4, classes=['a', 'b'])
+    with pytest.raises(ValueError, match='num_classes must be at least 1'):
+        _birds(birds, num_classes=0)
+
+
+def test_imagenet_lt_tree(tmp_path: Path) -> None:
+    root = make_imagenet_lt(tmp_path)
+    train, test = ImageNetLT(root), ImageNetLT(root, split='test', test_mode=True)
+    assert train.metainfo['class_counts'] == [3] * 51 + [1] * 949
+    assert test.metainfo['class_counts'] == [1] * 1000
+    assert train.CLASSES[0] == 'tench, Tinca tinca' and len(test.CLASSES) == 1000
+    assert 'ILSVRC2012_val' in test.get_data_info(0)['img_path']
+    with pytest.raises(ValueError, match=r"split must be one of.*got 'minival'"):
+        ImageNetLT(root, split='minival')
+
+
+def test_places_lt_tree(tmp_path: Path) -> None:
+    root = make_places_lt(tmp_path)
+    train, val = PlacesLT(root), PlacesLT(root, split='val')
+    assert len(train.metainfo['class_counts']) == 365
+    assert train.CLASSES == val.CLASSES and train.CLASSES[7] == 'place_007'
+
+
+def test_inat2018_tree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = make_inat2018(tmp_path)
+    train = INaturalist2018(root)
+    with mmengine_log(caplog):
+        val = INaturalist2018(root, split='val', test_mode=True)
+    assert len(train.metainfo['class_counts']) == 8142 and min(train.metainfo['class_counts']) == 1
+    assert val.metainfo['class_counts'] == [1] * 100 + [0] * 8042
+    assert '8042 of 8142 classes have no images' in caplog.text
+    assert len(caplog.text) < 1000, 'not thousands of names'
+
+
+def test_inaturalist_is_read_in_seconds(tmp_path: Path) -> None:
+    labels = np.arange(437_513) % 8142
+    lines = [f'train_val2018/Aves/{k}/{i:032x}.jpg {k}' for i, k in enumerate(labels.tolist())]
+    (tmp_path / 'iNaturalist18_train.txt').write_text('\n'.join(lines))
+    start = time.process_time()
+    train = INaturalist2018(str(tmp_path), check_images=0)
+    counts, found = train.metainfo['class_counts'], train.get_gt_labels()
+    assert time.process_time() - start < 8
+    np.testing.assert_array_equal(found, labels)
+    assert counts == np.bincount(labels).tolist()
+    start = time.process_time()
+    assert [train.get_cat_ids(i)[0] for i in range(8142)] == list(range(8142))
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'name', 'images'),
+    [
+        (ImageNetLT, 'ImageNet_LT_val', 20_000),
+        (ImageNetLT, 'ImageNet_LT_test', 50_000),
+        (PlacesLT, 'Places_LT_train', 62_500),
+        (PlacesLT, 'Places_LT_val', 7_300),
+        (PlacesLT, 'Places_LT_test', 36_500),
+        (INaturalist2018, 'iNaturalist18_val', 24_426),
+    ],
+)
+def test_lists_as_distributed(
+    shared_dir: Path, tmp_path: Path, dataset: type, name: str, images: int
+) -> None:
+    packed = shared_dir / 'data' / 'lists' / f'{name}.txt.gz'
+    if not packed.is_file():
+        pytest.skip(f'{packed} is absent')
+    (tmp_path / f'{name}.txt').write_bytes(gzip.decompress(packed.read_bytes()))
+    split = name.rsplit('_', 1)[1]
+    listed = dataset(str(tmp_path), split=split, check_images=0)
+    counts = listed.metainfo['class_counts']
+    assert len(listed) == sum(counts) == images
+    assert len(counts) == dataset.NUM_CLASSES == len(listed.CLASSES)
+    if split == 'train':
+        expected = json.loads((packed.parent / 'class_counts.json').read_text())
+        assert counts == expected['Places_LT']
+        assert listed.CLASSES[0] == 'airfield'
+    else:
+        assert len(set(counts)) == 1

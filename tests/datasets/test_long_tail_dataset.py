@@ -1,0 +1,171 @@
+"""An imbalance on data sets of the host, which know nothing of long tails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mmengine.dataset import ConcatDataset
+from mmpretrain.datasets import BaseDataset, CustomDataset
+from mmpretrain.registry import DATASETS
+
+from mmlt.datasets.digits_lt import DigitsLT
+from mmlt.datasets.long_tail import LongTailMixin
+from mmlt.datasets.long_tail_dataset import LongTailDataset
+from tests.datasets.logs import mmengine_log
+from tests.datasets.tiny_trees import make_image_folder
+from tests.references.imbalance import reference_indices
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return make_image_folder(tmp_path_factory.mktemp('images'), [8, 8, 8])
+
+
+def _host(folder: str, **options: Any) -> dict:
+    return dict(type='CustomDataset', data_prefix=folder, **options)
+
+
+class Stubborn(BaseDataset):
+    """Labels only; its pipeline gives up every image of odd index."""
+
+    def load_data_list(self) -> list[dict]:
+        return [dict(gt_label=i % 2) for i in range(20)]
+
+    def prepare_data(self, idx: int) -> dict | None:
+        return self.get_data_info(idx) if idx % 2 == 0 else None
+
+
+def test_taken_as_it_is(folder: str) -> None:
+    wrapped, host = LongTailDataset(_host(folder)), CustomDataset(data_prefix=folder)
+    assert wrapped.metainfo['class_counts'] == [8, 8, 8]
+    assert wrapped.metainfo['classes'] == host.metainfo['classes']
+    assert len(wrapped) == len(host) == 24
+    np.testing.assert_array_equal(wrapped.get_gt_labels(), host.get_gt_labels())
+
+
+def test_imposed_imbalance_keeps_the_images_of_the_protocol(folder: str) -> None:
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+    config = dict(
+        type='LongTailDataset', dataset=_host(folder, pipeline=pipeline), imbalance_ratio=4, seed=5
+    )
+    wrapped, host = DATASETS.build(config), CustomDataset(data_prefix=folder)
+    kept = reference_indices(host.get_gt_labels().tolist(), [8, 4, 2], seed=5)
+    assert wrapped.metainfo['class_counts'] == [8, 4, 2]
+    assert wrapped.get_gt_labels().tolist() == [0] * 8 + [1] * 4 + [2] * 2
+    for i, position in enumerate(kept):
+        assert wrapped.get_data_info(i)['img_path'] == host.get_data_info(position)['img_path']
+        assert wrapped.get_data_info(i)['sample_idx'] == position
+        assert wrapped.get_cat_ids(i) == host.get_cat_ids(position)
+    assert wrapped[0]['inputs'].shape == (3, 32, 32)
+    assert wrapped.prepare_data(13)['data_samples'].gt_label.item() == 2
+    with pytest.raises(IndexError):
+        wrapped.get_data_info(14)
+
+
+def test_step_and_max_count(folder: str) -> None:
+    wrapped = LongTailDataset(_host(folder), 2, 'step', max_count=6)
+    assert wrapped.metainfo['class_counts'] == [6, 6, 3]
+
+
+def test_lazy_init_and_a_data_set_given_as_object(folder: str) -> None:
+    host = CustomDataset(data_prefix=folder, lazy_init=True)
+    wrapped = LongTailDataset(host, imbalance_ratio=8, lazy_init=True)
+    assert 'class_counts' not in wrapped.metainfo and not host._fully_initialized
+    assert 'not initialised' in repr(wrapped)
+    assert len(wrapped) == 8 + 2 + 1
+    assert wrapped.metainfo['class_counts'] == [8, 2, 1]
+    assert 'class_counts' not in host.metainfo and len(host) == 24, 'the host is left alone'
+    assert wrapped.CLASSES == host.CLASSES and wrapped.class_to_idx['class_1'] == 1
+
+
+def test_metainfo_cannot_be_changed_from_outside(folder: str) -> None:
+    wrapped = LongTailDataset(_host(folder))
+    wrapped.metainfo['class_counts'][0] = 99
+    assert wrapped.metainfo['class_counts'] == [8, 8, 8]
+    assert all(type(count) is int for count in wrapped.metainfo['class_counts'])
+
+
+def test_pipeline_can_be_read_and_switched(folder: str) -> None:
+    wrapped = LongTailDataset(_host(folder))
+    assert wrapped.pipeline is wrapped.dataset.pipeline
+    wrapped.pipeline = lambda info: 'switched'
+    assert wrapped[0] == 'switched'
+
+
+def test_replacement_of_a_broken_image_comes_from_the_kept_ones() -> None:
+    wrapped = LongTailDataset(Stubborn(ann_file=''), imbalance_ratio=2)
+    kept = {wrapped.get_data_info(i)['sample_idx'] for i in range(len(wrapped))}
+    seen = [wrapped[i]['sample_idx'] for i in range(len(wrapped))]
+    assert set(seen) <= kept and all(index % 2 == 0 for index in seen)
+    assert seen == [wrapped[i]['sample_idx'] for i in range(len(wrapped))], 'not by chance'
+
+
+def test_broken_image_in_test_mode_and_nothing_but_broken_images() -> None:
+    with pytest.raises(RuntimeError, match='in test mode'):
+        LongTailDataset(Stubborn(ann_file='', test_mode=True))[1]
+    odd = LongTailDataset(Stubborn(ann_file='', indices=[1, 3]), max_refetch=5)
+    odd.dataset.prepare_data = lambda index: None
+    with pytest.raises(RuntimeError, match='6 images in turn'):
+        odd[0]
+
+
+def test_concatenated_data_sets_without_prepare_data(folder: str) -> None:
+    both = ConcatDataset([CustomDataset(data_prefix=folder), CustomDataset(data_prefix=folder)])
+    wrapped = LongTailDataset(both, imbalance_ratio=4)
+    assert wrapped.metainfo['class_counts'] == [16, 8, 4]
+    assert [wrapped[i]['gt_label'] for i in range(28)] == wrapped.get_gt_labels().tolist()
+
+
+def test_wrapped_long_tailed_set_counts_what_is_left() -> None:
+    wrapped = LongTailDataset(DigitsLT(), imbalance_ratio=110)
+    counts = wrapped.metainfo['class_counts']
+    assert counts == np.bincount(wrapped.get_gt_labels(), minlength=10).tolist()
+    assert all(a <= b for a, b in zip(counts, DigitsLT().metainfo['class_counts'], strict=True))
+
+
+def test_empty_class_is_logged(folder: str, caplog: pytest.LogCaptureFixture) -> None:
+    with mmengine_log(caplog):
+        wrapped = LongTailDataset(_host(folder), imbalance_ratio=100)
+    assert wrapped.metainfo['class_counts'] == [8, 0, 0]
+    assert '2 of 3 classes have no images: 1 (class_1), 2 (class_2)' in caplog.text
+
+
+def test_bad_input(folder: str) -> None:
+    with pytest.raises(ValueError, match='imbalance_ratio'):
+        LongTailDataset(_host(folder), imbalance_ratio=0.1)
+    with pytest.raises(TypeError, match='dataset must be'):
+        LongTailDataset(None)
+
+
+@pytest.mark.parametrize('label', [[0, 1], 0.5, 'cat'])
+def test_labels_that_are_no_single_integer(label: object) -> None:
+    class Odd(LongTailMixin):
+        def load_data_list(self) -> list[dict]:
+            return [dict(gt_label=0), dict(gt_label=label)]
+
+    with pytest.raises(ValueError, match='one integer label'):
+        Odd(ann_file='')
+
+
+def test_mixin_filters_then_imposes_then_subsets(folder: str) -> None:
+    class Filtered(LongTailMixin, CustomDataset):
+        def load_data_list(self) -> list[dict]:
+            return super().load_data_list()[:-4]
+
+    train = Filtered(data_prefix=folder, imbalance_ratio=4, indices=13)
+    assert train.metainfo['class_counts'] == [8, 4, 1]
+    assert len(train) == 13
+
+
+def test_mixin_without_labels(tmp_path: Path) -> None:
+    class Unlabelled(LongTailMixin, CustomDataset):
+        pass
+
+    root = make_image_folder(tmp_path, [2])
+    bare = Unlabelled(data_prefix=root, with_label=False)
+    assert 'class_counts' not in bare.metainfo and len(bare) == 2
+    with pytest.raises(ValueError, match='needs a data set with labels'):
+        Unlabelled(data_prefix=root, with_label=False, imbalance_ratio=2)

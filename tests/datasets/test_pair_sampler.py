@@ -1,0 +1,229 @@
+"""Pairs: ordinary anchors, partners by law, batches that are mixed or not."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import DefaultSampler
+from mmengine.runner import Runner
+from mmpretrain.registry import DATA_SAMPLERS
+
+from mmlt.datasets import PairBatchSampler, PairedDataset, PairSampler
+from tests.datasets.toy import CONFUSION, COUNTS, ToyDataset, on_rank, toy_labels
+from tests.references import sampling as reference
+
+LABELS = toy_labels()
+CLASSES = [0, 1, 3, 4]
+
+
+def build(epoch=0, seed=5, counts=CONFUSION, **options):
+    sampler = PairSampler(ToyDataset(), seed=seed, **options)
+    if counts is not None:
+        sampler.set_confusion_counts(counts)
+    sampler.set_epoch(epoch)
+    return sampler
+
+
+def pairs_of_epochs(sampler, epochs):
+    pairs = []
+    for epoch in range(epochs):
+        sampler.set_epoch(epoch)
+        pairs += list(sampler)
+    return np.array(pairs)
+
+
+@pytest.mark.parametrize('law', ['balanced', 'inverse', 'uniform', 'confusion', 0.25])
+@pytest.mark.parametrize('world_size', [1, 2])
+def test_anchors_are_those_of_the_default_sampler(law, world_size, monkeypatch):
+    for rank in range(world_size):
+        on_rank(monkeypatch, rank, world_size)
+        monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (rank, world_size))  # noqa: B023
+        ordinary = DefaultSampler(ToyDataset(), seed=5)
+        ordinary.set_epoch(3)
+        assert [anchor for anchor, _ in build(3, law=law)] == list(ordinary)
+
+
+@pytest.mark.parametrize('normalize', [False, True])
+def test_confusion_partners_given_the_anchor(normalize):
+    pairs = pairs_of_epochs(build(law='confusion', normalize_confusion=normalize), 80)
+    expected = reference.partner_law(CONFUSION, COUNTS, normalize)
+    anchors, partners = LABELS[pairs].T
+    for k in CLASSES:
+        times = np.bincount(partners[anchors == k], minlength=5)
+        assert reference.chi_square_p_value(times, expected[k] * times.sum()) > 1e-3
+
+
+@pytest.mark.parametrize('normalize', [False, True])
+def test_confusion_pairs_of_both_classes(normalize):
+    sampler = build(law='confusion', pairing='pairs', pair_fraction=1,
+                    normalize_confusion=normalize)
+    observed = np.zeros((5, 5))
+    np.add.at(observed, tuple(LABELS[pairs_of_epochs(sampler, 60)].T), 1)
+    expected = reference.pair_law(CONFUSION, COUNTS, normalize) * observed.sum()
+    assert reference.chi_square_p_value(observed, expected) > 1e-3
+
+
+def test_partners_are_uniform_within_the_class():
+    partners = pairs_of_epochs(build(law='confusion'), 80)[:, 1]
+    of_class = np.flatnonzero(LABELS == 3)
+    times = np.bincount(partners, minlength=len(LABELS))[of_class]
+    assert reference.chi_square_p_value(times, np.full(9, times.sum() / 9)) > 1e-3
+
+
+def test_a_fraction_of_the_anchors_is_replaced():
+    ordinary = build(law='confusion')
+    replaced = 0
+    for epoch in range(40):
+        ordinary.set_epoch(epoch)
+        half = build(epoch, law='confusion', pairing='pairs', pair_fraction=0.3)
+        replaced += sum(a != b for a, b in zip(ordinary, half, strict=True))
+    share = replaced / 40 / len(LABELS)
+    assert 0.25 < share < 0.33
+    none = build(law='confusion', pairing='pairs', pair_fraction=0.)
+    assert list(none) == list(build(law='confusion'))
+
+
+def test_before_its_start_the_law_is_balanced_or_none():
+    assert list(build(4, law='confusion', start_epoch=5)) == list(build(4))
+    without = build(4, law='inverse', start_epoch=5, law_before_start='none')
+    assert all(partner is None for _, partner in without)
+    assert [anchor for anchor, _ in without] == [anchor for anchor, _ in build(4)]
+    without.set_epoch(5)
+    assert list(without) == list(build(5, law='inverse'))
+
+
+def test_confusion_law_without_counts():
+    sampler = build(2, law='confusion', start_epoch=2, counts=None)
+    assert list(sampler) == list(build(2, law='balanced'))
+    sampler.set_epoch(3)
+    with pytest.raises(ValueError, match='EMAConfusionHook'):
+        list(sampler)
+
+
+@pytest.mark.parametrize('pairing', ['anchor', 'pairs'])
+def test_no_recorded_error_falls_back_to_balanced(pairing):
+    sampler = build(law='confusion', pairing=pairing, counts=np.diag(COUNTS))
+    times = np.bincount(LABELS[pairs_of_epochs(sampler, 40)[:, 1]], minlength=5)
+    expected = reference.class_law(COUNTS, 0) * times.sum()
+    assert reference.chi_square_p_value(times, expected) > 1e-3
+
+
+def test_empty_class_in_the_counts_is_left_out():
+    counts = np.full((5, 5), 7)
+    partners = pairs_of_epochs(build(law='confusion', counts=counts), 5)[:, 1]
+    assert set(LABELS[partners]) == set(CLASSES)
+
+
+def test_counts_of_wrong_form():
+    sampler = build(law='confusion')
+    with pytest.raises(ValueError, match=r'\(5, 5\)'):
+        sampler.set_confusion_counts(np.zeros((4, 4)))
+    build(law='balanced').set_confusion_counts('ignored by other laws')
+
+
+def test_counts_are_not_kept():
+    labels = np.arange(1000)
+    sampler = PairSampler(ToyDataset(labels, 1000), law='confusion', seed=0)
+    counts = torch.zeros(1000, 1000)
+    counts[3, 4] = 1
+    sampler.set_confusion_counts(counts)
+    counts.zero_()
+    sampler.dataset = None
+    assert len(pickle.dumps(sampler)) < 200_000
+    pairs = dict(sampler)
+    assert pairs[3] == 4 and pairs[4] == 3
+
+
+def batches(prob=0.5, epoch=0, batch_size=8, drop_last=False, **options):
+    return PairBatchSampler(build(epoch, **options), batch_size, prob, drop_last)
+
+
+@pytest.mark.parametrize('drop_last', [False, True])
+def test_batches_are_those_of_the_sampler(drop_last):
+    pairs, found = list(build()), list(batches(prob=0.5, drop_last=drop_last))
+    kept = len(pairs) // 8 * 8 if drop_last else len(pairs)
+    assert len(found) == len(batches(drop_last=drop_last)) == -(-kept // 8)
+    flat = [pair for batch in found for pair in batch]
+    for (anchor, partner), (same, partner_or_none) in zip(pairs, flat, strict=False):
+        assert anchor == same and partner_or_none in (partner, None)
+    assert len(flat) == kept
+
+
+def test_a_batch_is_mixed_or_not_as_a_whole():
+    mixed = []
+    for epoch in range(60):
+        for batch in batches(prob=0.3, epoch=epoch):
+            with_partner = {partner is not None for _, partner in batch}
+            assert len(with_partner) == 1
+            mixed.append(with_partner.pop())
+    assert 0.25 < np.mean(mixed) < 0.35
+
+
+@pytest.mark.parametrize('prob', [0, 1])
+def test_all_or_no_batches(prob):
+    assert all((partner is not None) == bool(prob)
+               for batch in batches(prob=prob) for _, partner in batch)
+
+
+def test_ranks_agree_on_what_is_mixed(monkeypatch):
+    decisions = []
+    for rank in range(2):
+        on_rank(monkeypatch, rank, 2)
+        decisions.append([batch[0][1] is None for batch in batches(batch_size=3, epoch=7)])
+    assert decisions[0] == decisions[1] and len(set(decisions[0])) == 2
+
+
+def test_the_decision_follows_the_epoch():
+    first = batches(epoch=1)
+    again = batches()
+    again.sampler.set_epoch(1)
+    assert list(again) == list(first)
+    assert not np.array_equal(batches(epoch=2).mixed_batches(), first.mixed_batches())
+
+
+def test_skipped_batches_keep_the_decisions_in_place():
+    whole, sampler = list(batches()), batches()
+    sampler.sampler.skip(16)
+    assert list(sampler) == whole[2:]
+    assert list(sampler) == whole
+    sampler.sampler.skip(5)
+    with pytest.raises(ValueError, match='whole batches'):
+        list(sampler)
+
+
+@pytest.mark.parametrize('arguments, error, message', [
+    (dict(sampler=DefaultSampler([1, 2], seed=0), batch_size=2), TypeError, 'PairSampler'),
+    (dict(batch_size=2, prob=1.5), ValueError, 'prob'),
+    (dict(batch_size=0), ValueError, 'batch_size'),
+])
+def test_bad_batch_options(arguments, error, message):
+    with pytest.raises(error, match=message):
+        PairBatchSampler(**{'sampler': build(), **arguments})
+
+
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_a_data_loader_of_mmengine(num_workers):
+    pipeline = [dict(type='PackInputs')]
+    loader = Runner.build_dataloader(dict(
+        batch_size=8, num_workers=num_workers, collate_fn=dict(type='default_collate'),
+        dataset=PairedDataset(ToyDataset(pipeline=pipeline)),
+        sampler=dict(type='PairSampler', _scope_='mmpretrain'),
+        batch_sampler=dict(type='PairBatchSampler', prob=0.5, _scope_='mmpretrain')), seed=5)
+    loader.batch_sampler.sampler.set_epoch(1)
+    expected = list(batches(epoch=1))
+    for batch, pairs in zip(loader, expected, strict=True):
+        assert batch['inputs'][:, 0, 0, 0].tolist() == [anchor for anchor, _ in pairs]
+        if pairs[0][1] is None:
+            assert 'partner' not in batch
+        else:
+            partners = batch['partner']['inputs'][:, 0, 0, 0].tolist()
+            assert partners == [partner for _, partner in pairs]
+            assert [int(s.gt_label) for s in batch['partner']['data_samples']] == [
+                LABELS[partner] for _, partner in pairs]
+
+
+def test_registered():
+    assert DATA_SAMPLERS.get('PairBatchSampler') is PairBatchSampler

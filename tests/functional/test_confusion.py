@@ -1,0 +1,255 @@
+"""Soft confusion, its EMA, and the fused step, against loops, an SVD and the released code."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmlt.functional.confusion import blend_confusion, soft_confusion, top_confused_pairs
+from mmlt.functional.confusion_regularizer import confusion_norm_
+from mmlt.functional.confusion_state import ConfusionOptions, ConfusionState
+from mmlt.functional.label_pairs import class_presence, label_pairs
+from tests.references import confusion as reference
+
+GOLDEN = dict(np.load(Path(__file__).parents[1] / 'golden' / 'car.npz'))
+
+
+def golden(name):
+    return torch.from_numpy(np.asarray(GOLDEN[name]))
+
+
+def random_batch(count=12, classes=6, seed=0, soft=False):
+    generator = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(count, classes, generator=generator, dtype=torch.float64)
+    # The last two classes are absent.
+    targets = torch.randint(classes - 2, (count,), generator=generator)
+    if soft:
+        other = torch.randint(classes - 2, (count,), generator=generator)
+        part = torch.rand(count, 1, generator=generator, dtype=torch.float64)
+        eye = torch.eye(classes, dtype=torch.float64)
+        targets = part * eye[targets] + (1 - part) * eye[other]
+    return logits, targets
+
+
+def run_steps(batches, weights, options, dtype=torch.float64):
+    """Norms, gradients and state of the fused step over batches."""
+    state = ConfusionState.zeros(len(weights), dtype)
+    norms, gradients = [], []
+    for logits, targets in batches:
+        logits = logits.detach().clone().requires_grad_()
+        pairs = label_pairs(targets, logits.shape[1])
+        norm = confusion_norm_(logits, pairs, state, weights, options)
+        norm.backward()
+        norms.append(norm.detach())
+        gradients.append(logits.grad)
+    return torch.stack(norms), gradients, state
+
+
+@pytest.mark.parametrize('soft', [False, True])
+@pytest.mark.parametrize('options', [
+    {}, {'margin': 0.7, 'temperature': 2.0}, {'detach_gate': True}, {'detach_baseline': True},
+    {'detach_gate': True, 'detach_baseline': True}])
+def test_soft_confusion_is_the_loop(options, soft):
+    logits, targets = random_batch(soft=soft)
+    probe = torch.rand(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    results = []
+    for function in (soft_confusion, reference.soft_confusion):
+        leaf = logits.clone().requires_grad_()
+        matrix = function(leaf, targets, **options)
+        (matrix * probe).sum().backward()
+        results.append((matrix.detach(), leaf.grad))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize('case', ['case00', 'case01'])
+@pytest.mark.parametrize('gate', [0, 1])
+@pytest.mark.parametrize('baseline', [0, 1])
+def test_released_numbers(case, gate, baseline):
+    logits = golden(f'{case}_logits').requires_grad_()
+    matrix = soft_confusion(logits, golden(f'{case}_targets'),
+                            temperature=float(golden(f'{case}_tau')),
+                            detach_gate=bool(gate), detach_baseline=bool(baseline))
+    torch.testing.assert_close(matrix.detach().t(), golden(f'{case}_ref_C'), rtol=1e-9, atol=0)
+    norm = reference.spectral_norm(matrix, golden(f'{case}_w'))
+    norm.backward()
+    torch.testing.assert_close(norm.detach(), golden(f'{case}_ref_spec'), rtol=1e-9, atol=0)
+    torch.testing.assert_close(logits.grad, golden(f'{case}_ref_dg{gate}_db{baseline}_grad'),
+                               rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize('exact', [False, True])
+@pytest.mark.parametrize('case', ['case00', 'case01'])
+@pytest.mark.parametrize('margin', [0.0, 0.5, 1.0])
+def test_paper_numbers_by_the_fused_step(case, margin, exact):
+    """With beta 0 the estimate is the batch itself."""
+    options = ConfusionOptions(beta=0.0, margin=margin, exact=exact, max_steps=10, tolerance=0.0)
+    norms, gradients, state = run_steps(
+        [(golden(f'{case}_logits'), golden(f'{case}_targets'))], golden(f'{case}_w'), options)
+    name = f'{case}_paper_gamma{margin}'
+    torch.testing.assert_close(state.confusion.t(), golden(f'{name}_C'), rtol=1e-9, atol=0)
+    torch.testing.assert_close(norms[0], golden(f'{name}_spec'), rtol=1e-9, atol=0)
+    torch.testing.assert_close(gradients[0], golden(f'{name}_grad'), rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize('dtype, rtol', [(torch.float64, 1e-9), (torch.float32, 2e-5)])
+def test_released_moving_average(dtype, rtol):
+    """Gate and baseline detached, the first batch taken over without gradient."""
+    batches = list(zip(golden('ema00_logits').to(dtype), golden('ema00_targets'), strict=True))
+    options = ConfusionOptions(beta=float(golden('ema00_beta')), start='first_batch',
+                               detach_gate=True, detach_baseline=True, tolerance=0.0)
+    norms, gradients, state = run_steps(batches, golden('ema00_w').to(dtype), options, dtype)
+    torch.testing.assert_close(norms, golden('ema00_spec').to(dtype), rtol=rtol, atol=0)
+    torch.testing.assert_close(torch.stack(gradients), golden('ema00_grad').to(dtype),
+                               rtol=rtol, atol=1e-12 if dtype == torch.float64 else 1e-7)
+    torch.testing.assert_close(state.confusion.t(), golden('ema00_cbar')[-1].to(dtype),
+                               rtol=rtol, atol=1e-15)
+
+
+@pytest.mark.parametrize('soft', [False, True])
+@pytest.mark.parametrize('absent_classes', ['decay', 'hold'])
+@pytest.mark.parametrize('options', [
+    {}, {'detach_gate': True}, {'detach_baseline': True}, {'margin': 0.3, 'temperature': 1.7}])
+def test_fused_step_is_the_loop(options, absent_classes, soft):
+    batches = [random_batch(count=5, seed=seed, soft=soft) for seed in range(6)]
+    weights = torch.linspace(0.5, 2, 6, dtype=torch.float64)
+    fused = run_steps(batches, weights, ConfusionOptions(
+        beta=0.9, absent_classes=absent_classes, tolerance=0.0, **options))
+    norms, gradients, estimate = reference.car_trajectory(
+        batches, weights, 0.9, absent_classes, **options)
+    torch.testing.assert_close(fused[0], norms, rtol=1e-10, atol=0)
+    torch.testing.assert_close(fused[1], gradients, rtol=1e-7, atol=1e-10)
+    torch.testing.assert_close(fused[2].confusion, estimate, rtol=1e-12, atol=1e-15)
+    assert int(fused[2].num_updates) == 6
+
+
+@pytest.mark.parametrize('absent_classes', ['decay', 'hold'])
+def test_blend_confusion_is_the_loop(absent_classes):
+    logits, targets = random_batch(soft=True, count=3)
+    previous = torch.rand(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    presence = class_presence(label_pairs(targets, 6), 6)
+    batch = soft_confusion(logits, targets)
+    torch.testing.assert_close(
+        blend_confusion(previous, batch, presence, 0.7, absent_classes),
+        reference.blend(previous, batch, targets.sum(dim=0), 0.7, absent_classes))
+
+
+@pytest.mark.parametrize('soft', [False, True])
+def test_gradcheck(soft):
+    logits, targets = random_batch(count=5, classes=5, soft=soft)
+    weights = torch.linspace(1, 2, 5, dtype=torch.float64)
+    pairs = label_pairs(targets, 5)
+    past = ConfusionState.zeros(5, torch.float64)
+    past.confusion.copy_(soft_confusion(*random_batch(count=9, classes=5, seed=3)))
+    options = ConfusionOptions(margin=0.2, temperature=1.5, tolerance=0.0)
+
+    def norm(leaf):
+        state = ConfusionState(*(tensor.clone() for tensor in past))
+        return confusion_norm_(leaf, pairs, state, weights, options)
+
+    assert torch.autograd.gradcheck(norm, (logits.requires_grad_(),))
+    assert torch.autograd.gradcheck(lambda leaf: soft_confusion(leaf, targets, 0.2, 1.5),
+                                    (logits,))
+
+
+def test_permuting_the_classes_permutes_the_confusion():
+    logits, targets = random_batch()
+    order = torch.randperm(6, generator=torch.Generator().manual_seed(4))
+    permuted = soft_confusion(logits[:, order], order.argsort()[targets])
+    torch.testing.assert_close(permuted, soft_confusion(logits, targets)[order][:, order])
+
+
+def test_shifting_the_logits_changes_nothing():
+    logits, targets = random_batch()
+    torch.testing.assert_close(soft_confusion(logits + 7, targets), soft_confusion(logits, targets))
+
+
+def test_a_batch_twice_over_is_the_same_batch():
+    logits, targets = random_batch()
+    torch.testing.assert_close(soft_confusion(logits.repeat(2, 1), targets.repeat(2)),
+                               soft_confusion(logits, targets))
+
+
+def test_one_hot_scores_are_labels():
+    logits, targets = random_batch()
+    scores = torch.eye(6, dtype=torch.float64)[targets]
+    torch.testing.assert_close(soft_confusion(logits, scores), soft_confusion(logits, targets))
+
+
+def test_contributions_are_linear_in_the_score():
+    """Of a class that is only mixed in; one image with 10 % counts a tenth of a whole one."""
+    logits, _ = random_batch(count=1)
+    scores = torch.zeros(1, 6, dtype=torch.float64)
+    scores[0, 0], scores[0, 3] = 0.9, 0.1
+    whole = soft_confusion(logits, torch.tensor([3]))
+    torch.testing.assert_close(soft_confusion(logits, scores)[3], 0.1 * whole[3])
+
+
+def test_absent_classes_and_a_batch_of_one():
+    logits, _ = random_batch(count=1)
+    matrix = soft_confusion(logits, torch.tensor([2]))
+    assert matrix[2].sum() > 0
+    assert matrix[2, 2] == 0
+    assert matrix.sum() == matrix[2].sum()
+
+
+@pytest.mark.parametrize('absent_classes', ['decay', 'hold'])
+@pytest.mark.parametrize('bad', [float('nan'), float('inf'), float('-inf')])
+def test_a_batch_with_nan_or_inf_is_left_out_and_counted(bad, absent_classes):
+    weights = torch.ones(6, dtype=torch.float64)
+    options = ConfusionOptions(absent_classes=absent_classes, start='first_batch')
+    logits, targets = random_batch()
+    poisoned = logits.clone()
+    poisoned[3, 2] = bad
+    clean = run_steps([(logits, targets)] * 2, weights, options)
+    mixed = run_steps([(poisoned, targets), (logits, targets), (poisoned, targets),
+                       (logits, targets)], weights, options)
+    torch.testing.assert_close(mixed[2].confusion, clean[2].confusion)
+    assert not mixed[1][0].any()
+    assert not mixed[1][2].any()
+    torch.testing.assert_close(mixed[1][3], clean[1][1])
+    assert torch.isfinite(mixed[0]).all()
+    assert (int(mixed[2].num_updates), int(mixed[2].num_skipped)) == (2, 2)
+
+
+def test_no_gradient_passes_to_the_past():
+    """Two batches in one graph: the second norm says nothing about the first logits."""
+    state = ConfusionState.zeros(6, torch.float64)
+    weights = torch.ones(6, dtype=torch.float64)
+    first, second = (random_batch(seed=seed)[0].requires_grad_() for seed in (0, 1))
+    pairs = label_pairs(random_batch()[1], 6)
+    confusion_norm_(first, pairs, state, weights)
+    confusion_norm_(second, pairs, state, weights).backward()
+    assert first.grad is None
+    assert second.grad.abs().sum() > 0
+
+
+def test_top_confused_pairs():
+    matrix = torch.tensor([[0.0, 0.3, 0.1], [0.5, 0.0, 0.0], [0.0, 0.2, 0.0]])
+    true, predicted, values = top_confused_pairs(matrix, 3)
+    assert list(zip(true.tolist(), predicted.tolist(), strict=True)) == [(1, 0), (0, 1), (2, 1)]
+    torch.testing.assert_close(values, torch.tensor([0.5, 0.3, 0.2]))
+    assert len(top_confused_pairs(matrix, 100)[0]) == 9
+
+
+@pytest.mark.parametrize('targets, error, message', [
+    (torch.tensor([0, 6]), ValueError, r'labels in \[0, 6\)'),
+    (torch.tensor([0, -1]), ValueError, r'labels in \[0, 6\)'),
+    (torch.tensor([0.0, 1.0]), TypeError, 'integers'),
+    (torch.zeros(2, 5), ValueError, r'\(N, 6\) scores'),
+    (torch.zeros(2, 6, dtype=torch.long), TypeError, 'floating-point'),
+    (torch.tensor([0, 1, 2]), ValueError, 'one row per target'),
+])
+def test_bad_targets(targets, error, message):
+    with pytest.raises(error, match=message):
+        soft_confusion(torch.zeros(2, 6), targets)
+
+
+@pytest.mark.parametrize('options', [
+    {'beta': 1.0}, {'beta': -0.1}, {'absent_classes': 'keep'}, {'start': 'one'},
+    {'temperature': 0.0}])
+def test_bad_options(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        ConfusionOptions(**options)
+    with pytest.raises(ValueError, match='beta'):
+        blend_confusion(torch.ones(2, 2), torch.ones(2, 2), torch.ones(2), 1.0)

@@ -1,0 +1,58 @@
+"""Class counts travel from the data to every component, and through the checkpoint."""
+
+import pytest
+import torch
+
+from tests.digits_runner import digits_runner
+
+CE = 'resnet8_ce'
+LA = 'resnet8_logit_adjustment'
+
+
+def test_losses_and_metrics_receive_the_counts_of_the_training_data(tmp_path):
+    runner = digits_runner(tmp_path / 'a', LA)
+    runner.train()
+    counts = runner.train_dataloader.dataset.metainfo['class_counts']
+    assert counts[0] == 110 and counts[-1] == 2
+    loss = runner.model.head.loss_module
+    assert loss.class_counts.tolist() == counts
+    assert runner.val_evaluator.metrics[0].class_counts is not None
+
+
+def test_the_checkpoint_holds_the_counts_in_plain_types_and_gives_them_to_a_test(tmp_path):
+    runner = digits_runner(tmp_path / 'a', LA)
+    runner.train()
+    path = tmp_path / 'a' / 'epoch_1.pth'
+    checkpoint = torch.load(path, weights_only=True)
+    counts = checkpoint['meta']['dataset_meta']['class_counts']
+    assert all(type(count) is int for count in counts)
+    tester = digits_runner(tmp_path / 'b', LA, load_from=str(path))
+    figures = tester.test()
+    assert figures['long_tail/few_shot'] == runner.message_hub.get_scalar(
+        'val/long_tail/few_shot').current()
+    assert tester.model.head.loss_module.class_counts.tolist() == counts
+
+
+def test_resuming_with_other_data_is_an_error(tmp_path):
+    digits_runner(tmp_path / 'a', CE).train()
+    other = digits_runner(tmp_path / 'a', CE, max_epochs=2, resume=True, **{
+        'train_dataloader.dataset.imbalance_ratio': 10})
+    with pytest.raises(ValueError, match='resumed with other training data'):
+        other.train()
+
+
+def test_fine_tuning_on_other_data_is_not(tmp_path):
+    digits_runner(tmp_path / 'a', CE).train()
+    digits_runner(tmp_path / 'b', CE, load_from=str(tmp_path / 'a' / 'epoch_1.pth'), **{
+        'train_dataloader.dataset.imbalance_ratio': 10}).train()
+
+
+def test_data_without_counts_is_an_error_that_names_the_remedy(tmp_path):
+    from mmlt.hooks.components import dataset_class_counts
+    runner = digits_runner(tmp_path / 'a', CE)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    dataset = runner.train_dataloader.dataset
+    dataset._metainfo.pop('class_counts')
+    assert dataset_class_counts(dataset) is None
+    with pytest.raises(ValueError, match='LongTailDataset'):
+        runner.call_hook('before_run')

@@ -1,0 +1,64 @@
+"""A run that was interrupted ends with the same weights as one that was not."""
+
+import pytest
+import torch
+
+from tests.digits_runner import digits_runner
+
+
+def final_state(work_dir):
+    return torch.load(work_dir / 'epoch_4.pth', weights_only=True)
+
+
+@pytest.mark.parametrize('leaf', ['resnet8_ldam_drw', 'resnet8_class_balanced'])
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_resumed_equals_uninterrupted(tmp_path, leaf, num_workers):
+    options = {
+        'train_dataloader.num_workers': num_workers,
+        'train_dataloader.persistent_workers': False,
+        'train_dataloader.worker_init_fn': dict(type='seed_worker_of_epoch'),
+        'default_hooks.checkpoint.save_best': None,
+    }
+    if leaf == 'resnet8_ldam_drw':
+        options['default_hooks.reweighting.start_epoch'] = 2
+    digits_runner(tmp_path / 'whole', leaf, max_epochs=4, **options).train()
+    first = digits_runner(tmp_path / 'parts', leaf, max_epochs=4, **options)
+    stop_after(first, epochs=3)
+    digits_runner(tmp_path / 'parts', leaf, max_epochs=4, resume=True, **options).train()
+    whole, parts = final_state(tmp_path / 'whole'), final_state(tmp_path / 'parts')
+    for name, value in whole['state_dict'].items():
+        torch.testing.assert_close(parts['state_dict'][name], value, rtol=0, atol=0, msg=name)
+
+
+def stop_after(runner, epochs):
+    """Interrupt a run in the middle of the epoch after ``epochs`` whole ones."""
+    from mmengine.hooks import Hook
+
+    class Killed(Exception):
+        pass
+
+    class Kill(Hook):
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.epoch == epochs and batch_idx == 2:
+                raise Killed
+
+    runner.register_hook(Kill())
+    with pytest.raises(Killed):
+        runner.train()
+
+
+def test_epochs_do_not_repeat_their_augmentations(tmp_path):
+    from mmengine.hooks import Hook
+    seen = []
+
+    class Record(Hook):
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if batch_idx == 0:
+                seen.append(torch.rand(1).item())
+
+    runner = digits_runner(tmp_path / 'a', max_epochs=2)
+    runner.register_hook(Record())
+    runner.train()
+    assert len(set(seen)) == 2

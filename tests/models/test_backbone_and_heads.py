@@ -1,0 +1,69 @@
+"""CIFARResNet and CosineClsHead."""
+
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+
+from mmlt.models import CIFARResNet, CosineClsHead
+
+
+def test_resnet32_has_the_published_size():
+    backbone = CIFARResNet(depth=32)
+    parameters = sum(p.numel() for p in backbone.parameters()) + 64 * 10 + 10
+    assert parameters == 464_154
+
+
+@pytest.mark.parametrize('depth, convolutions', [(20, 19), (32, 31), (44, 43), (56, 55)])
+def test_depth_counts_convolutions_and_the_classifier(depth, convolutions):
+    backbone = CIFARResNet(depth=depth, out_indices=(0, 1, 2))
+    found = [m for m in backbone.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(found) == convolutions
+    shapes = [tuple(x.shape) for x in backbone(torch.zeros(2, 3, 32, 32))]
+    assert shapes == [(2, 16, 32, 32), (2, 32, 16, 16), (2, 64, 8, 8)]
+
+
+def test_option_a_shortcut_subsamples_and_pads_zeros():
+    block = CIFARResNet(depth=8).stages[1][0]
+    x = torch.arange(16 * 16.).reshape(1, 16, 4, 4)
+    shortcut = block._shortcut(x)
+    assert shortcut.shape == (1, 32, 2, 2)
+    torch.testing.assert_close(shortcut[:, 8:24], x[:, :, ::2, ::2])
+    assert shortcut[:, :8].abs().sum() == shortcut[:, 24:].abs().sum() == 0
+
+
+@pytest.mark.parametrize('options', [dict(depth=33), dict(depth=2), dict(out_indices=(3, ))])
+def test_impossible_backbones_are_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        CIFARResNet(**options)
+
+
+def test_cosine_logits_ignore_the_norms_of_features_and_classes():
+    head = CosineClsHead(num_classes=4, in_channels=6, scale=10.0)
+    features = torch.randn(3, 6)
+    logits = head((features, ))
+    assert logits.abs().max() <= 10
+    with torch.no_grad():
+        head.fc.weight.mul_(torch.tensor([1.0, 5.0, 0.1, 3.0])[:, None])
+    torch.testing.assert_close(head((7 * features, )), logits)
+
+
+def test_cosine_head_trains_and_predicts_in_an_unmodified_classifier():
+    model = MODELS.build(dict(
+        type='ImageClassifier',
+        backbone=dict(type='CIFARResNet', depth=8),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='CosineClsHead', num_classes=4, in_channels=64,
+                  loss=dict(type='LDAMLoss', logit_scale=30.0, class_counts=[9, 3, 2, 1]))))
+    samples = [DataSample().set_gt_label(k) for k in (0, 3)]
+    loss = model.loss(torch.randn(2, 3, 32, 32), samples)['loss']
+    loss.backward()
+    assert model.head.fc.weight.grad.abs().sum() > 0
+    predictions = model.eval().predict(torch.randn(2, 3, 32, 32))
+    assert float(predictions[0].pred_score.sum()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize('options', [dict(num_classes=0), dict(scale=0.0)])
+def test_impossible_heads_are_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        CosineClsHead(**{'num_classes': 3, 'in_channels': 4, **options})

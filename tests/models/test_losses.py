@@ -1,0 +1,132 @@
+"""Loss modules: what the host passes them, and what they keep."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+
+from mmlt.functional.class_statistics import effective_number_weights
+from mmlt.functional.logit_adjustment import logit_adjusted_cross_entropy
+from mmlt.models.losses import LDAMLoss, LogitAdjustedLoss
+
+COUNTS = [90, 9, 1]
+
+
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(5, 3, generator=generator), torch.tensor([0, 0, 1, 2, 0])
+
+
+@pytest.mark.parametrize('soft', [False, True])
+def test_logit_adjusted_loss_is_its_functional(soft):
+    logits, targets = batch()
+    target = F.one_hot(targets, 3).float() if soft else targets
+    loss = MODELS.build(dict(type='LogitAdjustedLoss', tau=0.7, class_counts=COUNTS))
+    expected = logit_adjusted_cross_entropy(logits, targets, COUNTS, 0.7)
+    torch.testing.assert_close(loss(logits, target), expected)
+    torch.testing.assert_close(loss(logits, target, avg_factor=5), expected)
+
+
+@pytest.mark.parametrize('kind', [LogitAdjustedLoss, LDAMLoss])
+def test_weights_of_images_and_reductions_follow_the_host(kind):
+    logits, targets = batch()
+    loss = kind(class_counts=COUNTS, loss_weight=2.0)
+    each = loss(logits, targets, reduction_override='none')
+    weight = torch.tensor([1.0, 0.0, 2.0, 0.5, 1.0])
+    torch.testing.assert_close(
+        loss(logits, targets, weight=weight, avg_factor=4), (each * weight).sum() / 4)
+    torch.testing.assert_close(loss(logits, targets, reduction_override='sum'), each.sum())
+
+
+@pytest.mark.parametrize('kind', [LogitAdjustedLoss, LDAMLoss])
+def test_class_weights_average_by_their_sum(kind):
+    logits, targets = batch()
+    loss = kind(class_counts=COUNTS)
+    each = loss(logits, targets, reduction_override='none')
+    weights = effective_number_weights(COUNTS)
+    loss.set_class_weight(weights)
+    picked = weights.float()[targets]
+    expected = (each * picked).sum() / picked.sum()
+    torch.testing.assert_close(loss(logits, targets, avg_factor=5), expected)
+    same = kind(class_counts=COUNTS, class_weight='effective_number')
+    torch.testing.assert_close(same(logits, targets, avg_factor=5), expected)
+
+
+def test_ldam_takes_logits_that_a_head_has_scaled():
+    cosines, targets = batch()
+    bare = LDAMLoss(class_counts=COUNTS)(cosines, targets)
+    scaled = LDAMLoss(class_counts=COUNTS, logit_scale=30.0)(30 * cosines, targets)
+    torch.testing.assert_close(bare, scaled)
+
+
+@pytest.mark.parametrize('kind', [LogitAdjustedLoss, LDAMLoss])
+def test_missing_and_foreign_counts_are_explained(kind):
+    logits, targets = batch()
+    with pytest.raises(ValueError, match='ClassCountsHook'):
+        kind()(logits, targets)
+    with pytest.raises(ValueError, match='3 classes, the training data 2'):
+        kind(class_counts=[3, 1])(logits, targets)
+
+
+@pytest.mark.parametrize('options, name', [
+    (dict(prior='test'), 'prior'), (dict(prior=1.5), 'prior'), (dict(momentum=1.0), 'momentum'),
+    (dict(reduction='max'), 'reduction'), (dict(class_weight='inverse'), 'class_weight'),
+    (dict(empty_classes='drop'), 'empty_classes')])
+def test_unknown_options_are_refused(options, name):
+    with pytest.raises(ValueError, match=name):
+        LogitAdjustedLoss(**options)
+
+
+def test_the_effective_prior_follows_what_arrives():
+    logits, _ = batch()
+    loss = LogitAdjustedLoss(prior='effective', class_counts=COUNTS)
+    targets = torch.full((5, ), 2)
+    for _ in range(2000):
+        loss(logits, targets)
+    assert loss.running_prior.sum() == pytest.approx(1)
+    assert loss.running_prior[2] > 0.99
+    loss.eval()
+    before = loss.running_prior.clone()
+    loss(logits, torch.zeros(5, dtype=torch.long))
+    torch.testing.assert_close(loss.running_prior, before, rtol=0, atol=0)
+
+
+def test_the_effective_prior_starts_from_the_training_prior_and_compensates_it():
+    logits, targets = batch()
+    effective = LogitAdjustedLoss(prior='effective', class_counts=COUNTS).eval()
+    train = LogitAdjustedLoss(class_counts=COUNTS)
+    torch.testing.assert_close(effective(logits, targets), train(logits, targets))
+
+
+def test_an_interpolated_prior_lies_between():
+    logits, targets = batch()
+    losses = {}
+    for prior in ('train', 0.5, 'effective'):
+        loss = LogitAdjustedLoss(prior=prior, class_counts=COUNTS)
+        if prior != 'train':
+            loss.running_prior.copy_(torch.tensor([0.2, 0.3, 0.5]))
+        losses[prior] = loss.eval()._offset(targets, logits)
+    middle = (losses['train'] + losses['effective']) / 2
+    torch.testing.assert_close(losses[0.5], middle)
+
+
+def test_the_running_prior_is_in_the_state_dict_and_loads_before_counts_arrive():
+    logits, targets = batch()
+    loss = LogitAdjustedLoss(prior='effective', class_counts=COUNTS)
+    loss(logits, targets)
+    state = loss.state_dict()
+    assert set(state) == {'running_prior', 'running_steps'}
+    fresh = LogitAdjustedLoss(prior='effective')
+    fresh.load_state_dict(state)
+    fresh.set_class_counts(COUNTS)
+    torch.testing.assert_close(fresh(logits, targets), loss(logits, targets))
+    assert not LogitAdjustedLoss(class_counts=COUNTS).state_dict()
+
+
+@pytest.mark.parametrize('kind', [LogitAdjustedLoss, LDAMLoss])
+def test_half_precision_logits_are_computed_in_float32(kind):
+    logits, targets = batch()
+    loss = kind(class_counts=COUNTS)
+    low = loss(logits.bfloat16(), targets)
+    assert low.dtype == torch.float32
+    torch.testing.assert_close(low, loss(logits.bfloat16().float(), targets))

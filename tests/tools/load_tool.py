@@ -1,0 +1,22 @@
+"""Tools are scripts, not a package: import one by its path below ``tools/``."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+
+
+def load_tool(path):
+    """Module of ``tools/<path>``."""
+    name = f'mmlt_tool_{Path(path).stem}'
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, TOOLS / path)
+    module = importlib.util.module_from_spec(spec)
+    # Data classes look their module up by name.
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
