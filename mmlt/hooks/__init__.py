@@ -3,6 +3,7 @@
 from .channels_last_hook import ChannelsLastHook
 from .class_counts_hook import ClassCountsHook
 from .deferred_reweighting_hook import DeferredReweightingHook
+from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook
 from .training_progress_hook import TrainingProgressHook
 
@@ -10,6 +11,7 @@ __all__ = [
     'ChannelsLastHook',
     'ClassCountsHook',
     'DeferredReweightingHook',
+    'EMAConfusionHook',
     'EpochSeedHook',
     'TrainingProgressHook',
 ]

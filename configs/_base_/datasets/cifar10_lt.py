@@ -34,7 +34,11 @@ val_dataloader = dict(
     num_workers=2,
     persistent_workers=False,
     dataset=dict(
-        type='CIFAR10LT', data_root='data/cifar10', split='test', pipeline=test_pipeline),
+        type='CIFAR10LT',
+        data_root='data/cifar10',
+        split='test',
+        test_mode=True,
+        pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 val_evaluator = dict(type='LongTailMetric')

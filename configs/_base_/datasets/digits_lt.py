@@ -18,7 +18,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=600,
     num_workers=0,
-    dataset=dict(type='DigitsLT', split='test', pipeline=test_pipeline),
+    dataset=dict(type='DigitsLT', split='test', test_mode=True, pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 val_evaluator = dict(type='LongTailMetric')

@@ -37,7 +37,7 @@ val_dataloader = dict(
     num_workers=8,
     persistent_workers=False,
     dataset=dict(
-        type='INaturalist2018', data_root='data/inat2018', split='val',
+        type='INaturalist2018', data_root='data/inat2018', split='val', test_mode=True,
         pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )

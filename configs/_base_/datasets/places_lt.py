@@ -38,7 +38,7 @@ val_dataloader = dict(
     num_workers=8,
     persistent_workers=False,
     dataset=dict(
-        type='PlacesLT', data_root='data/places_lt', split='val',
+        type='PlacesLT', data_root='data/places_lt', split='val', test_mode=True,
         pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
@@ -48,7 +48,7 @@ test_dataloader = dict(
     num_workers=8,
     persistent_workers=False,
     dataset=dict(
-        type='PlacesLT', data_root='data/places_lt', split='test',
+        type='PlacesLT', data_root='data/places_lt', split='test', test_mode=True,
         pipeline=test_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )

@@ -22,10 +22,7 @@ class MultiViewClassifier(ImageClassifier):
     finds ``V`` from the number of data samples. With one tensor as the input it is the plain
     classifier.
 
-    Args:
-        channels_last: keep images and weights in the channels-last layout, which convolutions
-            on CPUs and in half precision on GPUs prefer. Results are the same up to rounding.
-        **kwargs: those of ``ImageClassifier``.
+    Takes the arguments of ``ImageClassifier``.
 
     Example:
         >>> model = MultiViewClassifier(
@@ -36,12 +33,6 @@ class MultiViewClassifier(ImageClassifier):
         >>> [tuple(part.shape) for part in model.extract_feat(views)]
         [(4, 8), (4, 512)]
     """
-
-    def __init__(self, *args: Any, channels_last: bool = False, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.layout = torch.channels_last if channels_last else torch.preserve_format
-        if channels_last:
-            self.to(memory_format=torch.channels_last)
 
     def extract_feat(self, inputs: Tensor | Sequence[Tensor], stage: str = 'neck') -> Any:
         """Features of ``stage``.
@@ -58,8 +49,6 @@ class MultiViewClassifier(ImageClassifier):
         """
         if not isinstance(inputs, Tensor):
             inputs = join_views(inputs)
-        if self.layout is torch.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
         return super().extract_feat(inputs, stage=stage)
 
     def predict(self, inputs: Tensor, data_samples: list[DataSample] | None = None,

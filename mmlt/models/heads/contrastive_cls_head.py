@@ -38,7 +38,8 @@ class ContrastiveClsHead(ClsHead):
         scale: factor of the cosine classifier.
         loss: classification loss, for hard and soft targets, with its ``loss_weight``.
         loss_bcl: contrastive loss, with its ``loss_weight``.
-        loss_car: regulariser called with ``(logits, targets)`` of the clean views, or None.
+        loss_car: regulariser called with ``(logits, targets)`` of the clean views, or None:
+            ``dict(type='CARLoss', criterion=None, num_classes=K)``.
         label_start_epoch: first epoch (from 0) with rectified labels; None for never.
         top_k: classes in the semantic label; 30, for CIFAR-10 3.
         omega: factor of the confidence in the semantic label.

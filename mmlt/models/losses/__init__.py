@@ -1,6 +1,8 @@
 """Losses: modules that any MMPretrain head takes."""
 
+from .balanced_contrastive_loss import BalancedContrastiveLoss
+from .car_loss import CARLoss
 from .ldam_loss import LDAMLoss
 from .logit_adjusted_loss import LogitAdjustedLoss
 
-__all__ = ['LDAMLoss', 'LogitAdjustedLoss']
+__all__ = ['BalancedContrastiveLoss', 'CARLoss', 'LDAMLoss', 'LogitAdjustedLoss']

@@ -1,1 +1,0 @@
-"""stub: the lead fills the exports in."""

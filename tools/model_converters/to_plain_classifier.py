@@ -1,0 +1,107 @@
+"""Keep of a contrastive checkpoint what a plain MMPretrain ImageClassifier needs.
+
+tools/model_converters/to_plain_classifier.py IN OUT
+
+The projection, the prototypes and the state of the losses are left out; backbone and classifier
+stay under the names that ``GlobalAveragePooling`` with ``LinearClsHead`` (or, for a cosine
+classifier, ``CosineClsHead``) expects, and the config of that head is printed. OUT holds weights
+and meta data: it can be tested and fine-tuned, not resumed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import mmlt  # noqa: F401  lets torch load checkpoints safely
+
+KEPT = ('backbone.', 'head.fc.')
+CLASSIFIER = 'head.fc.weight'
+
+
+def plain_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the backbone and the classifier.
+
+    Args:
+        state_dict: weights of a model with ``ContrastiveClsHead``; not changed.
+
+    Returns:
+        A new state dict.
+
+    Raises:
+        ValueError: if there is no such classifier.
+    """
+    if CLASSIFIER not in state_dict:
+        heads = sorted(key for key in state_dict if key.startswith('head.'))
+        raise ValueError(f'expected the classifier {CLASSIFIER!r}, found {heads or "no head"}')
+    return {key: value for key, value in state_dict.items() if key.startswith(KEPT)}
+
+
+def plain_head(state_dict: Mapping[str, Tensor], scale: float) -> dict[str, Any]:
+    """Config of the head that loads these weights.
+
+    Args:
+        state_dict: weights as :func:`plain_state_dict` gives them.
+        scale: of a cosine classifier, which is recognised by its missing bias.
+    """
+    num_classes, in_channels = state_dict[CLASSIFIER].shape
+    shape = dict(num_classes=num_classes, in_channels=in_channels)
+    if 'head.fc.bias' in state_dict:
+        return dict(type='LinearClsHead', **shape)
+    return dict(type='CosineClsHead', **shape, scale=scale)
+
+
+def convert(source: Path, target: Path, scale: float = 30.0) -> dict[str, Any]:
+    """Write the plain checkpoint.
+
+    Args:
+        source: checkpoint to read.
+        target: checkpoint to write.
+        scale: of a cosine classifier.
+
+    Returns:
+        Config of the head.
+
+    Raises:
+        ValueError: if the source cannot be converted, or would be overwritten.
+    """
+    if not source.is_file():
+        raise ValueError(f'{source}: no such file')
+    if target.resolve() == source.resolve():
+        raise ValueError(f'OUT is IN ({source}); the original is kept, choose another name')
+    try:
+        checkpoint = torch.load(source, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise ValueError(f'{source}: cannot be read as a checkpoint: {error}') from error
+    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+        raise ValueError(f'{source}: no `state_dict`; expected a checkpoint written by MMEngine')
+    weights = plain_state_dict(checkpoint['state_dict'])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(meta=deepcopy(checkpoint.get('meta') or {}), state_dict=weights), target)
+    return plain_head(weights, scale)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('source', metavar='IN', type=Path, help='checkpoint to read')
+    parser.add_argument('target', metavar='OUT', type=Path, help='checkpoint to write')
+    parser.add_argument('--scale', type=float, default=30.0,
+                        help='of a cosine classifier, for the printed config')
+    args = parser.parse_args(argv)
+    try:
+        head = convert(args.source, args.target, args.scale)
+    except ValueError as error:
+        parser.error(str(error))
+    print(f"{args.target}: load with\n    neck=dict(type='GlobalAveragePooling'),\n"
+          f'    head=dict({", ".join(f"{key}={value!r}" for key, value in head.items())}),')
+
+
+if __name__ == '__main__':
+    main()
