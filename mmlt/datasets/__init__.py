@@ -10,10 +10,12 @@ from .long_tail_dataset import LongTailDataset
 from .paired_dataset import PairedDataset
 from .places_lt import PlacesLT
 from .samplers import ClassBalancedSampler, PairBatchSampler, PairSampler
+from .transforms import CIFARAutoAugment
 
 __all__ = [
     'CIFAR10LT',
     'CIFAR100LT',
+    'CIFARAutoAugment',
     'ClassBalancedSampler',
     'DigitsLT',
     'INaturalist2018',

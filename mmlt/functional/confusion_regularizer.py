@@ -61,14 +61,14 @@ class _ConfusionNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, pairs: LabelPairs, state: ConfusionState,
                 row_weights: Tensor, options: ConfusionOptions) -> Tensor:
-        labels, valid = _checked_labels(logits, pairs, state.confusion.shape[0])
-        pairs = LabelPairs(labels.view_as(pairs.labels), pairs.scores.to(logits.dtype))
-        shares = pair_shares(pairs, state.confusion.shape[0])
+        pairs, valid = _fit_pairs(logits, pairs, state.confusion.shape[0])
+        labels, shares = pairs.labels.reshape(-1), pair_shares(pairs, state.confusion.shape[0])
         gate, softmax = _gate_and_softmax(logits, valid, labels, pairs.labels.shape[1], options)
-        rows = gate * softmax
-        keep, step, slope = _factors(valid, state, options)
+        keep, step, carry = _factors(valid, state, options)
+        parts = (shares * step)[:, None]
+        rows = (gate * softmax).mul_(parts)
 
-        _blend_rows_(state.confusion, rows, labels, shares * step, keep, options.absent_classes)
+        _blend_rows_(state.confusion, rows, labels, parts, keep, options.absent_classes)
         triplet = leading_singular_triplet(
             state.confusion, row_weights, _start_vector(state, labels, row_weights),
             options.exact, options.max_steps, options.tolerance)
@@ -79,7 +79,7 @@ class _ConfusionNorm(torch.autograd.Function):
         state.num_skipped.add_(~valid)
 
         if ctx.needs_input_grad[0]:
-            pull = slope * shares * (row_weights * triplet.left).index_select(0, labels)
+            pull = carry * (row_weights * triplet.left).index_select(0, labels)
             grad = _rows_gradient_(gate, softmax, rows, labels, triplet.right, options)
             grad.mul_(pull[:, None])
             ctx.save_for_backward(grad.view(logits.shape[0], -1, logits.shape[1]).sum(dim=1)
@@ -93,55 +93,56 @@ class _ConfusionNorm(torch.autograd.Function):
         return grad * grad_norm, None, None, None, None
 
 
-def _checked_labels(logits: Tensor, pairs: LabelPairs, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Labels within range, and whether the batch is fit to be used (0-dimensional bool)."""
-    labels = pairs.labels.reshape(-1)
+def _fit_pairs(logits: Tensor, pairs: LabelPairs, num_classes: int) -> tuple[LabelPairs, Tensor]:
+    """Pairs that can be computed with, and whether the batch may be used (0-dimensional bool)."""
+    labels, scores = pairs.labels, pairs.scores.to(logits.dtype)
     in_range = ((labels >= 0) & (labels < num_classes)).all()
     # One NaN or Inf makes the sum NaN or Inf; isfinite() of the whole array would copy it.
-    finite = torch.isfinite(logits.sum()) & torch.isfinite(pairs.scores.sum())
-    return labels.clamp(0, num_classes - 1), finite & in_range
+    valid = torch.isfinite(logits.sum()) & torch.isfinite(scores.sum()) & in_range
+    scores = torch.where(valid, scores, torch.zeros_like(scores))
+    return LabelPairs(labels.clamp(0, num_classes - 1), scores), valid
 
 
 def _gate_and_softmax(logits: Tensor, valid: Tensor, labels: Tensor, labels_per_image: int,
                       options: ConfusionOptions) -> tuple[Tensor, Tensor]:
     """The two factors of :func:`confusion_rows`; the gate is 0 at the true class."""
-    logits = torch.where(valid, logits, torch.zeros_like(logits[:1]))
+    gate = torch.where(valid, logits, torch.zeros_like(logits[:1]))
     softmax = torch.softmax(
-        logits if options.temperature == 1 else logits / options.temperature, dim=1)
+        gate if options.temperature == 1 else gate / options.temperature, dim=1)
     if labels_per_image > 1:
-        logits = logits.repeat_interleave(labels_per_image, dim=0)
+        gate = gate.repeat_interleave(labels_per_image, dim=0)
         softmax = softmax.repeat_interleave(labels_per_image, dim=0)
     column = labels[:, None]
-    gate = logits.sub(logits.gather(1, column) - options.margin).sigmoid_()
-    return gate.scatter_(1, column, 0.0), softmax
+    gate.sub_(gate.gather(1, column) - options.margin).sigmoid_().scatter_(1, column, 0.0)
+    return gate, softmax
 
 
 def _factors(valid: Tensor, state: ConfusionState,
              options: ConfusionOptions) -> tuple[Tensor, Tensor, Tensor]:
-    """What the past is multiplied with, the batch, and the batch's gradient; 0-dimensional."""
+    """Factors of the past and of the batch, and 0 or 1 for its gradient; 0-dimensional."""
     used = valid.to(state.confusion.dtype)
-    step = slope = used * (1 - options.beta)
     keep = used * options.beta + (1 - used)
+    step = used * (1 - options.beta)
+    carry = torch.ones_like(used)
     if options.start == 'first_batch':
-        later = (state.num_updates > 0).to(used.dtype)
-        step = later * step + (1 - later) * used
-        keep, slope = later * keep + (1 - later) * (1 - used), later * slope
-    return keep, step, slope
+        carry = (state.num_updates > 0).to(used.dtype)
+        keep = carry * keep + (1 - carry) * (1 - used)
+        step = carry * step + (1 - carry) * used
+    return keep, step, carry
 
 
 def _blend_rows_(confusion: Tensor, rows: Tensor, labels: Tensor, parts: Tensor, keep: Tensor,
                  absent_classes: str) -> None:
-    """``confusion[j] = keep * confusion[j] + sum of parts * rows of class j``, as sums over rows.
+    """Blend the images' ``rows`` into those of their classes; ``parts`` is their share in that.
 
-    In ``hold`` each image moves its row towards its own contribution; the parts of a present
-    class sum to the step, so that the row as a whole moves as in ``decay`` and all others stay.
+    In ``hold`` each image moves its row towards its own contribution. The parts of a present
+    class sum to ``1 - beta``, so its row moves as in ``decay``, and all others stay.
     """
     if absent_classes == 'decay':
         confusion.mul_(keep)
-        moves = rows * parts[:, None]
     else:
-        moves = confusion.index_select(0, labels).neg_().add_(rows).mul_(parts[:, None])
-    confusion.index_add_(0, labels, moves)
+        rows = confusion.index_select(0, labels).mul_(-parts).add_(rows)
+    confusion.index_add_(0, labels, rows)
 
 
 def _start_vector(state: ConfusionState, labels: Tensor, row_weights: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from mmlt.functional.confusion import top_confused_pairs
 from mmlt.models.confusion_estimate import ConfusionEstimate
 
 from .components import components_with, training_dataset, unwrap
+from .confusion_pair_recorder import ConfusionPairRecorder
 
 __all__ = ['EMAConfusionHook']
 
@@ -29,12 +30,19 @@ class EMAConfusionHook(Hook):
     NaN or Inf; the visualiser receives the numbers. Training steps are not touched. The schedule
     follows from the epoch alone, so that a resumed run continues it.
 
+    For CP-Mix it counts the confusion pairs of any MMPretrain head
+    (:class:`mmlt.hooks.ConfusionPairRecorder`), and hands them before each epoch to
+    ``PairSampler(law='confusion')`` and to ``CPMixBatchAugment`` within the batch.
+
     Args:
         num_pairs: how many confused pairs to show; 0 for none.
         interval: epochs between two reports.
         start_epoch: first epoch (from 0) in which the regulariser counts; the estimate is kept
             up to date before.
         warmup_epochs: epochs over which its weight then rises linearly to its full value.
+        confusion_pairs: options of :class:`mmlt.models.ConfusionPairCounts`, for example
+            ``dict(momentum=0.5, mixed='dominant')``; None counts, with its defaults, only where
+            a sampler or batch augment wants the pairs.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -48,10 +56,11 @@ class EMAConfusionHook(Hook):
         [0.0, 0.25, 0.5, 1.0, 1.0]
     """
 
-    priority = 'NORMAL'
+    # Before EMAHook (NORMAL), which copies the model that the counts become a part of.
+    priority = 'HIGH'
 
     def __init__(self, num_pairs: int = 10, interval: int = 1, start_epoch: int = 0,
-                 warmup_epochs: int = 0) -> None:
+                 warmup_epochs: int = 0, confusion_pairs: dict[str, Any] | None = None) -> None:
         for name, value, least in (('num_pairs', num_pairs, 0), ('interval', interval, 1),
                                    ('start_epoch', start_epoch, 0),
                                    ('warmup_epochs', warmup_epochs, 0)):
@@ -59,6 +68,8 @@ class EMAConfusionHook(Hook):
                 raise ValueError(f'{name}: expected at least {least}, got {value}')
         self.num_pairs, self.interval = num_pairs, interval
         self.start_epoch, self.warmup_epochs = start_epoch, warmup_epochs
+        self._pairs_wanted = confusion_pairs is not None
+        self.pair_recorder = ConfusionPairRecorder(**(confusion_pairs or {}))
 
     def strength(self, epoch: int) -> float:
         """Weight of the regulariser in an epoch (from 0), relative to its full value."""
@@ -66,13 +77,22 @@ class EMAConfusionHook(Hook):
             return 0.0
         return min(1.0, (epoch - self.start_epoch + 1) / max(self.warmup_epochs, 1))
 
+    def before_run(self, runner: Runner) -> None:
+        """Make the counts of confusion pairs part of the model, where they are wanted."""
+        if self._pairs_wanted or self.pair_recorder.consumers(runner):
+            self.pair_recorder.attach(runner)
+
     def before_train_epoch(self, runner: Runner) -> None:
-        """Set the weight of the regulariser."""
+        """Set the weight of the regulariser, and hand over the law of the confusion pairs."""
+        if self.pair_recorder.attached:
+            self.pair_recorder.start_epoch(runner)
         for loss in components_with(runner, 'set_strength'):
             loss.set_strength(self.strength(runner.epoch))
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Report every estimate in the model; all ranks hold the same, rank 0 speaks."""
+        if self.pair_recorder.attached:
+            self.pair_recorder.finish_epoch(runner)
         if not self.every_n_epochs(runner, self.interval) or not is_main_process():
             return
         for name, estimate in self.estimates(runner):

@@ -2,5 +2,9 @@
 
 from .backbones import *
 from .batch_augments import *
+from .classifiers import *
+from .confusion_estimate import ConfusionEstimate
 from .heads import *
 from .losses import *
+from .necks import *
+from .paired_data_preprocessor import PairedDataPreprocessor

@@ -19,7 +19,7 @@ class Net(nn.Module):
     def __init__(self, options):
         super().__init__()
         self.layer = nn.Linear(FEATURES, CLASSES)
-        self.loss = CARLoss(dict(type='CrossEntropyLoss'), **options)
+        self.loss = CARLoss(dict(type='CrossEntropyLoss'), num_classes=CLASSES, **options)
 
     def forward(self, images, targets):
         return self.loss(self.layer(images), targets, avg_factor=len(images))
@@ -62,38 +62,16 @@ def train(rank, world_size, dtype, options, soft, sizes):
     return torch.stack(gradients), torch.stack(parts), dict(net.loss.estimate.state_dict())
 
 
-def all_cases(rank, world_size, cases):
-    return [train(rank, world_size, *case) for case in cases]
-
-
 def close(found, expected, tolerance):
     scale = expected.abs().max() if expected.is_floating_point() else 1
     torch.testing.assert_close(found, expected, rtol=0, atol=float(tolerance * scale))
 
 
-@pytest.mark.parametrize('world_size', [2, 3])
-def test_ranks_equal_one_process(world_size):
-    sizes = [4] * world_size
-    cases = [
-        (dtype, options, soft, sizes) for dtype in DTYPES for options, soft in (
-            ({}, False), ({'absent_classes': 'hold', 'beta': 0.9}, False), ({}, True))]
-    results = run_ranks(all_cases, world_size, cases)
-    for index, case in enumerate(cases):
-        gradients, parts, estimate = train(0, 1, *case)
-        assert gradients[0].abs().max() > 0
-        for rank in range(world_size):
-            found = results[rank][index]
-            close(found[0], gradients, TOLERANCE[case[0]])
-            close(found[1], parts, TOLERANCE[case[0]])
-            for name, value in estimate.items():
-                close(found[2][name], value, TOLERANCE[case[0]])
-
-
 def regularizer_only(rank, world_size, sizes):
     """Batches of different sizes: CAR still is that of the whole batch."""
-    options = {'equal_batch_sizes': False, 'loss_weight': 1.0, 'criterion': None}
     torch.manual_seed(0)
-    loss = CARLoss(**options, class_counts=COUNTS).double()
+    loss = CARLoss(None, loss_weight=1.0, equal_batch_sizes=False, class_counts=COUNTS).double()
+    loss.set_class_counts(COUNTS)
     images, targets = next(batches('float64', False, sizes))
     start = sum(sizes[:rank])
     mine = slice(start, start + sizes[rank]) if world_size > 1 else slice(None)
@@ -102,17 +80,7 @@ def regularizer_only(rank, world_size, sizes):
     return layer.weight.grad, loss.estimate.confusion
 
 
-@pytest.mark.parametrize('sizes', [[5, 2], [0, 4, 3]])
-def test_unequal_batches(sizes):
-    gradient, confusion = regularizer_only(0, 1, sizes)
-    results = run_ranks(regularizer_only, len(sizes), sizes)
-    # What DistributedDataParallel would do: the mean over ranks.
-    close(torch.stack([result[0] for result in results]).mean(dim=0), gradient, 1e-12)
-    for _, found in results:
-        close(found, confusion, 1e-12)
-
-
-def overflow_on_one_rank(rank, world_size):
+def overflow_on_one_rank(rank):
     loss = CARLoss(None, class_counts=COUNTS)
     logits = torch.zeros(2, CLASSES)
     if rank == 1:
@@ -122,7 +90,49 @@ def overflow_on_one_rank(rank, world_size):
     return int(loss.estimate.num_skipped), logits.grad
 
 
-def test_all_ranks_skip_what_one_rank_overflows():
-    for skipped, gradient in run_ranks(overflow_on_one_rank, 2):
+CASES = [(dtype, options, soft) for dtype in DTYPES for options, soft in (
+    ({}, False), ({'absent_classes': 'hold', 'beta': 0.9}, False), ({}, True))]
+UNEQUAL = {2: [5, 2], 3: [0, 4, 3]}
+
+
+def everything(rank, world_size):
+    """All that is compared, in one launch: starting the processes takes most of the time."""
+    sizes = [4] * world_size
+    return ([train(rank, world_size, *case, sizes) for case in CASES],
+            regularizer_only(rank, world_size, UNEQUAL[world_size]),
+            overflow_on_one_rank(rank))
+
+
+@pytest.fixture(scope='module', params=[2, 3], ids=['2 ranks', '3 ranks'])
+def ranks(request):
+    return request.param, run_ranks(everything, request.param)
+
+
+def test_ranks_equal_one_process(ranks):
+    world_size, results = ranks
+    for index, case in enumerate(CASES):
+        tolerance = TOLERANCE[case[0]]
+        gradients, parts, estimate = train(0, 1, *case, [4] * world_size)
+        assert estimate['confusion'].dtype == DTYPES[case[0]]
+        assert gradients[0].abs().max() > 0
+        for rank in range(world_size):
+            found = results[rank][0][index]
+            close(found[0], gradients, tolerance)
+            close(found[1], parts, tolerance)
+            for name, value in estimate.items():
+                close(found[2][name], value, tolerance)
+
+
+def test_unequal_batches(ranks):
+    world_size, results = ranks
+    gradient, confusion = regularizer_only(0, 1, UNEQUAL[world_size])
+    # What DistributedDataParallel would do: the mean over ranks.
+    close(torch.stack([result[1][0] for result in results]).mean(dim=0), gradient, 1e-12)
+    for result in results:
+        close(result[1][1], confusion, 1e-12)
+
+
+def test_all_ranks_skip_what_one_rank_overflows(ranks):
+    for _, _, (skipped, gradient) in ranks[1]:
         assert skipped == 1
         assert not gradient.any()

@@ -9,8 +9,9 @@ import torch
 from mmlt.functional.confusion import blend_confusion, soft_confusion, top_confused_pairs
 from mmlt.functional.confusion_regularizer import confusion_norm_
 from mmlt.functional.confusion_state import ConfusionOptions, ConfusionState
-from mmlt.functional.label_pairs import class_presence, label_pairs
+from mmlt.functional.label_pairs import LabelPairs, class_presence, label_pairs
 from tests.references import confusion as reference
+from tests.tools.load_tool import load_tool
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / 'golden' / 'car.npz'))
 
@@ -210,6 +211,39 @@ def test_a_batch_with_nan_or_inf_is_left_out_and_counted(bad, absent_classes):
     torch.testing.assert_close(mixed[1][3], clean[1][1])
     assert torch.isfinite(mixed[0]).all()
     assert (int(mixed[2].num_updates), int(mixed[2].num_skipped)) == (2, 2)
+
+
+def test_bad_targets_elsewhere_than_on_a_cpu_are_left_out_and_counted():
+    """There, nobody has looked at the labels; the scores nobody ever checks."""
+    state = ConfusionState.zeros(3)
+    for labels, score in ((3, 1.0), (-1, 1.0), (0, float('nan'))):
+        leaf = torch.ones(1, 3, requires_grad=True)
+        pairs = LabelPairs(torch.tensor([[labels]]), torch.tensor([[score]]))
+        norm = confusion_norm_(leaf, pairs, state, torch.ones(3))
+        norm.backward()
+        assert float(norm) == 0
+        assert not leaf.grad.any()
+    assert not state.confusion.any()
+    assert int(state.num_skipped) == 3
+
+
+@pytest.mark.parametrize('absent_classes', ['decay', 'hold'])
+def test_no_second_matrix_is_made(absent_classes):
+    classes, images = 1000, 256
+    side_by_side = load_tool('benchmarks/side_by_side.py')
+    state, weights = ConfusionState.zeros(classes), torch.ones(classes)
+    logits = torch.randn(images, classes, generator=torch.Generator().manual_seed(0))
+    pairs = label_pairs(torch.arange(images), classes)
+    options = ConfusionOptions(absent_classes=absent_classes)
+
+    def step():
+        leaf = logits.detach().requires_grad_()
+        confusion_norm_(leaf, pairs, state, weights, options).backward()
+
+    peak = side_by_side.cost(step, 1, torch.device('cpu')).peak_bytes
+    assert peak <= 1.3 * 4 * classes ** 2
+    # Of the N x K arrays there are five at most, so the rest does not grow with K x K.
+    assert peak <= 5 * 4 * images * classes
 
 
 def test_no_gradient_passes_to_the_past():

@@ -110,6 +110,17 @@ def test_ema_model_holds_the_estimate(tmp_path):
     torch.testing.assert_close(copied.confusion, runner.model.head.loss_module.estimate.confusion)
 
 
+def test_wrapped_models(tmp_path):
+    """A wrapper, as DDP is one, hides neither the estimate nor the loss."""
+    runner = car_runner(tmp_path / 'a', start_epoch=1)
+    runner.model = torch.nn.DataParallel(runner.model)
+    runner.model.module.head.loss_module.set_class_counts(range(1, 11))
+    hook = EMAConfusionHook(start_epoch=1)
+    assert [name for name, _ in hook.estimates(runner)] == ['confusion']
+    hook.before_train_epoch(runner)
+    assert runner.model.module.head.loss_module.strength == 0
+
+
 @pytest.mark.parametrize('options', [
     {'num_pairs': -1}, {'interval': 0}, {'start_epoch': -1}, {'warmup_epochs': -1}])
 def test_bad_options(options):

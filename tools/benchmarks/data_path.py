@@ -105,6 +105,7 @@ def main() -> None:
             'paired': (paired.__getitem__, batches),
         }
         rates: dict[str, list[float]] = {name: [] for name in ways}
+        mixed: list[bool] = []
         for epoch in range(args.repeats + 1):
             for name, (load, sampler) in ways.items():
                 sampler.sampler.set_epoch(epoch)
@@ -112,11 +113,11 @@ def main() -> None:
                 rate = images_per_second(load, some)
                 if epoch:  # the first pass warms up
                     rates[name].append(rate)
-        share = np.mean([np.mean(batches.mixed_batches()) for epoch in range(1, args.repeats + 1)
-                         if batches.sampler.set_epoch(epoch) is None])
+                    if name == 'paired':
+                        mixed += [batch[0][1] is not None for batch in some]
     medians = {name: statistics.median(values) for name, values in rates.items()}
     print(f'{len(data)} images, one process, one thread, median of {args.repeats}; '
-          f'mixed batches: {share:.0%} (prob {args.prob})')
+          f'mixed batches: {np.mean(mixed):.0%} (prob {args.prob})')
     for name, values in rates.items():
         print(f'{name:8s} {medians[name]:7.1f} images/s   ({min(values):.1f} .. {max(values):.1f})')
     print(f"paired / doubled: {medians['paired'] / medians['doubled']:.2f}")

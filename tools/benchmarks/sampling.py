@@ -11,7 +11,7 @@ import argparse
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ def main() -> None:
         confusion.set_confusion_counts(errors)
         return list(confusion)
 
-    epochs: dict[str, Callable[[], list[Any]]] = {
+    epochs: dict[str, Callable[[], Iterable[Any]]] = {
         'class-balanced': ClassBalancedSampler(data, seed=0).__iter__,
         'class-aware without replacement':
             ClassBalancedSampler(data, replacement=False, seed=0).__iter__,

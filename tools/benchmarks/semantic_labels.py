@@ -2,7 +2,7 @@
 
 tools/benchmarks/semantic_labels.py [--images 256] [--classes 1000] [--channels 1024]
 
-One thread, median of several; memory is what a call holds beyond its arguments.
+One thread, median processor time of several; memory is what a call holds beyond its arguments.
 """
 
 from __future__ import annotations

@@ -1,1 +1,5 @@
-"""stub: the lead fills the exports in."""
+"""Transforms that MMPretrain lacks."""
+
+from .cifar_auto_augment import CIFARAutoAugment
+
+__all__ = ['CIFARAutoAugment']

@@ -1,4 +1,4 @@
-"""Classifiers."""
+"""Classifiers that take several views of an image."""
 
 from .multi_view_classifier import MultiViewClassifier
 

@@ -1,1 +1,5 @@
-"""stub: the lead fills the exports in."""
+"""Necks: from feature maps to what the heads take."""
+
+from .bcl_neck import BCLNeck
+
+__all__ = ['BCLNeck']

@@ -1,0 +1,11 @@
+# Balanced contrastive learning (BCL; Zhu et al., CVPR 2022).
+# tools/train.py configs/digits_lt/resnet8_bcl.py
+# Seconds on one CPU core; figures in docs/results/concutmix.md.
+_base_ = [
+    '../_base_/datasets/digits_lt_views.py',
+    '../_base_/models/digits_resnet8_bcl.py',
+    '../_base_/schedules/digits_40e.py',
+    '../_base_/default_runtime.py',
+]
+
+# The bases are the recipe.

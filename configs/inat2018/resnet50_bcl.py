@@ -1,0 +1,11 @@
+# Balanced contrastive learning (BCL; Zhu et al., CVPR 2022).
+# tools/dist_train.sh configs/inat2018/resnet50_bcl.py 8
+# 8 GPUs, batch 256. Not yet run here.
+_base_ = [
+    '../_base_/datasets/inat2018_views.py',
+    '../_base_/models/resnet50_bcl.py',
+    '../_base_/schedules/inat2018_100e.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(head=dict(num_classes=8142))

@@ -1,0 +1,79 @@
+r"""Hard counts of confusion pairs, ``confusion[true, predicted]``, made on the device.
+
+Nothing here makes the host wait for the device.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ['UNCOUNTED', 'add_pair_codes', 'add_pair_codes_', 'pair_codes']
+
+UNCOUNTED = -1
+
+
+def pair_codes(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> Tensor:
+    """What each image adds to the confusion counts: ``true * K + predicted``.
+
+    Args:
+        logits: ``(N, K)``. The prediction is the largest; a row with NaN or Inf is not counted.
+        targets: ``(N,)`` integers or ``(N, K)`` scores.
+        mixed: of images whose scores are not one-hot: ``'skip'`` leaves them out, ``'dominant'``
+            counts them for the class with the largest score.
+
+    Returns:
+        ``(N,)`` int64 in ``[0, K * K)``, or :data:`UNCOUNTED`.
+
+    Raises:
+        ValueError: if the shapes disagree or ``mixed`` is unknown.
+
+    Reference:
+        CP-Mix (Yoon et al., arXiv 2411.07621) counts the errors on training images; leaving out
+        mixed ones, or their dominant label, is this project's option.
+
+    Example:
+        >>> logits = torch.tensor([[2.0, 1.0], [2.0, 1.0]])
+        >>> pair_codes(logits, torch.tensor([[0.0, 1.0], [0.4, 0.6]]))
+        tensor([ 2, -1])
+    """
+    if mixed not in ('skip', 'dominant'):
+        raise ValueError(f"mixed: expected 'skip' or 'dominant', got {mixed!r}")
+    if logits.ndim != 2 or targets.shape not in (logits.shape, logits.shape[:1]):
+        raise ValueError(
+            f'targets: expected (N,) labels or (N, K) scores for (N, K) logits, got shapes '
+            f'{tuple(targets.shape)} and {tuple(logits.shape)}')
+    largest, predicted = logits.detach().max(dim=1)
+    counted = torch.isfinite(largest)
+    if targets.ndim == 1:
+        true = targets.long()
+    else:
+        score, true = targets.detach().max(dim=1)
+        if mixed == 'skip':
+            counted = counted & (score > 1 - 1e-6)
+    return torch.where(counted, true * logits.shape[1] + predicted, UNCOUNTED)
+
+
+def add_pair_codes(counts: Tensor, codes: Tensor) -> Tensor:
+    """Counts with the images of a batch added.
+
+    Args:
+        counts: ``(K, K)`` integers or floating point; left as they are.
+        codes: ``(N,)`` of :func:`pair_codes`.
+
+    Returns:
+        ``(K, K)``, a new tensor.
+
+    Example:
+        >>> add_pair_codes(torch.zeros(2, 2, dtype=torch.int32), torch.tensor([2, 2, -1]))
+        tensor([[0, 0],
+                [2, 0]], dtype=torch.int32)
+    """
+    return add_pair_codes_(counts.clone(), codes)
+
+
+def add_pair_codes_(counts: Tensor, codes: Tensor) -> Tensor:
+    """:func:`add_pair_codes` in place, for a module's own buffer."""
+    ones = (codes >= 0).to(counts.dtype)
+    counts.view(-1).index_add_(0, codes.clamp(min=0), ones)
+    return counts

@@ -1,0 +1,34 @@
+"""CMO: context-rich oversampling by CutMix."""
+
+from __future__ import annotations
+
+from mmpretrain.registry import BATCH_AUGMENTS
+
+from .paired_cutmix import PairedCutMix
+
+__all__ = ['CMOBatchAugment']
+
+
+@BATCH_AUGMENTS.register_module()
+class CMOBatchAugment(PairedCutMix):
+    r"""Rare foregrounds on the rich contexts of frequent classes.
+
+    The anchor is the background, as the data has it; the partner is the foreground, by a law that
+    favours rare classes. The law is the sampler's: ``PairSampler(law='inverse')`` for
+    :math:`q_k \propto 1/n_k`, ``law=-r`` for a power, ``law='balanced'`` for images weighted by
+    the inverse of their class's size.
+
+    Args:
+        alpha: of lambda's Beta(alpha, alpha); 1 in the paper.
+
+    Raises:
+        ValueError: if ``alpha`` is not positive.
+
+    Reference:
+        Park et al., The Majority Can Help the Minority, CVPR 2022. Mixed in half of the batches
+        there: ``PairBatchSampler(prob=0.5)``.
+
+    Example:
+        >>> train_cfg = dict(augments=dict(type='CMOBatchAugment'))
+        >>> sampler = dict(type='PairSampler', law='inverse')
+    """

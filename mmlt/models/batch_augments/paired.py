@@ -1,0 +1,73 @@
+"""Base of batch augments that mix anchors with partners from a paired loader."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from .seeded import SeededBatchAugment, check_batch
+
+__all__ = ['PairedBatchAugment']
+
+
+class PairedBatchAugment(SeededBatchAugment, ABC):
+    """Mixes each anchor with its partner.
+
+    :class:`mmlt.models.PairedDataPreprocessor` calls :meth:`mix`. Called like an MMPretrain batch
+    augment it takes ``2N`` images, of which the first half are the anchors.
+    """
+
+    def mix(self, images: Tensor, partner_images: Tensor, scores: Tensor,
+            partner_scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix a batch with its partners; no argument is changed.
+
+        Args:
+            images: ``(N, C, H, W)`` anchors, normalised.
+            partner_images: ``(N, C, H, W)``.
+            scores: ``(N, K)`` labels of the anchors, one-hot or soft.
+            partner_scores: ``(N, K)``.
+
+        Returns:
+            Images ``(N, C, H, W)`` and scores ``(N, K)``.
+
+        Raises:
+            TypeError: if images are not floating point.
+            ValueError: if shapes disagree, or class counts are needed and unknown.
+        """
+        scores = check_batch(images, scores)
+        partner_scores = check_batch(partner_images, partner_scores)
+        if images.shape != partner_images.shape or scores.shape != partner_scores.shape:
+            raise ValueError(
+                'partner_images, partner_scores: expected one partner of the same size for each '
+                f'anchor, got images {tuple(images.shape)} and {tuple(partner_images.shape)}, '
+                f'scores {tuple(scores.shape)} and {tuple(partner_scores.shape)}')
+        return self._mix(images, partner_images, scores, partner_scores)
+
+    @abstractmethod
+    def _mix(self, images: Tensor, partner_images: Tensor, scores: Tensor,
+             partner_scores: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`mix` for arguments that are checked, with floating-point scores."""
+
+    def __call__(self, images: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix the first half of a batch with the second.
+
+        Args:
+            images: ``(2N, C, H, W)``: anchors, then their partners.
+            scores: ``(2N, K)``.
+
+        Returns:
+            Images ``(N, C, H, W)`` and scores ``(N, K)``.
+
+        Raises:
+            ValueError: if the batch has an odd size, besides what :meth:`mix` raises.
+        """
+        scores = check_batch(images, scores)
+        if len(images) % 2:
+            raise ValueError(
+                f'{type(self).__name__}: expected anchors and as many partners, got a batch of '
+                f"{len(images)}. Partners come from sampler=dict(type='PairSampler'), dataset="
+                "dict(type='PairedDataset', dataset=...) and data_preprocessor=dict("
+                "type='PairedDataPreprocessor')")
+        size = len(images) // 2
+        return self.mix(images[:size], images[size:], scores[:size], scores[size:])

@@ -1,0 +1,131 @@
+"""Several experts on one stem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmpretrain.evaluation.metrics import Accuracy
+from mmpretrain.models.heads import ClsHead
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
+
+from .cosine_cls_head import CosineLinear
+from .expert_losses import ExpertLosses
+
+__all__ = ['MultiExpertClsHead']
+
+
+@MODELS.register_module()
+class MultiExpertClsHead(ClsHead):
+    r"""E classifiers, each with its own last stage, its own loss and its own state.
+
+    The backbone is the shared stem. Every expert sees the same image and label, mixed or not;
+    the log gets ``loss_expert0`` and so on. At test the logits are the mean over experts, which
+    is also what confusion pairs are counted from. A loss with state (``CARLoss``,
+    ``LogitAdjustedLoss``) exists once for each expert.
+
+    Args:
+        num_classes: ``K``.
+        in_channels: channels that reach the classifiers, behind ``expert`` where there is one.
+        num_experts: ``E``.
+        expert: config of the experts' own stage, built ``E`` times; it gets the stem's last
+            output. A feature map is averaged over its pixels before the classifier, so no neck
+            is needed. None: the experts are classifiers on shared features.
+        cosine: cosine classifiers instead of linear ones.
+        scale: factor of the cosine classifiers.
+        loss: config of one loss for all, or a list of one for each expert: SADE takes
+            ``LogitAdjustedLoss`` with ``tau`` 0, 1 and 2.
+        reduction: ``'mean'`` or ``'sum'`` over the experts' losses.
+        **kwargs: ``topk``, ``cal_acc``, ``init_cfg`` of ``ClsHead``.
+
+    Raises:
+        ValueError: if an option is out of range or the losses are not one or ``E``.
+
+    Reference:
+        RIDE (Wang et al., ICLR 2021), without its routing and diversity loss; SADE (Zhang et
+        al., NeurIPS 2022), without its test-time aggregation.
+
+    Example:
+        >>> head = MultiExpertClsHead(num_classes=5, in_channels=8, num_experts=2)
+        >>> head((torch.zeros(3, 8),)).shape
+        torch.Size([3, 5])
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 in_channels: int,
+                 num_experts: int = 3,
+                 expert: dict[str, Any] | None = None,
+                 cosine: bool = False,
+                 scale: float = 30.0,
+                 loss: Any = dict(type='CrossEntropyLoss'),  # noqa: B006
+                 reduction: str = 'mean',
+                 **kwargs: Any) -> None:
+        for name, value, least in (('num_classes', num_classes, 2), ('num_experts', num_experts, 1),
+                                   ('in_channels', in_channels, 1)):
+            if value < least:
+                raise ValueError(f'{name}: expected at least {least}, got {value}')
+        if reduction not in ('mean', 'sum'):
+            raise ValueError(f"reduction: expected 'mean' or 'sum', got {reduction!r}")
+        super().__init__(loss=ExpertLosses(loss, num_experts), **kwargs)
+        self.num_classes, self.in_channels = num_classes, in_channels
+        self.num_experts, self.reduction = num_experts, reduction
+        self.experts = nn.ModuleList(
+            nn.Identity() if expert is None else MODELS.build(expert) for _ in range(num_experts))
+        self.classifiers = nn.ModuleList(
+            CosineLinear(in_channels, num_classes, scale) if cosine
+            else nn.Linear(in_channels, num_classes) for _ in range(num_experts))
+
+    def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """The experts' features ``(N, E, C)`` before their classifiers."""
+        return torch.stack([_pooled(expert(feats[-1])) for expert in self.experts], dim=1)
+
+    def expert_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Logits of each expert, ``(E, N, K)``."""
+        features = self.pre_logits(feats).unbind(dim=1)
+        return torch.stack([classifier(own) for classifier, own
+                            in zip(self.classifiers, features, strict=True)])
+
+    def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Mean logits ``(N, K)`` of the experts."""
+        return self.expert_logits(feats).mean(dim=0)
+
+    def loss(self, feats: tuple[Tensor, ...], data_samples: list[DataSample],
+             **kwargs: Any) -> dict[str, Tensor]:
+        """Losses of a training step.
+
+        Args:
+            feats: outputs of backbone or neck, of which the last is used.
+            data_samples: ``N`` samples with ``gt_label``, or ``gt_score`` if they are mixed.
+            **kwargs: for the losses.
+
+        Returns:
+            ``loss_expert0`` ... ``loss_expert{E-1}``, divided by ``E`` if ``reduction`` is
+            ``'mean'``, and with ``cal_acc`` the accuracy of the mean logits.
+        """
+        logits, target = self.expert_logits(feats), _targets(data_samples)
+        share = self.num_experts if self.reduction == 'mean' else 1
+        parts = self.loss_module(logits, target, avg_factor=len(data_samples), **kwargs)
+        losses = {f'loss_expert{e}': part / share for e, part in enumerate(parts)}
+        if self.cal_acc:
+            if target.ndim != 1:
+                raise ValueError('cal_acc: the accuracy on mixed images means nothing; set it to '
+                                 'False where a batch augment mixes')
+            accuracy = Accuracy.calculate(logits.detach().mean(dim=0), target, topk=self.topk)
+            losses.update({f'accuracy_top-{k}': value
+                           for k, value in zip(self.topk, accuracy, strict=True)})
+        return losses
+
+
+def _pooled(features: Any) -> Tensor:
+    if isinstance(features, (tuple, list)):
+        features = features[-1]
+    return features.flatten(2).mean(dim=2) if features.ndim > 2 else features
+
+
+def _targets(data_samples: list[DataSample]) -> Tensor:
+    if 'gt_score' in data_samples[0]:
+        return torch.stack([sample.gt_score for sample in data_samples])
+    return torch.cat([sample.gt_label for sample in data_samples])
