@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import re
+from typing import Any
 
 __all__ = ['allow_safe_checkpoints', 'check_host']
 
@@ -69,7 +70,19 @@ def allow_safe_checkpoints() -> None:
         return
     core = getattr(np, '_core', None) or np.core
     scalars = (np.float32, np.float64, np.int32, np.int64, np.bool_, np.uint8)
-    torch.serialization.add_safe_globals([
-        HistoryBuffer, getattr, np.ndarray, np.dtype, core.multiarray._reconstruct,
-        core.multiarray.scalar, *{type(np.dtype(scalar)) for scalar in scalars}
-    ])
+    allowed = [HistoryBuffer, getattr, np.ndarray, np.dtype, core.multiarray._reconstruct,
+               core.multiarray.scalar, *{type(np.dtype(scalar)) for scalar in scalars}]
+    if _numbers(torch.__version__) >= (2, 7):
+        # Pairs of object and name: the OneDL fork withdraws the bare objects of its own list
+        # after each load, and numpy 1 and 2 write two functions under different names.
+        allowed = [(item, name) for item in allowed for name in _pickled_names(item)]
+    torch.serialization.add_safe_globals(allowed)
+
+
+def _pickled_names(item: Any) -> list[str]:
+    """Names under which a checkpoint may refer to a class or function."""
+    name = f'{item.__module__}.{item.__qualname__}'
+    if '.multiarray.' not in name:
+        return [name]
+    return [f'{package}.multiarray.{item.__qualname__}'
+            for package in ('numpy.core', 'numpy._core')]

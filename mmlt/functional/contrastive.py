@@ -19,6 +19,7 @@ class _BalancedContrastive(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, views: Tensor, targets: Tensor, prototypes: Tensor,
                 temperature: float, with_gradients: bool) -> Tensor:
+        """Loss of ``views (M, D)``; keeps the gradients for the backward pass."""
         loss, ctx.gradients = contrastive_terms(
             views, targets, prototypes, temperature, with_gradients)
         ctx.temperature = temperature
@@ -26,8 +27,9 @@ class _BalancedContrastive(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients in views and prototypes."""
         gradients: ContrastiveGradients | None = ctx.gradients
         # Scaled in place and given away; a second backward pass computes them anew.
         ctx.gradients = None
@@ -89,7 +91,7 @@ def balanced_contrastive_loss(embeddings: Tensor, targets: Tensor, prototypes: T
     with_gradients = torch.is_grad_enabled() and (
         embeddings.requires_grad or prototypes.requires_grad)
     with torch.autocast(embeddings.device.type, enabled=False):
-        loss: Tensor = _BalancedContrastive.apply(
+        loss: Tensor = _BalancedContrastive.apply(  # type: ignore[no-untyped-call]
             embeddings.to(dtype).flatten(0, 1),
             targets.to(embeddings.device, torch.int64).repeat_interleave(num_views),
             prototypes.to(dtype).contiguous(), float(temperature), with_gradients)

@@ -32,7 +32,7 @@ def paired_distances(features: Tensor, prototypes: Tensor, classes: Tensor) -> T
     blocks = [
         torch.cdist(own[:, None], prototypes[listed],
                     compute_mode='donot_use_mm_for_euclid_dist')[:, 0]
-        for own, listed in zip(features.split(rows), classes.split(rows), strict=True)
+        for own, listed in zip(torch.split(features, rows), torch.split(classes, rows), strict=True)
     ]
     return torch.cat(blocks)
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmpretrain.models import build_classifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 import mmlt  # noqa: F401
 from mmlt.functional.class_statistics import frequency_weights
@@ -264,3 +265,19 @@ def test_bad_options(options):
 def test_an_empty_class_needs_smoothing():
     with pytest.raises(ValueError, match='no training image'):
         CARLoss(CE, r0=0.0, class_counts=[3, 0])
+
+
+@pytest.mark.parametrize('soft', [False, True])
+@pytest.mark.parametrize('absent_classes', ['decay', 'hold'])
+def test_no_host_synchronisation(absent_classes, soft):
+    """On tensors without data, every attempt of the host to read a value is an error."""
+    with FakeTensorMode():
+        estimate = ConfusionEstimate(5, absent_classes=absent_classes, start='first_batch')
+        estimate = estimate.to('cuda')
+        logits = torch.randn(8, 5, device='cuda', requires_grad=True)
+        targets = (torch.rand(8, 5, device='cuda') if soft
+                   else torch.zeros(8, dtype=torch.long, device='cuda'))
+        norm = estimate(logits, targets)
+        assert norm.requires_grad
+        with pytest.raises(DataDependentOutputException):
+            norm.item()

@@ -2,8 +2,8 @@
 
 tools/benchmarks/contrastive.py [--images 256] [--classes 8142] [--channels 1024]
 
-One thread, median processor time of several; memory is what a call holds beyond its arguments, the gradients
-included. ``plain autograd`` is this project's equation without the fused function.
+One thread, median processor time of several; memory is what a call holds beyond its arguments,
+the gradients included. ``plain autograd`` is this project's equation without the fused function.
 """
 
 from __future__ import annotations

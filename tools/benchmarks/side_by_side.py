@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 
 
 class Cost(NamedTuple):
-    """Median seconds of a call (of the processor, on a CPU), and the most bytes it held beyond its arguments."""
+    """Median seconds of a call, and the most bytes it held beyond its arguments."""
 
     seconds: float
     peak_bytes: int

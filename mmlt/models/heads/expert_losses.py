@@ -15,28 +15,33 @@ __all__ = ['ExpertLosses']
 class ExpertLosses(nn.ModuleList):
     """One loss module for each expert; stands where other heads have their ``loss_module``.
 
-    Args:
-        loss: config or module of one loss, built (or copied) once for each expert, or a list of
-            one for each expert.
-        num_experts: ``E``.
-
-    Raises:
-        TypeError: if a loss is neither a config nor a module.
-        ValueError: if a list has another length than ``E``.
+    Takes the modules, as ``nn.ModuleList`` does.
 
     Example:
-        >>> losses = ExpertLosses(dict(type='CrossEntropyLoss'), num_experts=2)
+        >>> losses = ExpertLosses.build(dict(type='CrossEntropyLoss'), num_experts=2)
         >>> len(losses)
         2
     """
 
-    def __init__(self, loss: Any, num_experts: int) -> None:
+    @classmethod
+    def build(cls, loss: Any, num_experts: int) -> ExpertLosses:
+        """From configs or modules.
+
+        Args:
+            loss: config or module of one loss, built (or copied) once for each expert, or a list
+                of one for each expert.
+            num_experts: ``E``.
+
+        Raises:
+            TypeError: if a loss is neither a config nor a module.
+            ValueError: if a list has another length than ``E``.
+        """
         if isinstance(loss, (dict, nn.Module)):
             loss = [loss] * num_experts
         if not isinstance(loss, Sequence) or len(loss) != num_experts:
             raise ValueError(f'loss: expected one loss, or a list of {num_experts} for '
                              f'num_experts={num_experts}, got {loss!r}')
-        super().__init__([_own(part) for part in loss])
+        return cls([_own(part) for part in loss])
 
     def forward(self, cls_score: Tensor, target: Tensor, **kwargs: Any) -> list[Tensor]:
         """The loss of each expert.

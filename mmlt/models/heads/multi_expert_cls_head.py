@@ -69,7 +69,7 @@ class MultiExpertClsHead(ClsHead):
                 raise ValueError(f'{name}: expected at least {least}, got {value}')
         if reduction not in ('mean', 'sum'):
             raise ValueError(f"reduction: expected 'mean' or 'sum', got {reduction!r}")
-        super().__init__(loss=ExpertLosses(loss, num_experts), **kwargs)
+        super().__init__(loss=ExpertLosses.build(loss, num_experts), **kwargs)
         self.num_classes, self.in_channels = num_classes, in_channels
         self.num_experts, self.reduction = num_experts, reduction
         self.experts = nn.ModuleList(

@@ -1,0 +1,143 @@
+"""Hard counts and the law within a batch, against loops."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmlt.functional.confusion_pairs import add_pair_codes, pair_codes
+from mmlt.functional.in_batch_pairs import (
+    draw_columns,
+    in_batch_partner_weights,
+    look_up_pairs,
+    pair_weights,
+)
+from tests.references import mixing as reference
+from tests.references.sampling import chi_square_p_value
+
+K = 5
+CONFUSION = torch.tensor([
+    [90, 4, 0, 1, 0], [6, 20, 0, 0, 0], [0, 0, 9, 0, 0], [0, 2, 0, 1, 0], [0, 0, 0, 0, 0]])
+CLASS_COUNTS = torch.tensor([95, 26, 9, 3, 1])
+
+
+def batch(seed=0, size=200):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(size, K, generator=generator)
+    targets = torch.randint(K, (size,), generator=generator)
+    lam = torch.rand(size, 1, generator=generator)
+    lam[::3] = 1
+    scores = (lam * F.one_hot(targets, K)
+              + (1 - lam) * F.one_hot(targets.roll(1), K))
+    return logits, targets, scores
+
+
+def counted(logits, targets, mixed='skip'):
+    empty = torch.zeros(K, K, dtype=torch.int32)
+    return add_pair_codes(empty, pair_codes(logits, targets, mixed))
+
+
+@pytest.mark.parametrize('mixed', ['skip', 'dominant'])
+@pytest.mark.parametrize('soft', [False, True])
+def test_counts_against_loop(mixed, soft):
+    logits, targets, scores = batch()
+    targets = scores if soft else targets
+    assert torch.equal(counted(logits, targets, mixed),
+                       reference.count_pairs(logits, targets, mixed))
+
+
+def test_one_hot_scores_count_as_labels():
+    logits, targets, _ = batch()
+    for one_hot in (F.one_hot(targets, K), F.one_hot(targets, K).float()):
+        assert torch.equal(counted(logits, one_hot), counted(logits, targets))
+
+
+def test_counts_do_not_depend_on_order_and_add_up():
+    logits, targets, _ = batch()
+    order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(3))
+    whole = counted(logits, targets)
+    assert torch.equal(counted(logits[order], targets[order]), whole)
+    later = pair_codes(logits[70:], targets[70:])
+    parts = add_pair_codes(counted(logits[:70], targets[:70]), later)
+    assert torch.equal(parts, whole)
+
+
+def test_numbers_that_are_not_finite_are_left_out():
+    logits, targets, _ = batch(size=6)
+    logits[1, 2], logits[3, 0] = float('nan'), float('inf')
+    kept = [0, 2, 4, 5]
+    assert torch.equal(counted(logits, targets), counted(logits[kept], targets[kept]))
+
+
+def test_nothing_is_mutated():
+    logits, _, scores = batch()
+    counts = torch.ones(K, K)
+    copies = [tensor.clone() for tensor in (logits, scores, counts)]
+    add_pair_codes(counts, pair_codes(logits, scores))
+    pair_weights(counts)
+    for tensor, copy in zip((logits, scores, counts), copies, strict=True):
+        assert torch.equal(tensor, copy)
+
+
+@pytest.mark.parametrize('sparse', [False, True])
+@pytest.mark.parametrize('normalize', [False, True])
+def test_pair_weights_are_symmetric_and_found(sparse, normalize):
+    counts = CONFUSION.to_sparse() if sparse else CONFUSION
+    pairs = pair_weights(counts, CLASS_COUNTS if normalize else None)
+    rates = CONFUSION.double() / (CLASS_COUNTS[:, None] if normalize else 1)
+    expected = rates + rates.T
+    expected.fill_diagonal_(0)
+    classes = torch.arange(K)
+    torch.testing.assert_close(look_up_pairs(pairs, classes[:, None], classes), expected)
+    assert len(pairs.keys) == int((expected > 0).sum()) + 1
+
+
+@pytest.mark.parametrize('normalize', [False, True])
+@pytest.mark.parametrize('candidates', [
+    [0, 0, 0, 1, 1, 2, 3, 4], [2, 2], [1], [0, 3, 3, 3], [4, 4, 1]])
+def test_partner_weights_against_loop(candidates, normalize):
+    rates_of = CLASS_COUNTS if normalize else None
+    anchors = torch.tensor([0, 1, 2, 3, 4])
+    weights = in_batch_partner_weights(
+        pair_weights(CONFUSION, rates_of), anchors, torch.tensor(candidates))
+    expected = reference.in_batch_law(CONFUSION.numpy(), anchors.tolist(), candidates, rates_of)
+    np.testing.assert_allclose(weights / weights.sum(1, keepdim=True), expected, rtol=1e-12)
+
+
+def test_no_error_on_record_is_the_balanced_law():
+    candidates = torch.tensor([0, 0, 0, 4])
+    weights = in_batch_partner_weights(
+        pair_weights(torch.zeros(K, K)), torch.tensor([0]), candidates)
+    np.testing.assert_allclose(weights / weights.sum(), [[1 / 6, 1 / 6, 1 / 6, 1 / 2]])
+
+
+def test_draws_follow_the_weights():
+    weights = torch.tensor([[0., 2., 0., 5., 3.], [1., 0., 0., 0., 0.]]).double()
+    uniform = torch.from_numpy(np.random.default_rng(0).random(20_000))
+    drawn = draw_columns(weights[0].expand(len(uniform), -1), uniform)
+    times = np.bincount(drawn, minlength=K)
+    assert chi_square_p_value(times, weights[0].numpy() / 10 * len(uniform)) > 1e-3
+    assert (draw_columns(weights[1].expand(len(uniform), -1), uniform) == 0).all()
+
+
+def test_draws_at_the_edges_have_weight():
+    weights = torch.tensor([[0., 1., 1., 0.]]).expand(3, -1)
+    almost_one = float(np.nextafter(1, 0))
+    assert draw_columns(weights, torch.tensor([0., 0.5, almost_one])).tolist() == [1, 2, 2]
+    assert draw_columns(weights, torch.ones(3)).tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize('call, name', [
+    (lambda: pair_codes(torch.zeros(2, 3), torch.zeros(3).long()), 'targets'),
+    (lambda: pair_codes(torch.zeros(2, 3), torch.zeros(2, 4)), 'targets'),
+    (lambda: pair_codes(torch.zeros(3), torch.zeros(3).long()), 'targets'),
+    (lambda: pair_codes(torch.zeros(2, 3), torch.zeros(2).long(), mixed='all'), 'mixed'),
+    (lambda: pair_weights(torch.zeros(2, 3)), 'counts'),
+    (lambda: pair_weights(-torch.ones(2, 2)), 'counts'),
+    (lambda: pair_weights(torch.full((2, 2), float('nan'))), 'counts'),
+    (lambda: pair_weights(torch.zeros(2, 2), torch.ones(3)), 'class_counts'),
+    (lambda: draw_columns(torch.ones(2, 3), torch.ones(3)), 'uniform'),
+])
+def test_bad_input(call, name):
+    with pytest.raises(ValueError, match=name):
+        call()

@@ -1,0 +1,276 @@
+"""Counts of confusion pairs in real runs: any head, samplers and augments fed, resume."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.hooks import Hook
+from mmpretrain.models.heads import LinearClsHead
+from torch import nn
+
+from mmlt.hooks.confusion_pair_recorder import ConfusionPairRecorder
+from mmlt.models.confusion_pair_counts import ConfusionPairCounts
+from tests.digits_runner import digits_runner
+from tests.hooks.test_resume import stop_after
+from tests.references import mixing as reference
+
+K = 4
+
+
+def steps(count=3, size=20, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [(torch.randn(size, K, generator=generator),
+             torch.randint(K, (size,), generator=generator)) for _ in range(count)]
+
+
+def off_diagonal(counts):
+    return counts.float() * (1 - torch.eye(len(counts)))
+
+
+def epoch_counts(batches):
+    return sum(reference.count_pairs(*batch) for batch in batches)
+
+
+def run_epoch(pairs, batches):
+    pairs.start_epoch()
+    for batch in batches:
+        pairs(*batch)
+    return pairs.finish_epoch()
+
+
+def test_law_is_that_of_the_last_epoch():
+    pairs = ConfusionPairCounts(K)
+    for seed in range(3):
+        assert run_epoch(pairs, steps(seed=seed))
+        torch.testing.assert_close(pairs.law, off_diagonal(epoch_counts(steps(seed=seed))))
+    assert not pairs.counts.any() and int(pairs.num_epochs) == 3
+
+
+def test_law_as_an_average_over_epochs():
+    pairs, expected = ConfusionPairCounts(K, momentum=0.7), None
+    for seed in range(4):
+        run_epoch(pairs, steps(seed=seed))
+        fresh = off_diagonal(epoch_counts(steps(seed=seed)))
+        expected = fresh if expected is None else 0.7 * expected + 0.3 * fresh
+        torch.testing.assert_close(pairs.law, expected)
+
+
+def test_an_epoch_without_images_leaves_the_law():
+    pairs = ConfusionPairCounts(K)
+    run_epoch(pairs, steps())
+    law = pairs.law.clone()
+    assert not run_epoch(pairs, [])
+    assert torch.equal(pairs.law, law)
+
+
+def test_an_epoch_without_errors_empties_the_law():
+    pairs = ConfusionPairCounts(K)
+    run_epoch(pairs, steps())
+    targets = torch.arange(K)
+    assert run_epoch(pairs, [(F.one_hot(targets, K).float(), targets)])
+    assert not pairs.law.any()
+
+
+def test_nothing_is_counted_in_evaluation():
+    pairs = ConfusionPairCounts(K).eval()
+    assert not run_epoch(pairs, steps())
+
+
+def test_state_survives_a_checkpoint_and_other_types():
+    pairs, other = ConfusionPairCounts(K, momentum=0.5), ConfusionPairCounts(K, momentum=0.5)
+    run_epoch(pairs, steps())
+    pairs(*steps(1, seed=5)[0])
+    other.load_state_dict(pairs.state_dict())
+    for module in (pairs, other):
+        module.half()
+        module(*steps(1, seed=6)[0])
+        module.finish_epoch()
+    assert pairs.law.dtype == torch.float32 and pairs.counts.dtype == torch.int32
+    for name, value in pairs.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name])
+
+
+@pytest.mark.parametrize('options, name', [
+    (dict(num_classes=1), 'num_classes'), (dict(num_classes=3, momentum=1.0), 'momentum'),
+    (dict(num_classes=3, mixed='some'), 'mixed')])
+def test_bad_options(options, name):
+    with pytest.raises(ValueError, match=name):
+        ConfusionPairCounts(**options)
+
+
+def test_logits_of_another_number_of_classes():
+    with pytest.raises(ValueError, match='logits'):
+        ConfusionPairCounts(K)(torch.zeros(2, 3), torch.zeros(2).long())
+
+
+class FakeRunner:
+    """As much of a runner as attaching needs."""
+
+    def __init__(self, head):
+        self.model = nn.Module()
+        self.model.head = head
+
+
+def test_attaching_twice_counts_once():
+    runner = FakeRunner(LinearClsHead(num_classes=K, in_channels=3))
+    first, second = ConfusionPairRecorder(), ConfusionPairRecorder()
+    first.attach(runner)
+    first.attach(runner)
+    head = runner.model.head
+    head.loss_module(*steps(1)[0])
+    torch.testing.assert_close(head.confusion_pairs.counts, reference.count_pairs(*steps(1)[0]))
+    with pytest.raises(ValueError, match='attach'):
+        second.start_epoch(runner)
+
+
+def test_a_loss_that_was_exchanged_is_found_again():
+    runner = FakeRunner(LinearClsHead(num_classes=K, in_channels=3))
+    recorder = ConfusionPairRecorder()
+    recorder.attach(runner)
+    head = runner.model.head
+    former, head.loss_module = head.loss_module, nn.CrossEntropyLoss()
+    recorder.attach(runner)
+    former(*steps(1)[0])
+    assert not head.confusion_pairs.counts.any()
+    head.loss_module(*steps(1)[0])
+    assert int(head.confusion_pairs.counts.sum()) == 20
+
+
+@pytest.mark.parametrize('head', [nn.Linear(2, 2), None])
+def test_a_head_without_a_loss_module(head):
+    with pytest.raises(ValueError, match='loss_module'):
+        ConfusionPairRecorder().attach(FakeRunner(head))
+
+
+PAIRED = {
+    'train_dataloader.sampler': dict(_delete_=True, type='PairSampler', law='confusion'),
+    'train_dataloader.batch_sampler': dict(type='PairBatchSampler', prob=0.5),
+    'train_dataloader.dataset': dict(
+        _delete_=True, type='PairedDataset',
+        dataset=dict(type='DigitsLT', split='train', imbalance_ratio=50,
+                     pipeline=[dict(type='PackInputs')])),
+    'model.data_preprocessor': dict(
+        type='PairedDataPreprocessor', num_classes=10, mean=[77.9] * 3, std=[96.0] * 3),
+    'model.train_cfg': dict(augments=dict(type='CPMixBatchAugment')),
+}
+IN_BATCH = {'model.train_cfg': dict(augments=dict(type='CPMixBatchAugment', prob=0.5))}
+HEADS = {
+    'linear': {},
+    'car': {'model.head.loss': dict(_delete_=True, type='CARLoss',
+                                    criterion=dict(type='LogitAdjustedLoss'))},
+    'experts': {'model.head': dict(_delete_=True, type='MultiExpertClsHead', num_classes=10,
+                                   in_channels=64, num_experts=2)},
+}
+
+
+class Record(Hook):
+    """What reached the loss, epoch by epoch, counted with the loop; and what was handed over."""
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, consumer):
+        self.consumer, self.epochs, self.received, self.laws = consumer, [], [], []
+
+    def before_train(self, runner):
+        runner.model.head.loss_module.register_forward_pre_hook(self.count, with_kwargs=True)
+        target = self.consumer(runner)
+        original = target.set_confusion_counts
+
+        def record(counts):
+            self.received.append(counts.to_dense().clone())
+            original(counts)
+
+        target.set_confusion_counts = record
+
+    def before_train_epoch(self, runner):
+        self.epochs.append(torch.zeros(10, 10, dtype=torch.int32))
+
+    def count(self, loss, args, kwargs):
+        logits, targets = args[:2]
+        logits = logits.mean(0) if logits.ndim == 3 else logits
+        self.epochs[-1] += reference.count_pairs(logits, targets)
+
+    def after_train_epoch(self, runner):
+        self.laws.append(off_diagonal(self.epochs[-1]))
+
+
+def sampler_of(runner):
+    return runner.train_dataloader.batch_sampler.sampler
+
+
+def augment_of(runner):
+    return runner.model.data_preprocessor.batch_augments.augments[0]
+
+
+def runner_with(work_dir, *options, max_epochs=3, hook=None, **more):
+    merged = {key: value for part in options for key, value in part.items()}
+    return digits_runner(work_dir, max_epochs=max_epochs, **{
+        **merged, 'custom_hooks': [dict(type='EMAConfusionHook', **(hook or {}))],
+        'default_hooks.checkpoint.save_best': None, **more})
+
+
+@pytest.mark.parametrize('head', HEADS)
+@pytest.mark.parametrize('way', ['paired', 'in_batch'])
+def test_counts_of_any_head_reach_sampler_or_augment(tmp_path, head, way):
+    options, consumer = {'paired': (PAIRED, sampler_of), 'in_batch': (IN_BATCH, augment_of)}[way]
+    runner = runner_with(tmp_path / 'a', options, HEADS[head])
+    record = Record(consumer)
+    runner.register_hook(record)
+    runner.train()
+    assert len(record.received) == 3 and all(law.any() for law in record.laws)
+    assert not record.received[0].any()
+    for received, law in zip(record.received[1:], record.laws, strict=False):
+        torch.testing.assert_close(received, law)
+    saved = torch.load(tmp_path / 'a' / 'epoch_3.pth', weights_only=True)['state_dict']
+    torch.testing.assert_close(saved['head.confusion_pairs.law'], record.laws[-1])
+
+
+@pytest.mark.parametrize('options', [PAIRED, IN_BATCH])
+@pytest.mark.parametrize('killed_after', [1, 2])
+def test_resumed_equals_uninterrupted(tmp_path, options, killed_after):
+    hook = dict(confusion_pairs=dict(momentum=0.5))
+    runner_with(tmp_path / 'whole', options, max_epochs=3, hook=hook).train()
+    stop_after(runner_with(tmp_path / 'parts', options, max_epochs=3, hook=hook), killed_after)
+    runner_with(tmp_path / 'parts', options, max_epochs=3, hook=hook, resume=True).train()
+    whole, parts = (torch.load(tmp_path / name / 'epoch_3.pth', weights_only=True)['state_dict']
+                    for name in ('whole', 'parts'))
+    assert whole['head.confusion_pairs.law'].any()
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, rtol=0, atol=0, msg=name)
+
+
+def test_no_counts_where_nobody_wants_them(tmp_path):
+    runner = runner_with(tmp_path / 'a', max_epochs=1)
+    runner.train()
+    assert not any('confusion_pairs' in name for name in runner.model.state_dict())
+    asked = runner_with(tmp_path / 'b', max_epochs=1, hook=dict(confusion_pairs={}))
+    asked.train()
+    assert asked.model.head.confusion_pairs.law.any()
+
+
+def test_ema_hook_copies_the_counts(tmp_path):
+    runner = runner_with(tmp_path / 'a', PAIRED, max_epochs=2, custom_hooks=[
+        dict(type='EMAHook', momentum=0.1), dict(type='EMAConfusionHook')])
+    record = Record(sampler_of)
+    runner.register_hook(record)
+    runner.train()
+    torch.testing.assert_close(record.received[1], record.laws[0])
+    ema = next(hook for hook in runner.hooks if type(hook).__name__ == 'EMAHook')
+    assert hasattr(ema.ema_model.module.head, 'confusion_pairs')
+    copied = ema.ema_model.module.head
+    before = runner.model.head.confusion_pairs.counts.clone()
+    copied.train()
+    copied.loss_module(torch.eye(10), torch.arange(10).flip(0))
+    assert torch.equal(runner.model.head.confusion_pairs.counts, before)
+
+
+def test_nothing_to_count_is_said(tmp_path, monkeypatch):
+    messages = []
+    monkeypatch.setattr('mmlt.hooks.confusion_pair_recorder.print_log',
+                        lambda message, **kwargs: messages.append(message))
+    always = {'model.train_cfg': dict(augments=dict(type='CPMixBatchAugment'))}
+    runner_with(tmp_path / 'a', always, max_epochs=1).train()
+    assert len(messages) == 1 and "mixed='dominant'" in messages[0]
+    dominant = runner_with(tmp_path / 'b', always, max_epochs=1,
+                           hook=dict(confusion_pairs=dict(mixed='dominant')))
+    dominant.train()
+    assert dominant.model.head.confusion_pairs.law.any() and len(messages) == 1
