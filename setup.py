@@ -24,7 +24,7 @@ def requirements(name: str) -> list:
 
 
 class BuildWithConfigs(build_py):
-    """Copies configs and tools into the wheel, where MMEngine looks for ``mmlt::...``."""
+    """Copies configs and tools into the wheel: ``mmlt/.mim/configs``, ``mmlt/.mim/tools``."""
 
     def run(self) -> None:
         super().run()

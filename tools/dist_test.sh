@@ -11,6 +11,12 @@ fi
 CONFIG=$1
 CHECKPOINT=$2
 GPUS=$3
+for FILE in "$CONFIG" "$CHECKPOINT"; do
+    if [[ "$FILE" != *://* && ! -f "$FILE" ]]; then
+        echo "$0: no such file: $FILE" >&2
+        exit 2
+    fi
+done
 HERE=$(cd "$(dirname "$0")" && pwd)
 PYTHON=${PYTHON:-python}
 export PYTHONPATH="$HERE/..:${PYTHONPATH:-}"

@@ -10,6 +10,10 @@ if [ $# -lt 2 ]; then
 fi
 CONFIG=$1
 GPUS=$2
+if [ ! -f "$CONFIG" ]; then
+    echo "$0: no such file: $CONFIG" >&2
+    exit 2
+fi
 HERE=$(cd "$(dirname "$0")" && pwd)
 PYTHON=${PYTHON:-python}
 export PYTHONPATH="$HERE/..:${PYTHONPATH:-}"

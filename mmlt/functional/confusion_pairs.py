@@ -8,9 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ['UNCOUNTED', 'add_pair_codes', 'add_pair_codes_', 'pair_codes']
+__all__ = ['MIXED', 'UNCOUNTED', 'add_pair_codes', 'add_pair_codes_', 'pair_codes',
+           'without_mixed_batches']
 
 UNCOUNTED = -1
+MIXED = -2
 
 
 def pair_codes(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> Tensor:
@@ -19,11 +21,11 @@ def pair_codes(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> Tensor:
     Args:
         logits: ``(N, K)``. The prediction is the largest; a row with NaN or Inf is not counted.
         targets: ``(N,)`` integers or ``(N, K)`` scores.
-        mixed: of images whose scores are not one-hot: ``'skip'`` leaves them out, ``'dominant'``
+        mixed: of images whose scores are not one-hot: ``'skip'`` marks them, ``'dominant'``
             counts them for the class with the largest score.
 
     Returns:
-        ``(N,)`` int64 in ``[0, K * K)``, or :data:`UNCOUNTED`.
+        ``(N,)`` int64 in ``[0, K * K)``, or :data:`UNCOUNTED`, or :data:`MIXED`.
 
     Raises:
         ValueError: if the shapes disagree or ``mixed`` is unknown.
@@ -35,7 +37,7 @@ def pair_codes(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> Tensor:
     Example:
         >>> logits = torch.tensor([[2.0, 1.0], [2.0, 1.0]])
         >>> pair_codes(logits, torch.tensor([[0.0, 1.0], [0.4, 0.6]]))
-        tensor([ 2, -1])
+        tensor([ 2, -2])
     """
     if mixed not in ('skip', 'dominant'):
         raise ValueError(f"mixed: expected 'skip' or 'dominant', got {mixed!r}")
@@ -44,14 +46,34 @@ def pair_codes(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> Tensor:
             f'targets: expected (N,) labels or (N, K) scores for (N, K) logits, got shapes '
             f'{tuple(targets.shape)} and {tuple(logits.shape)}')
     largest, predicted = logits.detach().max(dim=1)
-    counted = torch.isfinite(largest)
     if targets.ndim == 1:
         true = targets.long()
     else:
         score, true = targets.detach().max(dim=1)
-        if mixed == 'skip':
-            counted = counted & (score > 1 - 1e-6)
-    return torch.where(counted, true * logits.shape[1] + predicted, UNCOUNTED)
+    codes = torch.where(
+        torch.isfinite(largest), true * logits.shape[1] + predicted, UNCOUNTED)
+    if targets.ndim == 1 or mixed == 'dominant':
+        return codes
+    return torch.where(score > 1 - 1e-6, codes, MIXED)
+
+
+def without_mixed_batches(codes: Tensor) -> Tensor:
+    """Leaves a batch out as a whole if one of its images is mixed.
+
+    Where a batch is mixed, two images of one class make a one-hot label; counted alone, they would
+    stand for classes whose other images are all left out.
+
+    Args:
+        codes: ``(N,)`` of :func:`pair_codes`, of the batch of all ranks.
+
+    Returns:
+        ``(N,)``: ``codes``, or :data:`UNCOUNTED` throughout.
+
+    Example:
+        >>> without_mixed_batches(torch.tensor([2, MIXED]))
+        tensor([-1, -1])
+    """
+    return torch.where((codes == MIXED).any(), UNCOUNTED, codes)
 
 
 def add_pair_codes(counts: Tensor, codes: Tensor) -> Tensor:

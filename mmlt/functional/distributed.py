@@ -79,10 +79,15 @@ class _GatherWithGrad(torch.autograd.Function):
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         total = grad.contiguous().clone()
         dist.all_reduce(total)
         return total[ctx.start:ctx.start + ctx.size], None
+
+
+def _gather(tensor: Tensor, sizes: list[int]) -> Tensor:
+    rows: Tensor = _GatherWithGrad.apply(tensor, sizes)  # type: ignore[no-untyped-call]
+    return rows
 
 
 def gather_with_grad(tensor: Tensor, equal_sizes: bool = False) -> Tensor:
@@ -123,8 +128,6 @@ def gather_with_grad(tensor: Tensor, equal_sizes: bool = False) -> Tensor:
         # The lengths shape the result, so the host has to know them: `equal_sizes` avoids it.
         sizes = [int(size) for size in torch.cat(gathered).cpu()]
     if tensor.is_floating_point():
-        gathered_rows: Tensor = _GatherWithGrad.apply(tensor, sizes)
-        return gathered_rows
+        return _gather(tensor, sizes)
     with torch.no_grad():
-        rows: Tensor = _GatherWithGrad.apply(tensor, sizes)
-    return rows
+        return _gather(tensor, sizes)

@@ -85,8 +85,9 @@ def lanczos_triplet(matrix: Tensor, weights: Tensor | None, start: Tensor,
         The triplet, oriented.
 
     Example:
-        >>> lanczos_triplet(torch.tensor([[0.0, 3.0], [0.0, 0.0]]), None, torch.ones(2)).value
-        tensor(3.)
+        >>> matrix = torch.tensor([[0.0, 3.0], [0.0, 0.0]])
+        >>> round(float(lanczos_triplet(matrix, None, torch.ones(2)).value), 4)
+        3.0
     """
     on_cpu = matrix.device.type == 'cpu'
     steps = max_steps or (MOST_STEPS if on_cpu else FIXED_STEPS)

@@ -39,8 +39,9 @@ def spectral_norm(matrix: Tensor, row_weights: Tensor | None = None, start: Tens
         code decomposes the whole matrix in every step.
 
     Example:
-        >>> spectral_norm(torch.tensor([[0.0, 2.0], [1.0, 0.0]]), torch.tensor([1.0, 3.0]))
-        tensor(3.)
+        >>> norm = spectral_norm(torch.tensor([[0.0, 2.0], [1.0, 0.0]]), torch.tensor([1.0, 3.0]))
+        >>> round(float(norm), 4)
+        3.0
     """
     triplet = leading_singular_triplet(
         matrix, row_weights, start, exact, max_steps, tolerance)
@@ -78,8 +79,9 @@ def leading_singular_triplet(matrix: Tensor, row_weights: Tensor | None = None,
         ValueError: if the shapes disagree or ``max_steps`` is below 1.
 
     Example:
-        >>> leading_singular_triplet(torch.diag(torch.tensor([3.0, 1.0]))).value
-        tensor(3.)
+        >>> triplet = leading_singular_triplet(torch.diag(torch.tensor([3.0, 1.0])))
+        >>> round(float(triplet.value), 4)
+        3.0
     """
     _validate(matrix, row_weights, start, max_steps)
     if matrix.dtype != torch.float64:

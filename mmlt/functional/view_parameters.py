@@ -101,16 +101,16 @@ def draw_crop_boxes(rng: np.random.Generator, sizes: Array, law: ViewLaw,
     number = len(sizes)
     height, width = sizes[:, :1].astype(np.float64), sizes[:, 1:].astype(np.float64)
     area = height * width * rng.uniform(*law.crop_scale, (number, attempts))
-    ratio = np.exp(rng.uniform(*np.log(law.crop_ratio), (number, attempts)))
+    low, high = law.crop_ratio
+    ratio = np.exp(rng.uniform(np.log(low), np.log(high), (number, attempts)))
     box_width = np.round(np.sqrt(area * ratio))
     box_height = np.round(np.sqrt(area / ratio))
-    fits = (0 < box_width) & (box_width <= width) & (0 < box_height) & (box_height <= height)
+    fits = (box_width > 0) & (box_width <= width) & (box_height > 0) & (box_height <= height)
     first = fits.argmax(axis=1)[:, None]
     box_width = np.take_along_axis(box_width, first, 1)
     box_height = np.take_along_axis(box_height, first, 1)
 
     none = ~fits.any(axis=1, keepdims=True)
-    low, high = law.crop_ratio
     box_width = np.where(none, np.minimum(width, np.round(height * high)), box_width)
     box_height = np.where(none, np.minimum(height, np.round(width / low)), box_height)
     top = np.floor(rng.uniform(size=(number, 1)) * (height - box_height + 1))

@@ -1,10 +1,24 @@
 """Models: backbones, necks, heads, losses and batch augments, registered into MMPretrain."""
 
+from . import backbones, batch_augments, classifiers, heads, losses, necks
 from .backbones import *
 from .batch_augments import *
 from .classifiers import *
 from .confusion_estimate import ConfusionEstimate
+from .device_views_preprocessor import DeviceViewsDataPreprocessor
 from .heads import *
 from .losses import *
 from .necks import *
 from .paired_data_preprocessor import PairedDataPreprocessor
+
+__all__ = [
+    'ConfusionEstimate',
+    'DeviceViewsDataPreprocessor',
+    'PairedDataPreprocessor',
+    *backbones.__all__,
+    *batch_augments.__all__,
+    *classifiers.__all__,
+    *heads.__all__,
+    *losses.__all__,
+    *necks.__all__,
+]

@@ -9,7 +9,11 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmlt.functional.confusion_pairs import add_pair_codes_, pair_codes
+from mmlt.functional.confusion_pairs import (
+    add_pair_codes_,
+    pair_codes,
+    without_mixed_batches,
+)
 from mmlt.functional.distributed import gather_with_grad
 
 __all__ = ['ConfusionPairCounts']
@@ -29,8 +33,8 @@ class ConfusionPairCounts(nn.Module):
         num_classes: ``K``.
         momentum: share of the former law that an epoch leaves in place, in ``[0, 1)``: 0 is the
             last epoch alone, more an average over epochs.
-        mixed: of images with a mixed label: ``'skip'`` leaves them out, ``'dominant'`` counts them
-            for the class with the larger share.
+        mixed: ``'skip'`` leaves out the batches in which a label is mixed, ``'dominant'`` counts
+            every image for the class with the larger share.
         equal_batch_sizes: every rank has the same number of images, as training loaders see to.
             False exchanges the sizes first, which makes the host wait.
 
@@ -85,8 +89,8 @@ class ConfusionPairCounts(nn.Module):
         if logits.ndim != 2 or logits.shape[1] != self.num_classes:
             raise ValueError(f'logits: expected (N, {self.num_classes}), got shape '
                              f'{tuple(logits.shape)}')
-        codes = pair_codes(logits, targets, self.mixed)
-        add_pair_codes_(self.counts, gather_with_grad(codes, self.equal_batch_sizes))
+        codes = gather_with_grad(pair_codes(logits, targets, self.mixed), self.equal_batch_sizes)
+        add_pair_codes_(self.counts, without_mixed_batches(codes))
 
     @torch.no_grad()
     def start_epoch(self) -> None:

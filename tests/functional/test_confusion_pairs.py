@@ -5,7 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmlt.functional.confusion_pairs import add_pair_codes, pair_codes
+from mmlt.functional.confusion_pairs import (
+    MIXED,
+    add_pair_codes,
+    pair_codes,
+    without_mixed_batches,
+)
 from mmlt.functional.in_batch_pairs import (
     draw_columns,
     in_batch_partner_weights,
@@ -34,7 +39,7 @@ def batch(seed=0, size=200):
 
 def counted(logits, targets, mixed='skip'):
     empty = torch.zeros(K, K, dtype=torch.int32)
-    return add_pair_codes(empty, pair_codes(logits, targets, mixed))
+    return add_pair_codes(empty, without_mixed_batches(pair_codes(logits, targets, mixed)))
 
 
 @pytest.mark.parametrize('mixed', ['skip', 'dominant'])
@@ -44,6 +49,16 @@ def test_counts_against_loop(mixed, soft):
     targets = scores if soft else targets
     assert torch.equal(counted(logits, targets, mixed),
                        reference.count_pairs(logits, targets, mixed))
+
+
+def test_one_mixed_image_leaves_its_batch_out():
+    logits, targets, _ = batch(size=9)
+    scores = F.one_hot(targets, K).float()
+    scores[4] = scores[4] * 0.9 + 0.02
+    codes = pair_codes(logits, scores)
+    assert (codes == MIXED).tolist() == [i == 4 for i in range(9)]
+    assert not counted(logits, scores).any()
+    assert int(counted(logits, scores, 'dominant').sum()) == 9
 
 
 def test_one_hot_scores_count_as_labels():

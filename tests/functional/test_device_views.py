@@ -56,7 +56,7 @@ def test_parameters_have_their_laws():
 def test_rendered_views_have_the_statistics_of_the_cpu_pipeline():
     """Mean, spread, colourfulness and sharpness over many draws from one picture."""
     generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(1, 3, 6, 6, generator=generator)
+    coarse = torch.rand(1, 3, 20, 20, generator=generator)
     image = torch.nn.functional.interpolate(coarse, 32, mode='bicubic').clamp(0, 1)[0]
     number = 1500
     cpu = transforms.Compose([

@@ -92,7 +92,8 @@ def partners_drawn(augment, classes, repeats):
 @pytest.mark.parametrize('normalize', [False, True])
 def test_in_batch_pairs_follow_the_confusion_law(normalize):
     classes = [0, 0, 0, 1, 1, 2, 3, 4]
-    augment = CPMixBatchAugment(label_rule='linear', normalize_confusion=normalize)
+    augment = CPMixBatchAugment(
+        label_rule='linear', prob=1.0, normalize_confusion=normalize)
     augment.set_class_counts(CLASS_COUNTS)
     augment.set_confusion_counts(CONFUSION)
     drawn = partners_drawn(augment, classes, repeats=3000)
@@ -105,7 +106,8 @@ def test_in_batch_pairs_follow_the_confusion_law(normalize):
 
 def test_in_batch_without_counts_is_class_balanced():
     classes = [0, 0, 0, 4]
-    drawn = partners_drawn(CPMixBatchAugment(label_rule='linear'), classes, repeats=2000)
+    augment = CPMixBatchAugment(label_rule='linear', prob=1.0)
+    drawn = partners_drawn(augment, classes, repeats=2000)
     times = np.bincount(drawn.ravel(), minlength=4)
     assert chi_square_p_value(times, np.array([1, 1, 1, 3]) / 6 * times.sum()) > 1e-3
 
@@ -152,3 +154,13 @@ def test_in_batch_pairing_is_said_once_in_the_log(monkeypatch):
     for _ in range(3):
         augment(*batch())
     assert len(messages) == 1 and 'within the batch' in messages[0]
+
+
+def test_missing_counts_are_said(monkeypatch):
+    messages = []
+    monkeypatch.setattr('mmlt.models.batch_augments.cpmix.print_log',
+                        lambda message, **kwargs: messages.append(message))
+    augment = CPMixBatchAugment(label_rule='linear')
+    augment.set_progress(epoch=0, max_epochs=1, iteration=0, seed=0)
+    augment(*batch())
+    assert len(messages) == 2 and 'EMAConfusionHook' in messages[1]

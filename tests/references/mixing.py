@@ -55,15 +55,15 @@ def mixed_labels(scores, partner_scores, weights):
 
 
 def count_pairs(logits, targets, mixed='skip'):
-    """(K, K) of one batch, image by image."""
+    """(K, K) of one batch, image by image; a batch with a mixed label is left out."""
     num_classes = logits.shape[1]
     counts = torch.zeros(num_classes, num_classes, dtype=torch.int32)
+    if mixed == 'skip' and any(t.ndim and t.max() < 1 - 1e-6 for t in targets):
+        return counts
     for row, target in zip(logits, targets, strict=True):
         if not torch.isfinite(row.max()):
             continue
         if target.ndim:
-            if mixed == 'skip' and target.max() < 1 - 1e-6:
-                continue
             target = target.argmax()
         counts[int(target), int(row.argmax())] += 1
     return counts

@@ -46,8 +46,8 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
         label_rule: ``'prior'`` (:func:`mmlt.functional.mixed_label_weight`), ``'linear'``
             (mixup) or ``'remix'``.
         kappa: of the label rule ``'remix'``.
-        prob: share of the batches that are mixed within the batch. With a paired loader it is
-            ``PairBatchSampler``'s.
+        prob: share of the batches that are mixed within the batch; the confusion is counted on
+            the others. With a paired loader it is ``PairBatchSampler``'s.
         start_epoch: first epoch that is mixed within the batch. With a paired loader it is
             ``PairSampler``'s.
         normalize_confusion: within the batch, divide the errors of a class by its images.
@@ -70,7 +70,7 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
     law = 'confusion'
 
     def __init__(self, alpha: float = 1.0, tau: float = 1.0, label_rule: str = 'prior',
-                 kappa: float = 3.0, prob: float = 1.0, start_epoch: int = 0,
+                 kappa: float = 3.0, prob: float = 0.5, start_epoch: int = 0,
                  normalize_confusion: bool = False, across_ranks: bool = False) -> None:
         super().__init__()
         self.init_in_batch(prob, across_ranks)
@@ -167,3 +167,8 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
                 "the confusion law among its classes. PairSampler(law='confusion') with "
                 'PairedDataset and PairedDataPreprocessor draws them from the whole training set.',
                 logger='current', level=logging.INFO)
+            if self._pairs is None:
+                print_log(
+                    'CPMixBatchAugment: nobody brings confusion counts, so partners are '
+                    "class-balanced. Add custom_hooks=[dict(type='EMAConfusionHook')].",
+                    logger='current', level=logging.WARNING)

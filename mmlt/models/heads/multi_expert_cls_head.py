@@ -114,7 +114,7 @@ class MultiExpertClsHead(ClsHead):
                 raise ValueError('cal_acc: the accuracy on mixed images means nothing; set it to '
                                  'False where a batch augment mixes')
             accuracy = Accuracy.calculate(logits.detach().mean(dim=0), target, topk=self.topk)
-            losses.update({f'accuracy_top-{k}': value
+            losses.update({f'accuracy_top-{k}': value[0]
                            for k, value in zip(self.topk, accuracy, strict=True)})
         return losses
 

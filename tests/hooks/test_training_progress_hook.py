@@ -1,0 +1,38 @@
+"""Components hear of every iteration; the parts of their losses reach the log."""
+
+import torch
+
+from tests.digits_runner import digits_runner
+
+
+def test_progress_reaches_modules_and_batch_augments(tmp_path):
+    runner = digits_runner(tmp_path / 'a', 'resnet8_ce', max_epochs=2)
+    heard = []
+
+    class Augment:
+
+        def __call__(self, images, scores):
+            return images, scores.float()
+
+        def set_progress(self, **progress):
+            heard.append(progress)
+
+    from mmpretrain.models.utils.batch_augments import RandomBatchAugment
+    preprocessor = runner.model.data_preprocessor
+    preprocessor.batch_augments = RandomBatchAugment([Augment()])
+    preprocessor.to_onehot = True
+    runner.train()
+    assert [one['iteration'] for one in heard] == list(range(10))
+    assert [one['epoch'] for one in heard] == [0] * 5 + [1] * 5
+    assert {one['max_epochs'] for one in heard} == {2}
+    assert {one['seed'] for one in heard} == {runner.seed}
+
+
+def test_loss_parts_are_logged_with_a_head_of_the_host(tmp_path):
+    runner = digits_runner(tmp_path / 'a', 'resnet8_car')
+    runner.train()
+    parts = {name: runner.message_hub.get_scalar(f'train/{name}').current()
+             for name in ('loss_cls', 'loss_car', 'loss')}
+    assert parts['loss_cls'] > 0 and parts['loss_car'] > 0
+    assert torch.isclose(torch.tensor(parts['loss_cls'] + parts['loss_car']),
+                         torch.tensor(parts['loss']))
