@@ -106,9 +106,13 @@ class Started:
     def figures(self) -> Figures:
         """Figures of a process that has ended."""
         self.process.join()
-        if self.process.exitcode != 0 or not self.inlet.poll():
+        try:
+            figures = self.inlet.recv()
+        except EOFError:
+            raise RunFailed(self.run) from None
+        if self.process.exitcode != 0:
             raise RunFailed(self.run)
-        return self.inlet.recv()
+        return figures
 
 
 def train_all(train: Trainer, runs: Sequence[Run], figures: Sequence[str], jobs: int,

@@ -5,6 +5,7 @@ from .backbones import *
 from .batch_augments import *
 from .classifiers import *
 from .confusion_estimate import ConfusionEstimate
+from .confusion_pair_counts import ConfusionPairCounts
 from .device_views_preprocessor import DeviceViewsDataPreprocessor
 from .heads import *
 from .losses import *
@@ -13,6 +14,7 @@ from .paired_data_preprocessor import PairedDataPreprocessor
 
 __all__ = [
     'ConfusionEstimate',
+    'ConfusionPairCounts',
     'DeviceViewsDataPreprocessor',
     'PairedDataPreprocessor',
     *backbones.__all__,

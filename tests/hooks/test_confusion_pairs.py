@@ -277,3 +277,23 @@ def test_nothing_to_count_is_said(tmp_path, monkeypatch):
                            hook=dict(confusion_pairs=dict(mixed='dominant')))
     dominant.train()
     assert dominant.model.head.confusion_pairs.law.any() and len(messages) == 1
+
+
+class FakeLoader:
+    """A loader whose sampler is going to skip what a resumed epoch has trained already."""
+
+    def __init__(self, pending_skip):
+        self.dataset, self.batch_sampler, self.sampler = None, None, self
+        self.pending_skip = pending_skip
+
+
+@pytest.mark.parametrize('pending_skip, kept', [(0, 0), (20, 20)])
+def test_an_epoch_that_begins_anew_is_counted_anew(pending_skip, kept):
+    runner = FakeRunner(LinearClsHead(num_classes=K, in_channels=3))
+    runner.train_dataloader = FakeLoader(pending_skip)
+    recorder = ConfusionPairRecorder()
+    recorder.attach(runner)
+    head = runner.model.head
+    head.loss_module(*steps(1)[0])
+    recorder.start_epoch(runner)
+    assert int(head.confusion_pairs.counts.sum()) == kept

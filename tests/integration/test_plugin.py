@@ -51,15 +51,14 @@ CHANGES = {
     'data set': "train_dataloader['dataset'] = dict(type='LongTailDataset', imbalance_ratio=6,"
                 " dataset=train_dataloader['dataset'])\n",
     'sampler': "train_dataloader['sampler'] = dict(type='ClassBalancedSampler')\n",
-    'batch augment': "model['train_cfg'] = dict(augments=dict(type='RemixBatchAugment',"
-                     " class_counts=[12, 6, 2]))\n",
     'metric': "val_evaluator = dict(type='LongTailMetric')\n",
 }
-# A data set that counts, a hook that hands the counts out, and a loss that nobody tells numbers.
+# A data set that counts, a hook that hands the counts out, and parts that nobody tells numbers.
 TOGETHER = """
 custom_hooks = [dict(type='ClassCountsHook')]
 train_dataloader['dataset'] = dict(type='LongTailDataset', dataset=train_dataloader['dataset'])
 model['head']['loss'] = dict(type='LogitAdjustedLoss')
+model['train_cfg'] = dict(augments=dict(type='RemixBatchAugment'))
 val_evaluator = dict(type='LongTailMetric', many_threshold=10, few_threshold=5)
 """
 

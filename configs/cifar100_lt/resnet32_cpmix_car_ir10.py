@@ -1,0 +1,32 @@
+# CP-Mix (Yoon et al., arXiv 2411.07621) with CAR (Zhu et al., CVPR 2026).
+# tools/train.py configs/cifar100_lt/resnet32_cpmix_car_ir10.py
+# 1 GPU, batch 128. Not yet run for 200 epochs here.
+_base_ = [
+    '../_base_/datasets/cifar100_lt.py',
+    '../_base_/models/cifar_resnet32.py',
+    '../_base_/schedules/cifar_200e.py',
+    '../_base_/default_runtime.py',
+]
+
+data_preprocessor = dict(type='PairedDataPreprocessor')
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='PairedDataset',
+        dataset=dict(
+            type='CIFAR100LT',
+            data_root='data/cifar100',
+            split='train',
+            imbalance_ratio=10,
+            pipeline={{_base_.train_pipeline}})),
+    sampler=dict(_delete_=True, type='PairSampler', law='confusion', pairing='anchor'),
+    batch_sampler=dict(type='PairBatchSampler', prob=0.5))
+model = dict(
+    head=dict(
+        num_classes=100,
+        loss=dict(
+            _delete_=True,
+            type='CARLoss',
+            criterion=dict(type='LogitAdjustedLoss', prior='effective'))),
+    train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)))
+default_hooks = dict(confusion=dict(type='EMAConfusionHook'))
