@@ -82,7 +82,7 @@ def remix_label_weight(lam: Number, count_i: Number, count_j: Number, kappa: flo
             counts and ``lam``.
 
     Reference:
-        Remix (Chou et al., ECCV workshops 2020), equation 7.
+        Remix (Chou et al., ECCV workshops 2020).
 
     Example:
         >>> remix_label_weight(torch.tensor([0.4, 0.6]), 90, 10)
@@ -151,8 +151,8 @@ def unimix_factor(lam: Tensor, count_i: Tensor, count_j: Tensor) -> Tensor:
         ValueError: as in :func:`mixed_label_weight`.
 
     Reference:
-        UniMix (Xu et al., NeurIPS 2021): the density of Beta moved along the circle so that its
-        centre, 1/2, comes to lie at the prior of the other class.
+        UniMix (Xu et al., NeurIPS 2021). Neither paper nor code was at hand: that the density of
+        Beta moves around the circle, until its centre lies at the prior, is the project's reading.
 
     Example:
         >>> unimix_factor(torch.tensor([0.5, 0.2]), torch.tensor(90), torch.tensor(10))

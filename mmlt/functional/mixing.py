@@ -38,7 +38,7 @@ def cutmix_box(height: int, width: int, lam: float,
         ValueError: if a size is not positive, ``lam`` out of range or the centre outside.
 
     Reference:
-        CutMix (Yun et al., ICCV 2019), appendix; ConCutMix (Pan et al., IEEE TIP 2024).
+        CutMix (Yun et al., ICCV 2019); ConCutMix (Pan et al., IEEE TIP 2024).
 
     Example:
         >>> cutmix_box(8, 8, 0.75, centre=(0, 4))

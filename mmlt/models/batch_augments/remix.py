@@ -20,7 +20,7 @@ class RemixBatchAugment(InBatchMixin, SeededBatchAugment):
     r"""Mixup within the batch, with the whole label to a class that is ``kappa`` times rarer.
 
     A stock MMPretrain config takes it: ``train_cfg=dict(augments=dict(type='RemixBatchAugment',
-    alpha=1.0))``, with :class:`mmlt.hooks.ClassCountsHook`. As in the paper one
+    alpha=1.0))``, with :class:`mmlt.hooks.ClassCountsHook`. One
     :math:`\lambda` and one permutation hold for a batch.
 
     Args:
@@ -34,7 +34,7 @@ class RemixBatchAugment(InBatchMixin, SeededBatchAugment):
         ValueError: if an option is out of range; when called, if the class counts are unknown.
 
     Reference:
-        Chou et al., Remix: Rebalanced Mixup, ECCV workshops 2020; ``kappa=3``, ``tau=0.5`` there.
+        Chou et al., Remix: Rebalanced Mixup, ECCV workshops 2020.
 
     Example:
         >>> train_cfg = dict(augments=dict(type='RemixBatchAugment', alpha=1.0))

@@ -20,8 +20,7 @@ class UniMixBatchAugment(PairedBatchAugment):
 
     :math:`\lambda \sim Beta(\alpha, \alpha)` is shifted around the circle until its centre lies
     at :math:`\pi_j / (\pi_i + \pi_j)`: the rarer class gets the larger share, in pixels and
-    label. The partner follows the inverse law, ``PairSampler(law='inverse')``, which is the
-    sampler of the paper with :math:`\tau = -1`.
+    label. The partner follows the inverse law, ``PairSampler(law='inverse')``.
 
     Args:
         alpha: of the Beta distribution.
@@ -31,7 +30,8 @@ class UniMixBatchAugment(PairedBatchAugment):
 
     Reference:
         Xu et al., Towards Calibrated Model for Long-Tailed Visual Recognition from Prior
-        Perspective, NeurIPS 2021. Its Bayias is ``LogitAdjustedLoss``.
+        Perspective, NeurIPS 2021. Neither paper nor code was at hand: factor, ``alpha`` and law
+        are the project's reading and are not checked against released numbers.
 
     Example:
         >>> train_cfg = dict(augments=dict(type='UniMixBatchAugment', alpha=0.5))

@@ -35,8 +35,8 @@ class MultiExpertClsHead(ClsHead):
             is needed. None: the experts are classifiers on shared features.
         cosine: cosine classifiers instead of linear ones.
         scale: factor of the cosine classifiers.
-        loss: config of one loss for all, or a list of one for each expert: SADE takes
-            ``LogitAdjustedLoss`` with ``tau`` 0, 1 and 2.
+        loss: config of one loss for all, or a list of one for each expert, for example
+            ``LogitAdjustedLoss`` with ``tau`` 0, 1 and 2 for experts of different leaning.
         reduction: ``'mean'`` or ``'sum'`` over the experts' losses.
         **kwargs: ``topk``, ``cal_acc``, ``init_cfg`` of ``ClsHead``.
 
@@ -44,8 +44,8 @@ class MultiExpertClsHead(ClsHead):
         ValueError: if an option is out of range or the losses are not one or ``E``.
 
     Reference:
-        RIDE (Wang et al., ICLR 2021), without its routing and diversity loss; SADE (Zhang et
-        al., NeurIPS 2022), without its test-time aggregation.
+        In the style of RIDE (Wang et al., ICLR 2021) and SADE (Zhang et al., NeurIPS 2022):
+        experts, losses and mean only, without routing, diversity loss or test-time aggregation.
 
     Example:
         >>> head = MultiExpertClsHead(num_classes=5, in_channels=8, num_experts=2)
