@@ -10,6 +10,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2,
                     save_best='long_tail/top1', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    batch_norm_sync=dict(type='BatchNormSyncHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     class_counts=dict(type='ClassCountsHook'),
     progress=dict(type='TrainingProgressHook'),

@@ -1,5 +1,6 @@
 """Hooks: what connects the parts to the runner."""
 
+from .batch_norm_sync_hook import BatchNormSyncHook
 from .channels_last_hook import ChannelsLastHook
 from .class_counts_hook import ClassCountsHook
 from .deferred_reweighting_hook import DeferredReweightingHook
@@ -8,6 +9,7 @@ from .epoch_seed_hook import EpochSeedHook
 from .training_progress_hook import TrainingProgressHook
 
 __all__ = [
+    'BatchNormSyncHook',
     'ChannelsLastHook',
     'ClassCountsHook',
     'DeferredReweightingHook',

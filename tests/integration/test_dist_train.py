@@ -54,8 +54,7 @@ def figures_of(log):
 def trained(tmp_path_factory):
     """Work directory of two epochs in two processes."""
     work_dir = tmp_path_factory.mktemp('two') / 'run'
-    sync = 'default_hooks.sync_buffers.type=SyncBuffersHook'
-    done = run_script('dist_train.sh', CONFIG, 2, '--work-dir', work_dir, *options(2, sync))
+    done = run_script('dist_train.sh', CONFIG, 2, '--work-dir', work_dir, *options(2))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert 'Distributed training: True' in done.stdout
     return work_dir

@@ -34,6 +34,7 @@ OPTIONS = {
     'INaturalist2018': dict(data_root='nowhere', lazy_init=True),
     'LongTailDataset': dict(dataset=dict(type='DigitsLT'), imbalance_ratio=10),
     'LongTailListDataset': dict(data_root='nowhere', ann_file='nowhere.txt', lazy_init=True),
+    'MultiExpertClsHead': dict(num_classes=4, in_channels=8),
     'MultiViewClassifier': dict(backbone=dict(type='CIFARResNet', depth=8)),
     'PairedDataset': dict(dataset=dict(type='DigitsLT')),
     'PlacesLT': dict(data_root='nowhere', lazy_init=True),

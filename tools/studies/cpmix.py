@@ -17,7 +17,8 @@ study = {
     'CE + mixup': ('resnet8_ce', {'model.train_cfg.augments.type': 'Mixup',
                                   'model.train_cfg.augments.alpha': 1.0}),
     'CE + Remix': ('resnet8_remix', {}),
-    'CE + balanced-partner mixup': (CPMIX, {**CROSS_ENTROPY, **tau(0.0), SAMPLER + 'law': 'balanced'}),
+    'CE + balanced-partner mixup': (
+        CPMIX, {**CROSS_ENTROPY, **tau(0.0), SAMPLER + 'law': 'balanced'}),
     'CE + CP-Mix, tau 0': (CPMIX, {**CROSS_ENTROPY, **tau(0.0)}),
     'CE + CP-Mix, tau 0.5': (CPMIX, {**CROSS_ENTROPY, **tau(0.5)}),
     'CE + CP-Mix, tau 1': (CPMIX, {**CROSS_ENTROPY, **tau(1.0)}),

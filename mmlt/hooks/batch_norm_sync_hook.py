@@ -1,0 +1,46 @@
+"""One BatchNorm on all ranks before it is evaluated and saved."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmlt.functional.distributed import all_reduce_sum, get_world_size
+
+from .components import unwrap
+
+__all__ = ['BatchNormSyncHook']
+
+
+@HOOKS.register_module()
+class BatchNormSyncHook(Hook):
+    """Averages the running statistics of BatchNorm over ranks at the end of each epoch.
+
+    Each rank estimates them from its own images, and rank 0 alone is saved: without averaging,
+    validation while training on several ranks differs from a test of the checkpoint. Unlike
+    MMEngine's ``SyncBuffersHook`` it leaves all other buffers alone, which are either equal on
+    all ranks already (a confusion estimate, as large as the classes squared) or integers.
+
+    Example:
+        >>> default_hooks = dict(batch_norm_sync=dict(type='BatchNormSyncHook'))
+    """
+
+    priority = 'NORMAL'
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Average in one collective; nothing to do on a single rank."""
+        statistics = [
+            buffer for module in unwrap(runner.model).modules()
+            if isinstance(module, _BatchNorm) and module.track_running_stats
+            for buffer in (module.running_mean, module.running_var)
+        ]
+        if get_world_size() == 1 or not statistics:
+            return
+        mean = all_reduce_sum(torch.cat(statistics)) / get_world_size()
+        with torch.no_grad():
+            for buffer, value in zip(statistics, mean.split([s.numel() for s in statistics]),
+                                     strict=True):
+                buffer.copy_(value)
