@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from mmpretrain.registry import DATASETS
 
+from mmlt.functional.class_statistics import count_labels
 from mmlt.functional.imbalance import long_tail_indices
 
-from .labels import count_classes
 from .long_tail import LongTailMixin
 
 __all__ = ['DigitsLT']
@@ -79,7 +79,7 @@ class DigitsLT(LongTailMixin):
     def load_data_list(self) -> list[dict]:
         """Draw the split: the test images, or the pool that the imbalance thins out."""
         images, labels = _read_digits()
-        smallest = min(count_classes(labels, _NUM_CLASSES))
+        smallest = min(count_labels(labels, _NUM_CLASSES))
         if self.test_per_class + self.pool_per_class > smallest:
             raise ValueError(
                 f'test_per_class + max_count must be at most {smallest} (the images of the rarest '

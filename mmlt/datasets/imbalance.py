@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from mmengine.logging import print_log
 
+from mmlt.functional.class_statistics import count_labels
 from mmlt.functional.imbalance import imbalanced_class_counts, long_tail_indices
 
-from .labels import Labels, count_classes
+from .labels import Labels
 
 __all__ = ['Imbalance']
 
@@ -59,7 +60,7 @@ class Imbalance:
         """
         if self.ratio is None:
             return np.arange(labels.size)
-        available = count_classes(labels, num_classes)
+        available = count_labels(labels, num_classes)
         largest = self.max_count or max(*available, 1)
         wanted = imbalanced_class_counts([largest] * num_classes, self.ratio, self.kind)
         kept = [min(profile, there) for profile, there in zip(wanted, available, strict=True)]

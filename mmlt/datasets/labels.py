@@ -1,4 +1,4 @@
-"""Labels of a data set: read them out of annotations, count them, report what is missing."""
+"""Labels of a data set: read them out of annotations, report what is missing."""
 
 from __future__ import annotations
 
@@ -10,34 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from mmengine.logging import print_log
 
-__all__ = ['Labels', 'as_labels', 'count_classes', 'read_labels', 'report_empty_classes']
+__all__ = ['Labels', 'as_labels', 'read_labels', 'report_empty_classes']
 
 Labels = npt.NDArray[np.int64]
-
-
-def count_classes(labels: Labels, num_classes: int) -> list[int]:
-    """Number of images of each class.
-
-    Args:
-        labels: ``(N,)`` classes.
-        num_classes: ``K``.
-
-    Returns:
-        ``K`` plain ints, as they go into metainfo and checkpoints.
-
-    Raises:
-        ValueError: if a label is outside ``[0, K)``.
-
-    Example:
-        >>> count_classes(np.array([0, 2, 2]), 3)
-        [1, 0, 2]
-    """
-    if labels.size and (labels.min() < 0 or labels.max() >= num_classes):
-        raise ValueError(
-            f'labels must lie in [0, {num_classes}) as there are {num_classes} classes, '
-            f'got {labels.min()} to {labels.max()}'
-        )
-    return np.bincount(labels, minlength=num_classes).tolist()
 
 
 def read_labels(data_list: Sequence[dict]) -> Labels | None:

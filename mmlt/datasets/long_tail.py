@@ -11,8 +11,10 @@ import numpy.typing as npt
 from mmengine.dataset import force_full_init
 from mmpretrain.datasets import BaseDataset
 
+from mmlt.functional.class_statistics import count_labels
+
 from .imbalance import Imbalance
-from .labels import Labels, count_classes, read_labels, report_empty_classes
+from .labels import Labels, read_labels, report_empty_classes
 
 __all__ = ['LongTailMixin']
 
@@ -116,7 +118,7 @@ class LongTailMixin(BaseDataset):
     def _publish_class_counts(self) -> None:
         if self._labels is None:
             return
-        counts = count_classes(self._labels, self._num_classes(self._labels))
+        counts = count_labels(self._labels, self._num_classes(self._labels))
         # A new dict: the host's get_subset lets several subsets share one.
         self._metainfo = {**self._metainfo, 'class_counts': counts}
         level = logging.INFO if self.test_mode else logging.WARNING

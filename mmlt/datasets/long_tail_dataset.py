@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from mmpretrain.registry import DATASETS
 
+from mmlt.functional.class_statistics import count_labels
+
 from .dataset_labels import dataset_labels, dataset_num_classes
 from .imbalance import Imbalance
-from .labels import Labels, count_classes, report_empty_classes
+from .labels import Labels, report_empty_classes
 
 __all__ = ['LongTailDataset']
 
@@ -84,7 +86,7 @@ class LongTailDataset:
         labels = dataset_labels(self.dataset)
         num_classes = dataset_num_classes(self.dataset, labels)
         kept = self.imbalance.positions(labels, num_classes)
-        counts = count_classes(labels[kept], num_classes)
+        counts = count_labels(labels[kept], num_classes)
         self._metainfo = copy.deepcopy(getattr(self.dataset, 'metainfo', {}))
         self._metainfo['class_counts'] = counts
         self._labels = labels[kept]
