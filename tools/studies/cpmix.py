@@ -31,8 +31,8 @@ study = {
     'LA (effective) + CP-Mix, tau 0.5': (CPMIX, tau(0.5)),
     'LA (effective) + CP-Mix, tau 1': (CPMIX, tau(1.0)),
     'LA (effective) + CP-Mix, tau 0, pairs': (CPMIX, {**tau(0.0), SAMPLER + 'pairing': 'pairs'}),
-    'LA (effective) + CP-Mix, tau 0 + CAR': (CAR, {
-        **tau(0.0)}),
-    'LA (effective) + CMO': (CPMIX, {
-        AUGMENT + 'type': 'CMOBatchAugment', SAMPLER + 'law': 'inverse'}),
+    'LA (effective) + CP-Mix, tau 0 + CAR': (
+        CAR, {**tau(0.0), LOSS + 'criterion.prior': 'effective'}),
+    'CE + CMO': ('resnet8_cmo', {}),
+    'LA + UniMix': ('resnet8_unimix', {}),
 }
