@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 
+from mmengine.logging import print_log
 from torch import Tensor
 
 from .seeded import SeededBatchAugment, check_batch
@@ -15,8 +17,11 @@ class PairedBatchAugment(SeededBatchAugment, ABC):
     """Mixes each anchor with its partner.
 
     :class:`mmlt.models.PairedDataPreprocessor` calls :meth:`mix`. Called like an MMPretrain batch
-    augment it takes ``2N`` images, of which the first half are the anchors.
+    augment it takes ``2N`` images, of which the first half are the anchors. It says so once,
+    since MMPretrain's own preprocessor would keep all ``2N`` labels.
     """
+
+    _splitting_said = False
 
     def mix(self, images: Tensor, partner_images: Tensor, scores: Tensor,
             partner_scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,6 +68,7 @@ class PairedBatchAugment(SeededBatchAugment, ABC):
             ValueError: if the batch has an odd size, besides what :meth:`mix` raises.
         """
         scores = check_batch(images, scores)
+        self._say_that_it_splits()
         if len(images) % 2:
             raise ValueError(
                 f'{type(self).__name__}: expected anchors and as many partners, got a batch of '
@@ -71,3 +77,14 @@ class PairedBatchAugment(SeededBatchAugment, ABC):
                 "type='PairedDataPreprocessor')")
         size = len(images) // 2
         return self.mix(images[:size], images[size:], scores[:size], scores[size:])
+
+    def _say_that_it_splits(self) -> None:
+        if self._splitting_said:
+            return
+        self._splitting_said = True
+        print_log(
+            f'{type(self).__name__}: without data_preprocessor=dict(type='
+            "'PairedDataPreprocessor') the second half of a batch is taken for the partners of "
+            "the first, and half as many images come back. MMPretrain's own preprocessor keeps "
+            'the labels of all, and the loss then fails.',
+            logger='current', level=logging.WARNING)
