@@ -22,8 +22,6 @@ train_dataloader = dict(
     sampler=dict(_delete_=True, type='PairSampler', law='confusion', pairing='anchor'),
     batch_sampler=dict(type='PairBatchSampler', prob=0.5))
 model = dict(
-    head=dict(
-        num_classes=100,
-        loss=dict(_delete_=True, type='LogitAdjustedLoss', prior='effective')),
+    head=dict(num_classes=100),
     train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)))
 default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

@@ -27,6 +27,6 @@ model = dict(
         loss=dict(
             _delete_=True,
             type='CARLoss',
-            criterion=dict(type='LogitAdjustedLoss', prior='effective'))),
+            criterion=dict(type='CrossEntropyLoss'))),
     train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)))
 default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

@@ -21,6 +21,6 @@ model = dict(
         num_experts=3,
         num_classes=10,
         in_channels=64,
-        loss=dict(type='LogitAdjustedLoss', prior='effective')),
+        loss=dict(type='CrossEntropyLoss')),
     train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)))
 default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

@@ -13,6 +13,7 @@ import os
 import socket
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +173,7 @@ def unpack(file, root, name):
     blob, offsets, labels = pack['blob'].tobytes(), pack['offsets'], pack['labels'].astype(int)
     lines = [f'{name}/{label:02d}/{i}.jpg {label}' for i, label in enumerate(labels)]
     write_images(root, lines, [
-        blob[start:end] for start, end in zip(offsets[:-1], offsets[1:], strict=True)])
+        blob[start:end] for start, end in pairwise(offsets)])
     write_list(root, f'{name}.txt', lines)
     return np.bincount(labels).tolist()
 

@@ -3,8 +3,9 @@ CPMIX, CAR = 'resnet8_cpmix', 'resnet8_cpmix_car'
 AUGMENT = 'model.train_cfg.augments.'
 LOSS = 'model.head.loss.'
 SAMPLER = 'train_dataloader.sampler.'
-CROSS_ENTROPY = {LOSS + 'tau': 0.0, LOSS + 'prior': 'train'}
-TRAIN_PRIOR = {LOSS + 'prior': 'train'}
+LA_TRAIN = {LOSS + 'type': 'LogitAdjustedLoss', LOSS + 'prior': 'train'}
+LA_EFFECTIVE = {LOSS + 'type': 'LogitAdjustedLoss', LOSS + 'prior': 'effective'}
+BALANCED, PAIRS = {SAMPLER + 'law': 'balanced'}, {SAMPLER + 'pairing': 'pairs'}
 
 
 def tau(value):
@@ -17,22 +18,19 @@ study = {
     'CE + mixup': ('resnet8_ce', {'model.train_cfg.augments.type': 'Mixup',
                                   'model.train_cfg.augments.alpha': 1.0}),
     'CE + Remix': ('resnet8_remix', {}),
-    'CE + balanced-partner mixup': (
-        CPMIX, {**CROSS_ENTROPY, **tau(0.0), SAMPLER + 'law': 'balanced'}),
-    'CE + CP-Mix, tau 0': (CPMIX, {**CROSS_ENTROPY, **tau(0.0)}),
-    'CE + CP-Mix, tau 0.5': (CPMIX, {**CROSS_ENTROPY, **tau(0.5)}),
-    'CE + CP-Mix, tau 1': (CPMIX, {**CROSS_ENTROPY, **tau(1.0)}),
-    'CE + CP-Mix, tau 1, pairs': (
-        CPMIX, {**CROSS_ENTROPY, **tau(1.0), SAMPLER + 'pairing': 'pairs'}),
-    'LA (train) + CP-Mix, tau 0': (CPMIX, {**TRAIN_PRIOR, **tau(0.0)}),
-    'LA (train) + CP-Mix, tau 1': (CPMIX, {**TRAIN_PRIOR, **tau(1.0)}),
-    'LA (effective) + balanced-partner mixup': (CPMIX, {**tau(0.0), SAMPLER + 'law': 'balanced'}),
-    'LA (effective) + CP-Mix, tau 0': (CPMIX, tau(0.0)),
-    'LA (effective) + CP-Mix, tau 0.5': (CPMIX, tau(0.5)),
-    'LA (effective) + CP-Mix, tau 1': (CPMIX, tau(1.0)),
-    'LA (effective) + CP-Mix, tau 0, pairs': (CPMIX, {**tau(0.0), SAMPLER + 'pairing': 'pairs'}),
-    'LA (effective) + CP-Mix, tau 0 + CAR': (
-        CAR, {**tau(0.0), LOSS + 'criterion.prior': 'effective'}),
     'CE + CMO': ('resnet8_cmo', {}),
     'LA + UniMix': ('resnet8_unimix', {}),
+    'CE + balanced-partner mixup': (CPMIX, {**tau(0.0), **BALANCED}),
+    'CE + CP-Mix, tau 0': (CPMIX, tau(0.0)),
+    'CE + CP-Mix, tau 0.5': (CPMIX, tau(0.5)),
+    'CE + CP-Mix, tau 1': (CPMIX, {}),
+    'CE + CP-Mix, tau 1, pairs': (CPMIX, PAIRS),
+    'CE + CP-Mix, tau 1 + CAR': (CAR, {}),
+    'LA (training prior) + CP-Mix, tau 0': (CPMIX, {**LA_TRAIN, **tau(0.0)}),
+    'LA (training prior) + CP-Mix, tau 1': (CPMIX, LA_TRAIN),
+    'LA (effective prior) + balanced-partner mixup': (
+        CPMIX, {**LA_EFFECTIVE, **tau(0.0), **BALANCED}),
+    'LA (effective prior) + CP-Mix, tau 0': (CPMIX, {**LA_EFFECTIVE, **tau(0.0)}),
+    'LA (effective prior) + CP-Mix, tau 0.5': (CPMIX, {**LA_EFFECTIVE, **tau(0.5)}),
+    'LA (effective prior) + CP-Mix, tau 1': (CPMIX, LA_EFFECTIVE),
 }
