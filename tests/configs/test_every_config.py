@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 LEAVES = sorted(
     str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
 STEPS = 2
+# They share data, model and method with a sibling and differ in a number; with the slow tests.
+VARIANT = re.compile(r'_(ir50|ir10|400e|180e)[._]')
 
 
 class EnoughSteps(Exception):
@@ -66,7 +69,7 @@ def data_sets(loader):
 
 
 def shrink(node, size):
-    """64-pixel images are enough to see a convolutional network train."""
+    """Images of 32 pixels are enough to see a convolutional network train."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key in ('scale', 'crop_size') and value == 224:
@@ -83,13 +86,13 @@ def prepare(leaf, root, work_dir):
     cfg.work_dir = str(work_dir)
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg[name]
-        loader.update(num_workers=0, persistent_workers=False, batch_size=4)
+        loader.update(num_workers=0, persistent_workers=False, batch_size=2 if 'vit' in leaf else 4)
         loader.setdefault('collate_fn', dict(type='default_collate'))
         for dataset in data_sets(loader):
             if 'data_root' in dataset:
                 dataset.data_root = root
         if 'vit' not in leaf:
-            shrink(loader, 64)
+            shrink(loader, 32)
     if cfg.model.backbone.get('init_cfg') and 'Pretrained' in str(cfg.model.backbone.init_cfg):
         cfg.model.backbone.init_cfg = None
     cfg.load_from = None
@@ -103,7 +106,10 @@ def lean_host(monkeypatch):
     monkeypatch.setattr(gc, 'collect', lambda *args: 0)
 
 
-@pytest.mark.parametrize('leaf', LEAVES)
+@pytest.mark.parametrize('leaf', [
+    pytest.param(leaf, marks=pytest.mark.slow) if VARIANT.search(leaf) else leaf
+    for leaf in LEAVES
+])
 def test_config_trains(leaf, trees, tmp_path):
     cfg = prepare(leaf, trees(leaf.split('/')[0]), tmp_path)
     cfg.experiment_name = leaf.replace('/', '_')[:-3] + '_test'
@@ -118,6 +124,16 @@ def test_config_trains(leaf, trees, tmp_path):
     head = (CONFIGS / leaf).read_text().splitlines()[:3]
     assert all(line.startswith('# ') for line in head), 'the head says paper, command and hardware'
     assert leaf in head[1]
+
+
+def test_a_variant_has_a_sibling_that_trains_above():
+    for leaf in filter(VARIANT.search, LEAVES):
+        siblings = {re.sub(r'_(400e|180e)', '', leaf), re.sub(r'_ir(50|10)', '_ir100', leaf),
+                    re.sub(r'_ir(50|10)', '_ir100', re.sub(r'_400e', '', leaf))}
+        sibling = next(one for one in siblings if one in LEAVES and not VARIANT.search(one))
+        for name in ('type', 'backbone', 'neck'):
+            assert (Config.fromfile(CONFIGS / leaf).model.get(name)
+                    == Config.fromfile(CONFIGS / sibling).model.get(name)), leaf
 
 
 def test_a_leaf_inherits_from_bases_only():
