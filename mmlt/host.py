@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import re
+import warnings
 from typing import Any
 
 __all__ = ['allow_safe_checkpoints', 'check_host']
@@ -29,6 +30,8 @@ def check_host() -> None:
     Raises:
         ImportError: naming every package that is missing or too old, and how to install it.
     """
+    # mmcv-lite recommends mmcv for an operator that no classifier uses.
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
     problems = []
     for name, minimum in MINIMUM.items():
         try:

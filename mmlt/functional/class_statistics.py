@@ -55,8 +55,9 @@ def validate_class_counts(class_counts: ClassCounts, allow_empty: bool = True) -
         shown = ', '.join(str(int(k)) for k in empty[:10])
         raise ValueError(
             f'class_counts: {len(empty)} of {len(counts)} classes have no training image '
-            f'(class {shown}{", ..." if len(empty) > 10 else ""}); remove them, or leave them '
-            "out with empty_classes='ignore' where that option exists")
+            f'(class {shown}{", ..." if len(empty) > 10 else ""}); lower num_classes if the '
+            'labels end before, remove the classes, or leave them out with '
+            "empty_classes='ignore' where that option exists")
     return counts
 
 

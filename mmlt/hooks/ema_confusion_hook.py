@@ -82,6 +82,15 @@ class EMAConfusionHook(Hook):
         if self._pairs_wanted or self.pair_recorder.consumers(runner):
             self.pair_recorder.attach(runner)
 
+    def before_train(self, runner: Runner) -> None:
+        """Say so if there is nothing to report, schedule or count."""
+        estimated = any(isinstance(module, ConfusionEstimate)
+                        for module in unwrap(runner.model).modules())
+        if not estimated and not self.pair_recorder.attached:
+            runner.logger.warning(
+                'EMAConfusionHook has nothing to do: the model has no CARLoss, and no sampler or '
+                'batch augment draws by confusion (a loss belongs into model.head.loss)')
+
     def before_train_epoch(self, runner: Runner) -> None:
         """Set the weight of the regulariser, and hand over the law of the confusion pairs."""
         if self.pair_recorder.attached:

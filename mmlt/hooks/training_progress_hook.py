@@ -8,7 +8,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from .components import components_with, unwrap
+from mmlt.datasets.paired_dataset import PairedDataset
+from mmlt.models.paired_data_preprocessor import PairedDataPreprocessor
+
+from .components import components_with, training_dataset, unwrap
 
 __all__ = ['TrainingProgressHook']
 
@@ -32,7 +35,18 @@ class TrainingProgressHook(Hook):
     priority = 'NORMAL'
 
     def before_train(self, runner: Runner) -> None:
-        """Find the components once; samplers have ``set_epoch`` and take no part."""
+        """Find the components once; samplers have ``set_epoch`` and take no part.
+
+        Raises:
+            ValueError: if the loader brings partners that the preprocessor would drop.
+        """
+        preprocessor = unwrap(runner.model).data_preprocessor
+        if isinstance(training_dataset(runner), PairedDataset) and not isinstance(
+                preprocessor, PairedDataPreprocessor):
+            raise ValueError(
+                'the training data set is a PairedDataset, but the preprocessor is '
+                f'{type(preprocessor).__name__}, which drops the partners; set '
+                "data_preprocessor=dict(type='PairedDataPreprocessor')")
         self._progressive = components_with(runner, 'set_progress')
         self._composite = [
             module for module in unwrap(runner.model).modules() if hasattr(module, 'loss_parts')

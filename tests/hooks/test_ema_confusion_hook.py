@@ -126,3 +126,12 @@ def test_wrapped_models(tmp_path):
 def test_bad_options(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         EMAConfusionHook(**options)
+
+
+def test_a_hook_without_anything_to_do_warns(tmp_path, monkeypatch):
+    runner = digits_runner(tmp_path / 'a', 'resnet8_ce', **{
+        'custom_hooks': [dict(type='EMAConfusionHook')]})
+    warnings = []
+    monkeypatch.setattr(runner.logger, 'warning', lambda text, *args: warnings.append(str(text)))
+    runner.train()
+    assert any('nothing to do' in text for text in warnings)

@@ -1,5 +1,6 @@
 """Components hear of every iteration; the parts of their losses reach the log."""
 
+import pytest
 import torch
 
 from tests.digits_runner import digits_runner
@@ -36,3 +37,10 @@ def test_loss_parts_are_logged_with_a_head_of_the_host(tmp_path):
     assert parts['loss_cls'] > 0 and parts['loss_car'] > 0
     assert torch.isclose(torch.tensor(parts['loss_cls'] + parts['loss_car']),
                          torch.tensor(parts['loss']))
+
+
+def test_partners_that_the_preprocessor_would_drop_are_an_error(tmp_path):
+    runner = digits_runner(tmp_path / 'a', 'resnet8_cpmix', **{
+        'data_preprocessor.type': 'ClsDataPreprocessor'})
+    with pytest.raises(ValueError, match='PairedDataPreprocessor'):
+        runner.train()

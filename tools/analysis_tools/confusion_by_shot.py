@@ -1,0 +1,220 @@
+"""Which classes a model confuses: errors by shot group, and the top confused pairs.
+
+tools/analysis_tools/confusion_by_shot.py CONFIG CHECKPOINT [CONFIG CHECKPOINT]
+
+A second model ("after") is compared with the first ("before") on the pairs that the first confuses
+most. Such pairs are partly chosen by chance: even another seed of the same method lowers them. The
+last line therefore gives the mean of each model's own top pairs too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+from mmpretrain.registry import METRICS
+from numpy.typing import NDArray
+from worst_class_ratio import load_config
+
+from mmlt.evaluation import LongTailMetric
+from mmlt.evaluation.confusion_tables import compare_pairs, group_table, pair_table
+from mmlt.functional.class_statistics import shot_groups
+from mmlt.functional.confusion_groups import (
+    GroupConfusion,
+    group_confusion,
+    hard_confusion,
+    top_error_pairs,
+)
+
+
+@METRICS.register_module()
+class KeptLabelsMetric(LongTailMetric):
+    """LongTailMetric that keeps the true class and the prediction of each image."""
+
+    #: ``(N, 2)``: true class and prediction, -1 for none.
+    labels: NDArray[np.int32]
+
+    def compute_metrics(self, results: Sequence[NDArray[np.int32]]) -> dict[str, float]:
+        """Figures as ever; the labels stay."""
+        self.labels = np.concatenate(results)[:, :2]
+        return super().compute_metrics(results)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one model does with the test set."""
+
+    title: str
+    checkpoint: str
+    confusion: NDArray[np.int64]
+    unpredicted: int
+    class_counts: list[int]
+    names: list[str]
+    thresholds: tuple[int, int]
+
+
+def label_keeping_evaluator(evaluator: Any) -> dict[str, Any]:
+    """Config of a metric that keeps labels, with the settings of the config's LongTailMetric.
+
+    Args:
+        evaluator: the config's ``test_evaluator``, one dict or several; not changed.
+
+    Returns:
+        A new config: shot thresholds and post-hoc adjustment act as in a test.
+    """
+    metrics = [evaluator] if isinstance(evaluator, Mapping) else list(evaluator or ())
+    settings = next((dict(metric) for metric in metrics
+                     if str(metric.get('type')).split('.')[-1] == 'LongTailMetric'), {})
+    for output in ('csv_file', 'prefix'):
+        settings.pop(output, None)
+    return dict(settings, type='KeptLabelsMetric')
+
+
+def evaluate(cfg: Config, title: str) -> Evaluation:
+    """Run the test set through the runner's test loop.
+
+    Args:
+        cfg: a config with ``load_from`` set; its evaluator is replaced.
+        title: name of the model in the tables.
+
+    Returns:
+        Confusion matrix, training counts and class names.
+
+    Raises:
+        ValueError: if the checkpoint has no training class counts.
+    """
+    cfg.test_evaluator = label_keeping_evaluator(cfg.test_evaluator)
+    runner = Runner.from_cfg(cfg)
+    metric = runner.test_evaluator.metrics[0]
+    runner.test()
+    if metric.class_counts is None:
+        raise ValueError(f'{cfg.load_from}: no training class counts, so there are no shot '
+                         'groups; train and test with ClassCountsHook in the config')
+    true, predicted = metric.labels.T
+    num_classes = len(metric.class_counts)
+    names = list((metric.dataset_meta or {}).get('classes') or range(num_classes))
+    return Evaluation(
+        title=title,
+        checkpoint=str(cfg.load_from),
+        confusion=hard_confusion(predicted, true, num_classes),
+        unpredicted=int((predicted < 0).sum()),
+        class_counts=metric.class_counts,
+        names=[str(name) for name in names],
+        thresholds=(metric.many_threshold, metric.few_threshold))
+
+
+def check_comparable(before: Evaluation, after: Evaluation) -> None:
+    """Raises ValueError unless both models saw the same training counts and test classes."""
+    if before.class_counts != after.class_counts or before.names != after.names:
+        raise ValueError(f'{after.checkpoint}: expected the classes and training counts of '
+                         f'{before.checkpoint}, got others')
+
+
+def report(evaluations: Sequence[Evaluation], groups: Mapping[str, NDArray[np.bool_]],
+           count: int) -> tuple[str, dict[str, Any]]:
+    """All tables.
+
+    Args:
+        evaluations: one model or two.
+        groups: shot name -> ``(K,)`` bool.
+        count: how many pairs.
+
+    Returns:
+        The Markdown text, and the same and the confusion counts for JSON, rates in per cent.
+    """
+    names = evaluations[0].names
+    shots = [shot for k in range(len(names)) for shot, mask in groups.items() if mask[k]]
+    pairs = compare_pairs({one.title: one.confusion for one in evaluations}, count)
+    text, models = [], {}
+    for one in evaluations:
+        grouped = group_confusion(one.confusion, groups)
+        text += [f'{one.title}: {one.checkpoint}', '', group_table(grouped), '']
+        if one.unpredicted:
+            text += [f'{one.unpredicted} images without a prediction are left out.', '']
+        models[one.title] = summary(one, grouped, len(pairs.true))
+    text.append(pair_table(pairs, [f'{name} ({shot})' for name, shot in
+                                   zip(names, shots, strict=True)]))
+    if len(evaluations) == 2:
+        change = pairs.means['after'] - pairs.means['before']
+        own = ', '.join(f'{title} {model["own_top_mean"]:.2f}' for title, model in models.items())
+        text += ['', f'Change on these pairs: {change:+.2f} points. Mean of each model\'s own top '
+                 f'{len(pairs.true)}: {own}.']
+    return '\n'.join(text), dict(
+        models=models, classes=names, shots=shots, means=pairs.means,
+        pairs=dict(true=pairs.true.tolist(), predicted=pairs.predicted.tolist(),
+                   **{title: rates.tolist() for title, rates in pairs.rates.items()}))
+
+
+def summary(one: Evaluation, grouped: GroupConfusion, num_pairs: int) -> dict[str, Any]:
+    """What JSON keeps of one model; ``confusion`` as [true, predicted, images] where not 0."""
+    def percent(shares: NDArray[np.float64]) -> dict[str, float | None]:
+        return {name: None if np.isnan(share) else 100 * float(share)
+                for name, share in zip(grouped.names, shares, strict=True)}
+
+    own = top_error_pairs(one.confusion, max(num_pairs, 1))[2]
+    true, predicted = np.nonzero(one.confusion)
+    return dict(
+        checkpoint=one.checkpoint,
+        unpredicted=one.unpredicted,
+        # Over as many places as the first model fills, so that few wrong pairs are no drawback.
+        own_top_mean=100 * float(own.sum()) / max(num_pairs, 1),
+        images=dict(zip(grouped.names, grouped.images.tolist(), strict=True)),
+        right=percent(grouped.right),
+        wrong={name: percent(row) for name, row in zip(grouped.names, grouped.wrong, strict=True)},
+        confusion=np.stack([true, predicted, one.confusion[true, predicted]], axis=1).tolist())
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('models', nargs='+', metavar=('CONFIG', 'CHECKPOINT'),
+                        help='config and checkpoint, once or twice: before, after')
+    parser.add_argument('--top', type=int, default=10, help='how many pairs')
+    parser.add_argument('--thresholds', type=int, nargs=2, metavar=('MANY', 'FEW'),
+                        help='training images above which a class is many-shot, and below which '
+                             'it is few-shot (default: those of the config)')
+    parser.add_argument('--work-dir', help='folder for the logs')
+    parser.add_argument('--out', type=Path, help='file for the result (.json)')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
+                        default='none', help='job launcher')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        help='override settings of the configs, key=value')
+    args = parser.parse_args(argv)
+    if len(args.models) not in (2, 4):
+        parser.error(f'expected CONFIG CHECKPOINT once or twice, got {len(args.models)} arguments')
+    if args.top < 1:
+        parser.error(f'--top: expected at least 1, got {args.top}')
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
+    args = parse_args(argv)
+    evaluations = []
+    for title, config, checkpoint in zip(('before', 'after'), args.models[::2], args.models[1::2],
+                                         strict=False):
+        folder = Path(args.work_dir or Path('work_dirs') / Path(config).stem / 'confusion_by_shot')
+        model = argparse.Namespace(**{**vars(args), 'config': config, 'checkpoint': checkpoint,
+                                      'work_dir': str(folder / title)})
+        evaluations.append(evaluate(load_config(model), title))
+    if len(evaluations) == 2:
+        check_comparable(*evaluations)
+    first = evaluations[0]
+    groups = shot_groups(first.class_counts, *(args.thresholds or first.thresholds))
+    text, known = report(evaluations, groups, args.top)
+    if is_main_process():
+        print(text)
+        if args.out:
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            args.out.write_text(json.dumps(known, indent=2) + '\n', encoding='utf-8')
+    return known
+
+
+if __name__ == '__main__':
+    main()
