@@ -45,7 +45,14 @@ class ConfusionLaw:
     row_ends: IntArray
 
     def symmetrised(self) -> ConfusionLaw:
-        """The law with each pair in both directions: ``counts[i, j] + counts[j, i]``."""
+        """The law with each pair in both directions: ``counts[i, j] + counts[j, i]``.
+
+        Args:
+            None.
+
+        Returns:
+            A law of the same classes.
+        """
         weights = np.diff(self.cumulative)
         return _sorted_law(
             np.concatenate([self.true, self.predicted]),

@@ -95,7 +95,15 @@ def add_pair_codes(counts: Tensor, codes: Tensor) -> Tensor:
 
 
 def add_pair_codes_(counts: Tensor, codes: Tensor) -> Tensor:
-    """:func:`add_pair_codes` in place, for a module's own buffer."""
+    """:func:`add_pair_codes` in place, for a module's own buffer.
+
+    Args:
+        counts: ``(K, K)``, contiguous; written to.
+        codes: ``(N,)`` from :func:`pair_codes`; negative ones are not counted.
+
+    Returns:
+        ``counts``.
+    """
     ones = (codes >= 0).to(counts.dtype)
     counts.view(-1).index_add_(0, codes.clamp(min=0), ones)
     return counts

@@ -84,7 +84,15 @@ class ConfusionState(NamedTuple):
 
     @classmethod
     def zeros(cls, num_classes: int, dtype: torch.dtype = torch.float32) -> ConfusionState:
-        """The state before the first batch."""
+        """The state before the first batch.
+
+        Args:
+            num_classes: ``K``.
+            dtype: of everything but the counters.
+
+        Returns:
+            All zero, on the CPU.
+        """
         matrix = torch.zeros(num_classes, num_classes, dtype=dtype)
         counter = torch.zeros((), dtype=torch.int64)
         return cls(matrix, matrix.new_zeros(num_classes), matrix.new_zeros(num_classes),

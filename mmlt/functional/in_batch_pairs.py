@@ -37,7 +37,14 @@ class PairWeights(NamedTuple):
     num_classes: int
 
     def to(self, device: torch.device) -> PairWeights:
-        """The same on another device."""
+        """The same on another device.
+
+        Args:
+            device: where to.
+
+        Returns:
+            A copy, or the same tensors if they are there already.
+        """
         return PairWeights(self.keys.to(device), self.weights.to(device), self.num_classes)
 
 
