@@ -19,7 +19,12 @@ train_dataloader = dict(
             split='train',
             imbalance_ratio=10,
             pipeline={{_base_.train_pipeline}})),
-    sampler=dict(_delete_=True, type='PairSampler', law='confusion', pairing='anchor'),
+    sampler=dict(
+        _delete_=True,
+        type='PairSampler',
+        law='confusion',
+        pairing='anchor',
+        normalize_confusion=True),
     batch_sampler=dict(type='PairBatchSampler', prob=0.5))
 model = dict(
     head=dict(num_classes=100),

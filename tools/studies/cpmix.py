@@ -6,6 +6,7 @@ SAMPLER = 'train_dataloader.sampler.'
 LA_TRAIN = {LOSS + 'type': 'LogitAdjustedLoss', LOSS + 'prior': 'train'}
 LA_EFFECTIVE = {LOSS + 'type': 'LogitAdjustedLoss', LOSS + 'prior': 'effective'}
 BALANCED, PAIRS = {SAMPLER + 'law': 'balanced'}, {SAMPLER + 'pairing': 'pairs'}
+RAW = {SAMPLER + 'normalize_confusion': False}
 
 
 def tau(value):
@@ -24,6 +25,7 @@ study = {
     'CE + CP-Mix, tau 0': (CPMIX, tau(0.0)),
     'CE + CP-Mix, tau 0.5': (CPMIX, tau(0.5)),
     'CE + CP-Mix, tau 1': (CPMIX, {}),
+    'CE + CP-Mix, tau 1, raw counts': (CPMIX, RAW),
     'CE + CP-Mix, tau 1, pairs': (CPMIX, PAIRS),
     'CE + CP-Mix, tau 1 + CAR': (CAR, {}),
     'LA (training prior) + CP-Mix, tau 0': (CPMIX, {**LA_TRAIN, **tau(0.0)}),
