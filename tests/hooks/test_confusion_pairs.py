@@ -227,6 +227,29 @@ def test_counts_of_any_head_reach_sampler_or_augment(tmp_path, head, way):
     torch.testing.assert_close(saved['head.confusion_pairs.law'], record.laws[-1])
 
 
+@pytest.mark.parametrize('car', [True, False])
+def test_a_contrastive_head_counts_its_clean_views_where_they_are_classified(tmp_path, car):
+    """With CAR every image of every batch counts, once a view; without it, unmixed batches."""
+    options = {'train_dataloader.sampler.law': 'confusion',
+               'model.train_cfg.augments': dict(type='CPMixBatchAugment', _delete_=True)}
+    runner = digits_runner(
+        tmp_path / 'a', 'resnet8_concutmix_car' if car else 'resnet8_concutmix', max_epochs=2,
+        **{**options, 'default_hooks.confusion': dict(type='EMAConfusionHook'),
+           'default_hooks.checkpoint.save_best': None})
+    head, seen = runner.model.head, []
+    (head.loss_car if car else head.loss_module).register_forward_pre_hook(
+        lambda loss, args: seen.append(reference.count_pairs(*args[:2])))
+    record = Record(sampler_of)
+    record.count = lambda loss, args, kwargs: None
+    runner.register_hook(record)
+    runner.train()
+    images, total = 2 * 305, int(sum(seen).sum())
+    assert total == 2 * images if car else 0 < total < images
+    first_epoch = off_diagonal(sum(seen[:len(seen) // 2]))
+    torch.testing.assert_close(record.received[1], first_epoch)
+    assert record.received[1].any()
+
+
 @pytest.mark.parametrize('options, epochs', [(PAIRED, 3), (IN_BATCH, 2)])
 def test_resumed_equals_uninterrupted(tmp_path, options, epochs):
     hook = dict(confusion_pairs=dict(momentum=0.5))
