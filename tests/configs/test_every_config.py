@@ -72,7 +72,7 @@ def shrink(node, size):
     """Images of 32 pixels are enough to see a convolutional network train."""
     if isinstance(node, dict):
         for key, value in node.items():
-            if key in ('scale', 'crop_size') and value == 224:
+            if key in ('scale', 'crop_size', 'view_size') and value == 224:
                 node[key] = size
             else:
                 shrink(value, size)
@@ -93,6 +93,8 @@ def prepare(leaf, root, work_dir):
                 dataset.data_root = root
         if 'vit' not in leaf:
             shrink(loader, 32)
+    if 'vit' not in leaf:
+        shrink(cfg.data_preprocessor, 32)
     if cfg.model.backbone.get('init_cfg') and 'Pretrained' in str(cfg.model.backbone.init_cfg):
         cfg.model.backbone.init_cfg = None
     cfg.load_from = None

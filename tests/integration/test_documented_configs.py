@@ -18,6 +18,7 @@ PROMISED = {
     'LDAMLoss': 'CosineClsHead',
     'CARLoss': 'CARLoss',
     'resnet50_concutmix_car': 'ContrastiveClsHead',
+    'DeviceViewsDataPreprocessor': 'DeviceViewsDataPreprocessor',
     'CPMixBatchAugment': 'PairedDataPreprocessor',
 }
 

@@ -31,3 +31,9 @@ def test_small_run(name, capsys):
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 2 + len(costs)
     assert all(cost.seconds >= 0 and cost.peak_bytes > 0 for cost in costs.values())
+
+
+def test_views_on_the_device(capsys):
+    rates = load_tool('benchmarks/device_views.py').main(['--images', '2', '--repeats', '1'])
+    assert len(rates) == 3 and all(rate > 0 for rate in rates.values())
+    assert 'loader: one view and the source / three views: ' in capsys.readouterr().out
