@@ -107,6 +107,11 @@ class EMAConfusionHook(Hook):
         for name, estimate in self.estimates(runner):
             self.publish(runner, name, estimate)
 
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Save the counts of confusion pairs by what is not zero."""
+        if self.pair_recorder.attached:
+            self.pair_recorder.make_sparse(checkpoint['state_dict'])
+
     def estimates(self, runner: Runner) -> Iterator[tuple[str, ConfusionEstimate]]:
         """Name in the log and module of every estimate that has begun."""
         found = [(name, module) for name, module in unwrap(runner.model).named_modules()

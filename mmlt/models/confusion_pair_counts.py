@@ -27,7 +27,8 @@ class ConfusionPairCounts(nn.Module):
     image, without gradient and without a host synchronisation) and counts the global batch. So a
     checkpoint, which rank 0 writes, is right at any step, and nothing is reduced at its end.
 
-    Memory: two ``(K, K)`` buffers of 4 bytes (530 MB at ``K = 8142``), here and in checkpoints.
+    Memory: two ``(K, K)`` buffers of 4 bytes (530 MB at ``K = 8142``). They may be loaded from
+    sparse tensors, as which :class:`mmlt.hooks.EMAConfusionHook` saves them.
 
     Args:
         num_classes: ``K``.
@@ -127,6 +128,12 @@ class ConfusionPairCounts(nn.Module):
             return tensor.to(fn(tensor).device)
 
         return super()._apply(keep_type, *args, **kwargs)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Take sparse buffers too."""
+        dense = {prefix + name: state_dict[prefix + name].to_dense()
+                 for name in ('counts', 'law') if prefix + name in state_dict}
+        super()._load_from_state_dict({**state_dict, **dense}, prefix, *args)
 
     def extra_repr(self) -> str:
         return f'{self.num_classes}, momentum={self.momentum}, mixed={self.mixed!r}'

@@ -91,6 +91,32 @@ def test_state_survives_a_checkpoint_and_other_types():
         assert torch.equal(value, other.state_dict()[name])
 
 
+def test_a_checkpoint_holds_the_pairs_on_record_only(tmp_path):
+    classes = 1000
+    pairs, other = (FakeRunner(LinearClsHead(num_classes=classes, in_channels=1)).model
+                    for _ in range(2))
+    recorder = ConfusionPairRecorder()
+    for model in (pairs, other):
+        model.head.confusion_pairs = ConfusionPairCounts(classes)
+    errors = torch.randint(classes, (50, ), generator=torch.Generator().manual_seed(0))
+    pairs.head.confusion_pairs(F.one_hot(errors, classes).float(), errors.flip(0))
+    pairs.head.confusion_pairs.finish_epoch()
+    law, state = pairs.head.confusion_pairs.law, pairs.state_dict()
+    recorder.make_sparse(state)
+    path = tmp_path / 'state.pth'
+    torch.save(state, path)
+    assert path.stat().st_size < 30_000 < law.numel()
+    other.load_state_dict(torch.load(path, weights_only=True))
+    found = other.head.confusion_pairs.law
+    assert torch.equal(found, law) and law.any() and found.layout == torch.strided
+    other.load_state_dict(ConfusionPairCounts(classes).state_dict(prefix='head.confusion_pairs.'),
+                          strict=False)
+    assert not found.any(), 'dense ones are loaded as ever'
+    del state['head.confusion_pairs.law']
+    with pytest.raises(RuntimeError, match=r'Missing key.*law'):
+        other.load_state_dict(state)
+
+
 @pytest.mark.parametrize('options, name', [
     (dict(num_classes=1), 'num_classes'), (dict(num_classes=3, momentum=1.0), 'momentum'),
     (dict(num_classes=3, mixed='some'), 'mixed')])
@@ -224,7 +250,7 @@ def test_counts_of_any_head_reach_sampler_or_augment(tmp_path, head, way):
     for received, law in zip(record.received[1:], record.laws, strict=False):
         torch.testing.assert_close(received, law)
     saved = torch.load(tmp_path / 'a' / 'epoch_2.pth', weights_only=True)['state_dict']
-    torch.testing.assert_close(saved['head.confusion_pairs.law'], record.laws[-1])
+    torch.testing.assert_close(saved['head.confusion_pairs.law'].to_dense(), record.laws[-1])
 
 
 @pytest.mark.parametrize('car', [True, False])
@@ -259,7 +285,7 @@ def test_resumed_equals_uninterrupted(tmp_path, options, epochs):
     whole, parts = (
         torch.load(tmp_path / name / f'epoch_{epochs}.pth', weights_only=True)['state_dict']
         for name in ('whole', 'parts'))
-    assert whole['head.confusion_pairs.law'].any()
+    assert whole['head.confusion_pairs.law'].to_dense().any()
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value, rtol=0, atol=0, msg=name)
 
