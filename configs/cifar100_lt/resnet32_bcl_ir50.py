@@ -9,4 +9,4 @@ _base_ = [
 ]
 
 train_dataloader = dict(dataset=dict(imbalance_ratio=50))
-model = dict(head=dict(num_classes=100))
+model = dict(head=dict(num_classes=100, loss=dict(tau=1.0)))

@@ -1,6 +1,6 @@
 # ConCutMix (Pan et al., IEEE TIP 2024) on BCL.
 # tools/train.py configs/cifar100_lt/resnet32_concutmix_400e_ir100.py
-# 1 GPU, batch 256. Not yet run here.
+# 1 GPU, batch 256. Published top-1: 55.06 %. Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar100_lt_views.py',
     '../_base_/models/cifar_resnet32_bcl.py',
@@ -16,7 +16,8 @@ train_dataloader = dict(
 model = dict(
     head=dict(
         num_classes=100,
-        label_start_epoch=200,
+        loss=dict(tau=0.79),
+        label_start_epoch=160,
         top_k=30,
         omega=20 / 255),
     train_cfg=dict(augments=dict(type='ConCutMixAugment')))

@@ -23,7 +23,8 @@ train_dataloader = dict(
 model = dict(
     head=dict(
         num_classes=100,
-        label_start_epoch=200,
+        loss=dict(tau=1.0),
+        label_start_epoch=160,
         top_k=30,
         omega=20 / 255,
         loss_car=dict(type='CARLoss', criterion=None)),

@@ -23,6 +23,7 @@ train_dataloader = dict(
 model = dict(
     head=dict(
         num_classes=100,
+        loss=dict(tau=0.75),
         label_start_epoch=100,
         top_k=30,
         omega=20 / 255,

@@ -9,4 +9,4 @@ _base_ = [
 ]
 
 train_dataloader = dict(dataset=dict(imbalance_ratio=50))
-model = dict(head=dict(num_classes=10, loss=dict(tau=0.85)))
+model = dict(head=dict(num_classes=10, loss=dict(tau=1.0)))

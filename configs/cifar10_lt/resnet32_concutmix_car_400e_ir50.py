@@ -23,8 +23,8 @@ train_dataloader = dict(
 model = dict(
     head=dict(
         num_classes=10,
-        loss=dict(tau=0.85),
-        label_start_epoch=200,
+        loss=dict(tau=0.81),
+        label_start_epoch=160,
         top_k=3,
         omega=2 / 255,
         loss_car=dict(type='CARLoss', criterion=None)),

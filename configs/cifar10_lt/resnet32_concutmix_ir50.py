@@ -23,7 +23,7 @@ train_dataloader = dict(
 model = dict(
     head=dict(
         num_classes=10,
-        loss=dict(tau=0.85),
+        loss=dict(tau=0.81),
         label_start_epoch=100,
         top_k=3,
         omega=2 / 255),

@@ -23,8 +23,7 @@ train_dataloader = dict(
         _delete_=True,
         type='PairSampler',
         law='confusion',
-        pairing='anchor',
-        normalize_confusion=True),
+        pairing='anchor'),
     batch_sampler=dict(type='PairBatchSampler', prob=0.5))
 model = dict(
     head=dict(

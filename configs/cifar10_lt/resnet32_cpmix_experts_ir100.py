@@ -1,4 +1,4 @@
-# CP-Mix (Yoon et al., arXiv 2411.07621) with three experts on a shared stem.
+# CP-Mix (Yoon et al., arXiv 2411.07621) with three experts: a last stage and classifier each.
 # tools/train.py configs/cifar10_lt/resnet32_cpmix_experts_ir100.py
 # 1 GPU, batch 128. Not yet run here.
 _base_ = [
@@ -16,14 +16,16 @@ train_dataloader = dict(
         _delete_=True,
         type='PairSampler',
         law='confusion',
-        pairing='anchor',
-        normalize_confusion=True),
+        pairing='anchor'),
     batch_sampler=dict(type='PairBatchSampler', prob=0.5))
 model = dict(
+    backbone=dict(num_stages=2),
+    neck=None,
     head=dict(
         _delete_=True,
         type='MultiExpertClsHead',
         num_experts=3,
+        expert=dict(type='CIFARResNetStage', depth=32, stage=2),
         num_classes=10,
         in_channels=64,
         loss=dict(type='CrossEntropyLoss')),

@@ -16,8 +16,7 @@ train_dataloader = dict(
         _delete_=True,
         type='PairSampler',
         law='confusion',
-        pairing='anchor',
-        normalize_confusion=True),
+        pairing='anchor'),
     batch_sampler=dict(type='PairBatchSampler', prob=0.5))
 model = dict(
     train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)))

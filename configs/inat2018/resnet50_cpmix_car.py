@@ -4,7 +4,7 @@
 _base_ = [
     '../_base_/datasets/inat2018.py',
     '../_base_/models/resnet50.py',
-    '../_base_/schedules/inat2018_100e.py',
+    '../_base_/schedules/inat2018_90e.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -16,8 +16,7 @@ train_dataloader = dict(
         _delete_=True,
         type='PairSampler',
         law='confusion',
-        pairing='anchor',
-        normalize_confusion=True),
+        pairing='anchor'),
     batch_sampler=dict(type='PairBatchSampler', prob=0.5))
 model = dict(
     head=dict(

@@ -4,7 +4,7 @@
 _base_ = [
     '../_base_/datasets/inat2018.py',
     '../_base_/models/resnet50.py',
-    '../_base_/schedules/inat2018_100e.py',
+    '../_base_/schedules/inat2018_90e.py',
     '../_base_/default_runtime.py',
 ]
 

@@ -10,7 +10,7 @@ from torch.utils.data import ConcatDataset, Subset
 
 from .labels import Labels, as_labels
 
-__all__ = ['dataset_labels', 'dataset_num_classes']
+__all__ = ['dataset_class_counts', 'dataset_labels', 'dataset_num_classes']
 
 
 def dataset_labels(dataset: Any) -> Labels:
@@ -46,6 +46,32 @@ def dataset_labels(dataset: Any) -> Labels:
         raise ValueError(
             f'{type(dataset).__name__}: {size} images but {len(labels)} labels')
     return labels
+
+
+def dataset_class_counts(dataset: Any) -> list[int] | None:
+    """``class_counts`` of a data set's meta information, also through MMEngine's wrappers.
+
+    Args:
+        dataset: any; the counts of the parts of a ``ConcatDataset`` are added.
+
+    Returns:
+        ``K`` numbers, or None where a data set does not tell.
+
+    Example:
+        >>> dataset_class_counts(object()) is None
+        True
+    """
+    # MMEngine's `num_batch_per_epoch` hides all but the first images behind a proxy.
+    if type(dataset).__name__ == '_SlicedDataset':
+        return dataset_class_counts(dataset._dataset)
+    if isinstance(dataset, ConcatDataset):
+        parts = [dataset_class_counts(part) for part in dataset.datasets]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts) or len({len(part) for part in known}) != 1:
+            return None
+        return [sum(counts) for counts in zip(*known, strict=True)]
+    counts = (getattr(dataset, 'metainfo', None) or {}).get('class_counts')
+    return None if counts is None else [int(count) for count in counts]
 
 
 def dataset_num_classes(dataset: Any, labels: Labels) -> int:

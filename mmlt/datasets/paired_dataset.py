@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets.transforms import MultiView
 from mmpretrain.registry import DATASETS, TRANSFORMS
 
-from .dataset_labels import dataset_labels
+from .dataset_labels import dataset_class_counts, dataset_labels
 from .labels import Labels
 
 __all__ = ['PairedDataset']
@@ -63,7 +63,8 @@ class PairedDataset:
     def metainfo(self) -> dict[str, Any]:
         """Meta information of the wrapped data set, ``class_counts`` among it."""
         metainfo: dict[str, Any] = self.dataset.metainfo
-        return metainfo
+        counts = dataset_class_counts(self.dataset)
+        return metainfo if counts is None else {**metainfo, 'class_counts': counts}
 
     def full_init(self) -> None:
         """Load the annotations."""

@@ -41,6 +41,9 @@ def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
 def set_loader_defaults(cfg: Config, fields: tuple[str, ...], pin_memory: bool) -> None:
     """Fill in what MMPretrain's tools fill in, and keep ``num_workers=0`` valid.
 
+    Workers of the training loader that the config says nothing about are started anew for each
+    epoch, with seeds of that epoch: under MMEngine's own seeding they would draw the same in all.
+
     Args:
         cfg: changed in place.
         fields: names of the data loader configs.
@@ -52,6 +55,10 @@ def set_loader_defaults(cfg: Config, fields: tuple[str, ...], pin_memory: bool) 
         loader = cfg[field]
         for key, value in dict(collate_fn=dict(type='default_collate'), num_workers=0).items():
             loader.setdefault(key, deepcopy(value))
+        silent = not {'worker_init_fn', 'persistent_workers'} & set(loader)
+        if field == 'train_dataloader' and silent:
+            loader.update(persistent_workers=False,
+                          worker_init_fn=dict(type='seed_worker_of_epoch'))
         if not pin_memory or not torch.cuda.is_available():
             loader.pin_memory = False
         else:

@@ -65,12 +65,13 @@ def confusion_law(counts: Tensor | NDArray[Any] | ArrayLike, class_counts: Array
     r"""Law of the confusion pairs in a matrix of counts.
 
     Args:
-        counts: ``confusion[true, predicted]``, ``(K, K)``, non-negative: array, dense or sparse
-            CPU tensor. Left as it is, and not copied. Correct predictions (the diagonal) and
-            classes without training images take no part.
+        counts: ``confusion[true, predicted]``, ``(K, K)``, non-negative, correct predictions on the
+            diagonal: array, dense or sparse CPU tensor. Left as it is, and not copied. Correct
+            predictions and classes without training images make no pair.
         class_counts: ``(K,)`` training images per class.
-        normalize: divide each row by its class's images. The law then follows the error rates,
-            and the head classes, which make most errors by their number alone, do not own it.
+        normalize: divide each row by its sum, the diagonal included. The law then follows the
+            error rates, and the head classes, which make most errors by their number alone, do
+            not own it.
 
     Returns:
         The law; without any pair if no error is recorded.
@@ -84,7 +85,7 @@ def confusion_law(counts: Tensor | NDArray[Any] | ArrayLike, class_counts: Array
         normalisation is this project's option.
 
     Example:
-        >>> law = confusion_law([[9, 2], [1, 0]], class_counts=[10, 1], normalize=True)
+        >>> law = confusion_law([[8, 2], [1, 0]], class_counts=[10, 1], normalize=True)
         >>> law.cumulative
         array([0. , 0.2, 1.2])
     """
@@ -92,10 +93,10 @@ def confusion_law(counts: Tensor | NDArray[Any] | ArrayLike, class_counts: Array
     true, predicted, weights = _nonzero_entries(counts, len(images))
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError('counts: expected finite numbers of at least 0')
+    if normalize:
+        weights = weights / np.bincount(true, weights, minlength=len(images))[true]
     kept = (true != predicted) & (images[true] > 0) & (images[predicted] > 0)
     true, predicted, weights = true[kept], predicted[kept], weights[kept]
-    if normalize:
-        weights = weights / images[true]
     return _sorted_law(true, predicted, weights, len(images))
 
 

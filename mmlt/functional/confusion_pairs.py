@@ -25,7 +25,8 @@ def pair_codes(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> Tensor:
             counts them for the class with the largest score.
 
     Returns:
-        ``(N,)`` int64 in ``[0, K * K)``, or :data:`UNCOUNTED`, or :data:`MIXED`.
+        ``(N,)`` int64 in ``[0, K * K)``, or :data:`UNCOUNTED` (for a negative label too), or
+        :data:`MIXED`.
 
     Raises:
         ValueError: if the shapes disagree or ``mixed`` is unknown.
@@ -50,8 +51,8 @@ def pair_codes(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> Tensor:
         true = targets.long()
     else:
         score, true = targets.detach().max(dim=1)
-    codes = torch.where(
-        torch.isfinite(largest), true * logits.shape[1] + predicted, UNCOUNTED)
+    counted = torch.isfinite(largest) & (true >= 0)
+    codes = torch.where(counted, true * logits.shape[1] + predicted, UNCOUNTED)
     if targets.ndim == 1 or mixed == 'dominant':
         return codes
     return torch.where(score > 1 - 1e-6, codes, MIXED)

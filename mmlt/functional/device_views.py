@@ -21,7 +21,7 @@ __all__ = ['render_views']
 
 
 def render_views(images: Tensor, parameters: ViewParameters, size: tuple[int, int],
-                 blur_kernel: int = 3) -> Tensor:
+                 blur_kernel: int = 13) -> Tensor:
     """Crop, mirror, colour jitter, grayscale, blur: each image by its own parameters.
 
     Which images an operation meets is known on the host, so it is run on those only, and
@@ -31,7 +31,7 @@ def render_views(images: Tensor, parameters: ViewParameters, size: tuple[int, in
         images: ``(N, 3, H, W)``, RGB in ``[0, 255]``, integer or floating.
         parameters: of ``N`` images.
         size: ``(height, width)`` of the views.
-        blur_kernel: odd width of the Gaussian kernel.
+        blur_kernel: odd width of the Gaussian kernel; 13 holds three deviations of 2 pixels.
 
     Returns:
         ``(N, 3, *size)`` float32 in ``[0, 255]``.

@@ -20,8 +20,9 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def _luma(images: Tensor) -> Tensor:
-    weights = images.new_tensor(LUMA)
-    return (images * weights[:, None, None]).sum(dim=1, keepdim=True)
+    # Factors as numbers: a tensor of them would have to be copied, for which the host waits.
+    red, green, blue = images.unbind(dim=1)
+    return (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue)[:, None]
 
 
 def _blend(images: Tensor, others: Tensor | float, factor: Tensor, high: float) -> Tensor:
@@ -128,8 +129,7 @@ def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
         value == red, (green - blue) / span,
         torch.where(value == green, 2 + (blue - red) / span, 4 + (red - green) / span))
     hue = hue + 6 * shift[:, None, None]
-    offsets = images.new_tensor((5.0, 3.0, 1.0)).view(1, 3, 1, 1)
-    k = (offsets + hue[:, None]) % 6
+    k = torch.stack([hue + 5, hue + 3, hue + 1], dim=1) % 6
     return value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
 
 

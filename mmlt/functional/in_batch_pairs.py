@@ -48,14 +48,14 @@ class PairWeights(NamedTuple):
         return PairWeights(self.keys.to(device), self.weights.to(device), self.num_classes)
 
 
-def pair_weights(counts: Tensor, class_counts: Tensor | None = None) -> PairWeights:
+def pair_weights(counts: Tensor, normalize: bool = False) -> PairWeights:
     """Symmetrised weights of the class pairs: ``counts[i, j] + counts[j, i]``.
 
     Args:
-        counts: ``confusion[true, predicted]``, ``(K, K)``, non-negative, dense or sparse. The
-            diagonal takes no part.
-        class_counts: ``(K,)`` training images. If given, each row is divided by its own first,
-            so that the law follows error rates and the head classes do not own it.
+        counts: ``confusion[true, predicted]``, ``(K, K)``, non-negative, dense or sparse; correct
+            predictions, on the diagonal, make no pair.
+        normalize: divide each row by its sum first, the diagonal included, so that the law follows
+            error rates and the head classes do not own it.
 
     Returns:
         The weights, on the device of ``counts``.
@@ -74,11 +74,8 @@ def pair_weights(counts: Tensor, class_counts: Tensor | None = None) -> PairWeig
     (true, predicted), values = entries.indices(), entries.values().to(torch.float64)
     if not bool((torch.isfinite(values) & (values >= 0)).all()):
         raise ValueError('counts: expected finite numbers of at least 0')
-    if class_counts is not None:
-        if class_counts.shape != (num_classes,):
-            raise ValueError(f'class_counts: expected {num_classes} numbers, got shape '
-                             f'{tuple(class_counts.shape)}')
-        values = values / class_counts.to(values).clamp(min=1)[true]
+    if normalize:
+        values = values / values.new_zeros(num_classes).index_add(0, true, values)[true]
     wrong = (true != predicted) & (values > 0)
     true, predicted, values = true[wrong], predicted[wrong], values[wrong]
     both = torch.cat([true * num_classes + predicted, predicted * num_classes + true])
@@ -164,9 +161,9 @@ def draw_columns(weights: Tensor, uniform: Tensor) -> Tensor:
     if weights.ndim != 2 or uniform.shape != weights.shape[:1]:
         raise ValueError(f'uniform: expected one number for each row of {tuple(weights.shape)} '
                          f'weights, got shape {tuple(uniform.shape)}')
-    cumulative = weights.cumsum(dim=1)
-    wanted = uniform.to(weights)[:, None] * cumulative[:, -1:]
-    drawn = torch.searchsorted(cumulative, wanted, right=True)[:, 0]
-    # Rounding may reach past the last column that has a weight.
-    last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous())[:, 0]
-    return torch.minimum(drawn, last)
+    # In integers the running sum is exact, and deterministic on a GPU as well.
+    shares = weights.double() / weights.amax(dim=1, keepdim=True)
+    cumulative = (shares * 2.0**40).round().long().cumsum(dim=1)
+    total = cumulative[:, -1:]
+    wanted = torch.minimum((uniform.double()[:, None] * total).long(), total - 1)
+    return torch.searchsorted(cumulative, wanted, right=True)[:, 0]

@@ -47,8 +47,8 @@ def ldam_cross_entropy(cosines: Tensor, targets: Tensor, margins: Tensor, scale:
         margins: ``(K,)``, from :func:`ldam_margins`.
         scale: inverse temperature.
         weight: ``(K,)`` class weights (deferred re-weighting).
-        reduction: ``'mean'``, ``'sum'`` or ``'none'``; with hard targets and weights the mean is
-            divided by the sum of the weights, as the released code does.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``; with class weights the mean is divided by
+            those of the targets, as the released code does.
 
     Returns:
         Scalar, or ``(N,)`` with ``'none'``.
@@ -70,9 +70,12 @@ def ldam_cross_entropy(cosines: Tensor, targets: Tensor, margins: Tensor, scale:
     log_others = torch.log1p(-log_probabilities.exp().clamp(max=1 - 1e-7))
     shifted = log_probabilities - scale * margins
     per_class = torch.logaddexp(log_others, shifted) - shifted
+    shares = targets.to(per_class.dtype)
     if weight is not None:
-        per_class = per_class * weight
-    losses = (targets.to(per_class.dtype) * per_class).sum(dim=1)
+        shares = shares * weight
+    losses = (shares * per_class).sum(dim=1)
     if reduction == 'none':
         return losses
-    return losses.sum() if reduction == 'sum' else losses.mean()
+    if reduction == 'sum':
+        return losses.sum()
+    return losses.mean() if weight is None else losses.sum() / shares.sum()

@@ -64,8 +64,9 @@ def cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor | None = None,
         logits: ``(N, K)``.
         targets: ``(N,)`` integers, or ``(N, K)`` scores whose rows sum to 1.
         weight: ``(K,)`` class weights.
-        reduction: ``'mean'``, ``'sum'`` or ``'none'``. With hard targets and weights the mean is
-            divided by the sum of the weights, with soft targets by ``N``, as torch does.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``. With class weights the mean is divided by
+            the weights of the targets, for soft targets too (torch divides those by ``N``), so
+            that mixed and unmixed batches have one scale.
 
     Returns:
         Scalar, or ``(N,)`` with ``'none'``.
@@ -85,12 +86,15 @@ def cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor | None = None,
         return F.cross_entropy(logits, targets, weight=weight, reduction=reduction)
     log_probabilities = F.log_softmax(logits, dim=1)
     log_probabilities = log_probabilities.masked_fill(logits == -torch.inf, 0.0)
+    shares = targets.to(log_probabilities.dtype)
     if weight is not None:
-        log_probabilities = log_probabilities * weight
-    losses = -(targets.to(log_probabilities.dtype) * log_probabilities).sum(dim=1)
+        shares = shares * weight
+    losses = -(shares * log_probabilities).sum(dim=1)
     if reduction == 'none':
         return losses
-    return losses.sum() if reduction == 'sum' else losses.mean()
+    if reduction == 'sum':
+        return losses.sum()
+    return losses.mean() if weight is None else losses.sum() / shares.sum()
 
 
 def logit_adjusted_cross_entropy(logits: Tensor, targets: Tensor, class_counts: ClassCounts,

@@ -136,7 +136,10 @@ def label_weight(rule: str, lam: Tensor, count_i: Tensor, count_j: Tensor, tau: 
 def unimix_factor(lam: Tensor, count_i: Tensor, count_j: Tensor) -> Tensor:
     r"""UniMix's mixing factor: ``lam`` shifted, around the circle, towards the rarer class.
 
-    .. math:: \xi = \Big(\lambda + \frac{\pi_j}{\pi_i + \pi_j} - \frac12\Big) \bmod 1
+    .. math:: \xi = \Big(\lambda + \frac{\pi_j}{\pi_i + \pi_j}\Big) \bmod 1
+
+    With ``alpha`` below 1, the ends of the circle are where Beta has most of its mass; the shift
+    takes them to the prior of the second class.
 
     Args:
         lam: ``(N,)`` draws from Beta(alpha, alpha), in ``[0, 1]``.
@@ -144,26 +147,21 @@ def unimix_factor(lam: Tensor, count_i: Tensor, count_j: Tensor) -> Tensor:
         count_j: ``(N,)`` those of the second's.
 
     Returns:
-        ``(N,)`` in ``[0, 1]``: share of the first image, in pixels and label. For two classes of
-        one size it is ``lam``.
+        ``(N,)`` in ``[0, 1]``: share of the first image, in pixels and label.
 
     Raises:
         ValueError: as in :func:`mixed_label_weight`.
 
     Reference:
-        UniMix (Xu et al., NeurIPS 2021). Neither paper nor code was at hand: that the density of
-        Beta moves around the circle, until its centre lies at the prior, is the project's reading.
+        UniMix (Xu et al., NeurIPS 2021), as its released code does.
 
     Example:
-        >>> unimix_factor(torch.tensor([0.5, 0.2]), torch.tensor(90), torch.tensor(10))
-        tensor([0.1000, 0.8000])
+        >>> unimix_factor(torch.tensor([0.0, 0.2, 1.0]), torch.tensor(90), torch.tensor(10))
+        tensor([0.1000, 0.3000, 0.1000])
     """
     lam, count_i, count_j = _as_tensors(lam, count_i, count_j)
-    shift = count_j / (count_i + count_j) - 0.5
-    shifted = lam + shift
-    # Not `remainder`: a lam of exactly 1 between equal classes has to stay 1.
-    wrapped = shifted - (shifted > 1).to(shifted) + (shifted < 0).to(shifted)
-    return wrapped.clamp(0, 1).to(lam.dtype)
+    shifted = lam + count_j / (count_i + count_j)
+    return (shifted - (shifted > 1).to(shifted)).clamp(0, 1).to(lam.dtype)
 
 
 def _as_tensors(lam: Number, count_i: Number, count_j: Number) -> tuple[Tensor, Tensor, Tensor]:

@@ -80,7 +80,8 @@ def nearest_prototypes(features: Tensor, prototypes: Tensor,
     classes = rough.topk(min(top_k + MARGIN, num_classes), dim=1, largest=False).indices
     distances = paired_distances(features, prototypes, classes)
 
-    edge, place = distances.kthvalue(top_k, dim=1, keepdim=True)
+    # Not kthvalue, which older versions of torch refuse in deterministic mode on a GPU.
+    edge, place = (part[:, -1:] for part in distances.topk(top_k, dim=1, largest=False))
     rough_edge = rough.gather(1, classes.gather(1, place))
     edge_ties = (rough == rough_edge).scatter(1, classes, False)
     return classes, distances.masked_fill(distances > edge, torch.inf), edge_ties

@@ -23,7 +23,8 @@ def update_running_prior(prior: Tensor, mass: Tensor, steps: Tensor,
         momentum: in ``[0, 1)``.
 
     Returns:
-        ``(K,)``, sums to 1; positive wherever ``prior`` is.
+        ``(K,)``, sums to 1; positive wherever ``prior`` is. ``prior`` itself if ``mass`` is not
+        finite: one overflow must not stay for good.
 
     Example:
         >>> update_running_prior(torch.tensor([0.5, 0.5]), torch.tensor([4.0, 0.0]),
@@ -31,7 +32,7 @@ def update_running_prior(prior: Tensor, mass: Tensor, steps: Tensor,
         tensor([0.7500, 0.2500])
     """
     rate = (1.0 / (steps + 2).to(prior.dtype)).clamp(min=1.0 - momentum)
-    return prior + rate * (mass / mass.sum() - prior)
+    return torch.where(mass.isfinite().all(), prior + rate * (mass / mass.sum() - prior), prior)
 
 
 def blended_log_prior(train_log_prior: Tensor, running_prior: Tensor, blend: float) -> Tensor:

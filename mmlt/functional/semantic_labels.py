@@ -102,7 +102,8 @@ def semantic_scores(features: Tensor, prototypes: Tensor, scores: Tensor,
         confidence: ``'log_count'``, or a constant in ``[0, 1]`` that replaces it.
 
     Returns:
-        ``(scores (N, K), gamma (N,))``, float32, or float64 if the features are.
+        ``(scores (N, K), gamma (N,))``, float32, or float64 if the features are. An image whose
+        features are not finite keeps its area label.
 
     Raises:
         ValueError: for wrong shapes, ``top_k < 1``, a negative ``omega``, or a wrong
@@ -130,4 +131,6 @@ def semantic_scores(features: Tensor, prototypes: Tensor, scores: Tensor,
         area = scores.to(dtype)
         gamma = label_confidence(area, class_counts, omega, confidence)
         similarity = semantic_similarity(features.to(dtype), prototypes.to(dtype), top_k)
-        return torch.lerp(area, similarity, gamma[:, None]), gamma
+        # A feature that has overflowed says nothing about the label.
+        known = similarity.isfinite().all(dim=1, keepdim=True)
+        return torch.where(known, torch.lerp(area, similarity, gamma[:, None]), area), gamma

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmlt.functional.distributed import all_reduce_sum, get_world_size
@@ -22,7 +25,8 @@ class BatchNormSyncHook(Hook):
     Each rank estimates them from its own images, and rank 0 alone is saved: without averaging,
     validation while training on several ranks differs from a test of the checkpoint. Unlike
     MMEngine's ``SyncBuffersHook`` it leaves all other buffers alone, which are either equal on
-    all ranks already (a confusion estimate, as large as the classes squared) or integers.
+    all ranks already (a confusion estimate, as large as the classes squared) or integers. The
+    averaged model of an ``EMAHook``, which is what is then saved, is treated likewise.
 
     Example:
         >>> default_hooks = dict(batch_norm_sync=dict(type='BatchNormSyncHook'))
@@ -33,7 +37,7 @@ class BatchNormSyncHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Average in one collective; nothing to do on a single rank."""
         statistics = [
-            buffer for module in unwrap(runner.model).modules()
+            buffer for model in _models(runner) for module in model.modules()
             if isinstance(module, _BatchNorm) and module.track_running_stats
             for buffer in (module.running_mean, module.running_var)
         ]
@@ -44,3 +48,11 @@ class BatchNormSyncHook(Hook):
             for buffer, value in zip(statistics, mean.split([s.numel() for s in statistics]),
                                      strict=True):
                 buffer.copy_(value)
+
+
+def _models(runner: Runner) -> Iterator[nn.Module]:
+    yield unwrap(runner.model)
+    for hook in runner.hooks:
+        averaged = getattr(hook, 'ema_model', None)
+        if isinstance(averaged, nn.Module):
+            yield averaged

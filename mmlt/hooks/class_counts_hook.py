@@ -7,8 +7,11 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
+from torch import nn
 
-from .components import components_with, dataset_class_counts, training_dataset
+from mmlt.datasets.dataset_labels import dataset_class_counts
+
+from .components import components_with, training_dataset, unwrap
 
 __all__ = ['ClassCountsHook']
 
@@ -70,8 +73,12 @@ class ClassCountsHook(Hook):
 
     def _hand_out(self, runner: Runner, counts: list[int], source: str) -> None:
         components = components_with(runner, 'set_class_counts')
+        device = next(unwrap(runner.model).parameters()).device
         for component in components:
             component.set_class_counts(counts)
+            # Buffers that the counts have made; EMAHook is about to copy them.
+            if isinstance(component, nn.Module):
+                component.to(device)
         names = ', '.join(sorted({type(component).__name__ for component in components}))
         runner.logger.info(
             f'Class counts from {source}: {_describe(counts)}; given to {names or "nothing"}.')

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mmengine.dataset import ConcatDataset
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-__all__ = ['components_with', 'dataset_class_counts', 'training_dataset', 'unwrap']
+__all__ = ['components_with', 'sampler_of', 'training_dataset', 'unwrap']
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -29,6 +28,13 @@ def _batch_augments(model: nn.Module) -> Iterator[Any]:
 def _built_loader(runner: Runner, which: str) -> Any:
     loop = getattr(runner, f'_{which}_loop', None)
     return getattr(loop, 'dataloader', None)
+
+
+def sampler_of(runner: Runner) -> Any:
+    """The sampler of the training loader, inside its batch sampler."""
+    loader = _built_loader(runner, 'train')
+    inside = getattr(getattr(loader, 'batch_sampler', None), 'sampler', None)
+    return getattr(loader, 'sampler', None) if inside is None else inside
 
 
 def _all(runner: Runner) -> Iterator[Any]:
@@ -62,14 +68,3 @@ def components_with(runner: Runner, method: str) -> list[Any]:
 def training_dataset(runner: Runner) -> Any:
     """The training data set, or None where there is none (testing)."""
     return getattr(_built_loader(runner, 'train'), 'dataset', None)
-
-
-def dataset_class_counts(dataset: Any) -> list[int] | None:
-    """``class_counts`` of a data set's meta information, also through MMEngine's wrappers."""
-    if isinstance(dataset, ConcatDataset):
-        parts = [dataset_class_counts(part) for part in dataset.datasets]
-        if any(part is None for part in parts) or len({len(part) for part in parts}) != 1:
-            return None
-        return [sum(counts) for counts in zip(*parts, strict=True)]
-    counts = (getattr(dataset, 'metainfo', None) or {}).get('class_counts')
-    return None if counts is None else [int(count) for count in counts]

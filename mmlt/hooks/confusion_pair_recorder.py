@@ -6,16 +6,18 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor, nn
 
-from mmlt.models.confusion_pair_counts import ConfusionPairCounts
+from mmlt.datasets.dataset_labels import dataset_class_counts
+from mmlt.models.confusion_pair_counts import ConfusionPairCounts, sparse_entries
 from mmlt.models.paired_data_preprocessor import PairedDataPreprocessor
 
-from .components import components_with, dataset_class_counts, training_dataset, unwrap
+from .components import components_with, training_dataset, unwrap
 
-__all__ = ['ConfusionPairRecorder']
+__all__ = ['ConfusionPairRecorder', 'SparsePairCountsHook']
 
 _NAME = 'confusion_pairs'
 
@@ -29,9 +31,10 @@ class ConfusionPairRecorder:
     :class:`mmlt.models.ContrastiveClsHead`) those are counted; of several experts, the mean of
     their logits.
 
-    A hook calls it at four points, each with the runner: :meth:`attach` in ``before_run`` (before
-    weights are loaded and before ``EMAHook`` copies the model), :meth:`start_epoch` in
-    ``before_train_epoch``, :meth:`finish_epoch` in ``after_train_epoch`` (before the checkpoint).
+    A hook calls it at five points, each with the runner: :meth:`attach` in ``before_run`` (before
+    weights are loaded and before ``EMAHook`` copies the model), :meth:`begin_run` in
+    ``before_train``, :meth:`start_epoch` in ``before_train_epoch``, :meth:`finish_epoch` in
+    ``after_train_epoch`` (before the checkpoint).
 
     Args:
         **options: of :class:`mmlt.models.ConfusionPairCounts`: ``momentum``, ``mixed``,
@@ -145,17 +148,39 @@ class ConfusionPairRecorder:
                 "confusion_pairs=dict(mixed='dominant').", logger='current',
                 level=logging.WARNING)
 
-    def make_sparse(self, state_dict: dict[str, Any]) -> None:
-        """Keep only the pairs on record in a state dict that is about to be saved.
-
-        Dense, the counts of 8,142 classes would add 530 MB to every checkpoint.
+    def begin_run(self, runner: Runner) -> None:
+        """Check the loop; a law that came with the weights of another run is forgotten.
 
         Args:
-            state_dict: of the model; its entries are replaced.
+            runner: about to train, with its checkpoint loaded.
+
+        Raises:
+            ValueError: if the loop has no epochs, at whose ends laws are made.
         """
-        for name, value in state_dict.items():
-            if name.endswith((f'.{_NAME}.counts', f'.{_NAME}.law')):
-                state_dict[name] = value.to_sparse()
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            raise ValueError(
+                'confusion pairs: the law is made at the end of an epoch, but the training loop is '
+                f'{type(runner.train_loop).__name__}; train with train_cfg=dict(by_epoch=True, '
+                'max_epochs=...)')
+        if runner.iter == 0:
+            self._attached().reset()
+
+
+class SparsePairCountsHook(Hook):
+    """Saves the counts of confusion pairs by what is not zero.
+
+    As they are, those of 8,142 classes would add 530 MB to every checkpoint. It comes last, since
+    ``EMAHook`` puts a second model into the checkpoint.
+    """
+
+    priority = 'LOWEST'
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Replace the matrices in every model of the checkpoint."""
+        for state in (checkpoint['state_dict'], checkpoint.get('ema_state_dict', {})):
+            for name in list(state):
+                if name.endswith((f'{_NAME}.counts', f'{_NAME}.law')):
+                    state.update(sparse_entries(name, state.pop(name)))
 
 
 class _Count:

@@ -6,9 +6,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from mmlt.datasets.dataset_labels import dataset_class_counts
 from mmlt.functional.class_statistics import effective_number_weights
 
-from .components import components_with, dataset_class_counts, training_dataset
+from .components import components_with, training_dataset
 
 __all__ = ['DeferredReweightingHook']
 

@@ -16,7 +16,7 @@ from mmlt.functional.confusion import top_confused_pairs
 from mmlt.models.confusion_estimate import ConfusionEstimate
 
 from .components import components_with, training_dataset, unwrap
-from .confusion_pair_recorder import ConfusionPairRecorder
+from .confusion_pair_recorder import ConfusionPairRecorder, SparsePairCountsHook
 
 __all__ = ['EMAConfusionHook']
 
@@ -80,10 +80,18 @@ class EMAConfusionHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Make the counts of confusion pairs part of the model, where they are wanted."""
         if self._pairs_wanted or self.pair_recorder.consumers(runner):
+            if not self.pair_recorder.attached:
+                runner.register_hook(SparsePairCountsHook())
             self.pair_recorder.attach(runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Say so if there is nothing to report, schedule or count."""
+        """Say so if there is nothing to report, schedule or count.
+
+        Raises:
+            ValueError: if pairs are to be counted in a loop without epochs.
+        """
+        if self.pair_recorder.attached:
+            self.pair_recorder.begin_run(runner)
         estimated = any(isinstance(module, ConfusionEstimate)
                         for module in unwrap(runner.model).modules())
         if not estimated and not self.pair_recorder.attached:
@@ -106,11 +114,6 @@ class EMAConfusionHook(Hook):
             return
         for name, estimate in self.estimates(runner):
             self.publish(runner, name, estimate)
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Save the counts of confusion pairs by what is not zero."""
-        if self.pair_recorder.attached:
-            self.pair_recorder.make_sparse(checkpoint['state_dict'])
 
     def estimates(self, runner: Runner) -> Iterator[tuple[str, ConfusionEstimate]]:
         """Name in the log and module of every estimate that has begun."""

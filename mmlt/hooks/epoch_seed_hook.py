@@ -10,6 +10,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from .components import sampler_of
+
 __all__ = ['EpochSeedHook']
 
 
@@ -22,11 +24,26 @@ class EpochSeedHook(Hook):
     the main process, the transforms with ``num_workers=0``, and the seeds that the workers get
     (see :func:`mmlt.engine.seed_worker_of_epoch`).
 
+    Where ``randomness.seed`` is not set, a resumed run has the seed of its checkpoint, but its
+    sampler was built before, with another; it is given that seed too.
+
     Example:
         >>> custom_hooks = [dict(type='EpochSeedHook')]
     """
 
     priority = 'VERY_HIGH'
+
+    def before_train(self, runner: Runner) -> None:
+        """Give the run's seed to a sampler that was to have it."""
+        config = runner.cfg.get('train_dataloader') or {}
+        by_rank = (runner.cfg.get('randomness') or {}).get('diff_rank_seed', False)
+        sampler = sampler_of(runner)
+        if by_rank or 'seed' in (config.get('sampler') or {}) or not hasattr(sampler, 'seed'):
+            return
+        if sampler.seed != runner.seed:
+            runner.logger.info(
+                f'{type(sampler).__name__}: takes the seed of the run that is resumed')
+            sampler.seed = runner.seed
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Seed python, numpy, torch and every CUDA device."""

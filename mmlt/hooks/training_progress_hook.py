@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from mmengine.dist import broadcast
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
@@ -24,9 +26,12 @@ class TrainingProgressHook(Hook):
     ``set_progress(epoch, max_epochs, iteration, seed)`` is called. What a component draws at
     random from seed and iteration is then the same in a resumed run and on any number of ranks.
 
-    After it, each loss module that keeps ``loss_parts`` (name to 0-dimensional tensor) has them
-    written into the log as ``train/<name>``, so that ``loss_cls`` and ``loss_car`` are visible
-    with any MMPretrain head.
+    Where a run begins, with weights of another one or without, ``begin_run()`` is called of those
+    that define it: what they have learned of other data is forgotten.
+
+    After each iteration, each loss module that keeps ``loss_parts`` (name to 0-dimensional tensor)
+    has them written into the log as ``train/<name>``, so that ``loss_cls`` and ``loss_car`` are
+    visible with any MMPretrain head.
 
     Example:
         >>> custom_hooks = [dict(type='TrainingProgressHook')]
@@ -47,6 +52,13 @@ class TrainingProgressHook(Hook):
                 'the training data set is a PairedDataset, but the preprocessor is '
                 f'{type(preprocessor).__name__}, which drops the partners; set '
                 "data_preprocessor=dict(type='PairedDataPreprocessor')")
+        # With randomness=dict(diff_rank_seed=True) every rank has another one.
+        seed = torch.tensor(runner.seed)
+        broadcast(seed)
+        self._seed = int(seed)
+        if runner.iter == 0:
+            for component in components_with(runner, 'begin_run'):
+                component.begin_run()
         self._progressive = components_with(runner, 'set_progress')
         self._composite = [
             module for module in unwrap(runner.model).modules() if hasattr(module, 'loss_parts')
@@ -57,7 +69,7 @@ class TrainingProgressHook(Hook):
         """Announce the iteration that is about to run."""
         for component in self._progressive:
             component.set_progress(epoch=runner.epoch, max_epochs=runner.max_epochs,
-                                   iteration=runner.iter, seed=runner.seed)
+                                   iteration=runner.iter, seed=self._seed)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: dict | None = None) -> None:

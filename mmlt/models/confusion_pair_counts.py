@@ -16,7 +16,7 @@ from mmlt.functional.confusion_pairs import (
 )
 from mmlt.functional.distributed import gather_with_grad
 
-__all__ = ['ConfusionPairCounts']
+__all__ = ['ConfusionPairCounts', 'sparse_entries']
 
 
 @MODELS.register_module()
@@ -27,8 +27,8 @@ class ConfusionPairCounts(nn.Module):
     image, without gradient and without a host synchronisation) and counts the global batch. So a
     checkpoint, which rank 0 writes, is right at any step, and nothing is reduced at its end.
 
-    Memory: two ``(K, K)`` buffers of 4 bytes (530 MB at ``K = 8142``). They may be loaded from
-    sparse tensors, as which :class:`mmlt.hooks.EMAConfusionHook` saves them.
+    Memory: two ``(K, K)`` buffers of 4 bytes (530 MB at ``K = 8142``). A checkpoint
+    holds what is not zero: :func:`sparse_entries`.
 
     Args:
         num_classes: ``K``.
@@ -44,7 +44,8 @@ class ConfusionPairCounts(nn.Module):
 
     Reference:
         CP-Mix (Yoon et al., arXiv 2411.07621): the multiset of the misclassified training images
-        of an epoch. Correct predictions are counted on the diagonal and are not part of the law.
+        of an epoch. Correct predictions, on the diagonal, make no pair; errors are divided by them
+        and the errors together, where rates are asked for.
 
     Example:
         >>> pairs = ConfusionPairCounts(num_classes=2)
@@ -109,15 +110,20 @@ class ConfusionPairCounts(nn.Module):
         if not bool(self.counts.any()):
             return False
         momentum = self.momentum if int(self.num_epochs) else 0.0
-        self.counts.fill_diagonal_(0)
         self.law.mul_(momentum).add_(self.counts, alpha=1 - momentum)
         self.num_epochs.add_(1)
         self.counts.zero_()
         return True
 
     @torch.no_grad()
+    def reset(self) -> None:
+        """Forget the law as well: another run begins."""
+        for buffer in (self.counts, self.law, self.num_epochs):
+            buffer.zero_()
+
+    @torch.no_grad()
     def sparse_law(self) -> Tensor:
-        """The law as a sparse CPU tensor ``(K, K)``, for samplers; its size is that of the errors
+        """The law as a sparse CPU tensor ``(K, K)``, for samplers; its size is that of the pairs
         on record, not ``K * K``."""
         return self.law.to_sparse().cpu()
 
@@ -130,10 +136,35 @@ class ConfusionPairCounts(nn.Module):
         return super()._apply(keep_type, *args, **kwargs)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Take sparse buffers too."""
-        dense = {prefix + name: state_dict[prefix + name].to_dense()
-                 for name in ('counts', 'law') if prefix + name in state_dict}
-        super()._load_from_state_dict({**state_dict, **dense}, prefix, *args)
+        """Take what :func:`sparse_entries` made, too."""
+        own = dict(state_dict)
+        for name in ('counts', 'law'):
+            indices = own.pop(f'{prefix}{name}_indices', None)
+            values = own.pop(f'{prefix}{name}_values', None)
+            if indices is not None and values is not None:
+                dense = torch.zeros_like(getattr(self, name), device=values.device)
+                dense[indices[0], indices[1]] = values
+                own[prefix + name] = dense
+        super()._load_from_state_dict(own, prefix, *args)
 
     def extra_repr(self) -> str:
         return f'{self.num_classes}, momentum={self.momentum}, mixed={self.mixed!r}'
+
+
+def sparse_entries(name: str, matrix: Tensor) -> dict[str, Tensor]:
+    """What a state dict holds in place of a matrix of counts.
+
+    Args:
+        name: of the matrix.
+        matrix: ``(K, K)``.
+
+    Returns:
+        ``{name}_indices (2, E)`` int64 and ``{name}_values (E,)`` of the entries that are not zero.
+
+    Example:
+        >>> sparse_entries('law', torch.tensor([[0, 3], [0, 0]]))
+        {'law_indices': tensor([[0],
+                [1]]), 'law_values': tensor([3])}
+    """
+    indices = matrix.nonzero().T.contiguous()
+    return {f'{name}_indices': indices, f'{name}_values': matrix[indices[0], indices[1]]}

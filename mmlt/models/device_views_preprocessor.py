@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         view_size: side or ``(height, width)`` of the rendered views.
         num_views: how many are rendered; at least 2 for the contrastive loss.
         view: fields of :class:`mmlt.functional.view_parameters.ViewLaw`.
-        blur_kernel: odd width of the Gaussian kernel.
+        blur_kernel: odd width of the Gaussian kernel; 13 holds three deviations of 2 pixels.
         crops_in: ``'original'``: the crop's area and ratio refer to the image as it was before
             it was resized, known from ``ori_shape`` of its data sample; right for a source made by
             ``Resize(keep_ratio=False)``. ``'source'``: they refer to the source, as after a
@@ -67,7 +68,7 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
                  view_size: int | Sequence[int] = 224,
                  num_views: int = 2,
                  view: dict[str, Any] | None = None,
-                 blur_kernel: int = 3,
+                 blur_kernel: int = 13,
                  crops_in: str = 'original',
                  **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -80,6 +81,13 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         sides = (view_size, view_size) if isinstance(view_size, int) else tuple(view_size)
         if len(sides) != 2 or min(sides) < 1:
             raise ValueError(f'view_size: expected a side or (height, width), got {view_size}')
+        if blur_kernel // 2 >= min(sides):
+            raise ValueError(f'blur_kernel: expected less than twice the sides of the views, '
+                             f'{sides}, got {blur_kernel}')
+        unknown = set(view or {}) - {field.name for field in fields(ViewLaw)}
+        if unknown:
+            raise ValueError(f'view: unknown {sorted(unknown)}; expected some of '
+                             f'{[field.name for field in fields(ViewLaw)]}')
         self.view_size: tuple[int, int] = (int(sides[0]), int(sides[1]))
         self.num_views, self.blur_kernel, self.crops_in = num_views, blur_kernel, crops_in
         self.law = ViewLaw(**(view or {}))
@@ -154,5 +162,5 @@ def _stacked(source: Tensor | Sequence[Tensor]) -> Tensor:
     sizes = {tuple(image.shape) for image in source}
     if len(sizes) != 1:
         raise ValueError(f'inputs: expected sources of one size, got {sorted(sizes)}; end their '
-                         "pipeline in dict(type='Resize', scale=(H, W))")
+                         "pipeline in dict(type='Resize', scale=(W, H))")
     return torch.stack(list(source))

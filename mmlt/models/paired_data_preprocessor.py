@@ -43,7 +43,8 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         pad_size_divisor: as in MMPretrain.
         pad_value: as in MMPretrain.
         to_rgb: turn BGR into RGB.
-        to_onehot: write one-hot scores into every batch's samples.
+        to_onehot: write one-hot scores into every batch's samples; not with an augment that mixes
+            partners, since scores then say that a batch was mixed.
         num_classes: ``K``; needed where scores are made.
         batch_augments: ``dict(augments=..., probs=...)``, as MMPretrain's ``train_cfg``, which
             ``ImageClassifier`` passes on. Left as it is. With ``probs`` one augment is drawn a
@@ -68,6 +69,9 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         self._batches_without_partners = 0
         if batch_augments:
             self.batch_augments = BatchAugmentChoice.from_config(batch_augments)
+            if to_onehot and self.batch_augments.paired:
+                raise ValueError('to_onehot: expected False with an augment that mixes partners; '
+                                 'scores are made where batches are mixed')
 
     def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
         """Where the run is, from ``TrainingProgressHook``."""

@@ -152,6 +152,20 @@ def test_batches_are_those_of_the_sampler(drop_last):
     assert len(flat) == kept
 
 
+@pytest.mark.parametrize('pairing', ['anchor', 'pairs'])
+def test_unmixed_batches_hold_the_ordinary_anchors(pairing):
+    """Errors are counted on them: replaced anchors would feed the law with its own draws."""
+    options = dict(law='confusion', pairing=pairing, epoch=3)
+    ordinary = [anchor for anchor, _ in build(3)]
+    found = [pair for batch in batches(**options) for pair in batch]
+    mixed = [partner is not None for _, partner in found]
+    assert {True, False} == set(mixed)
+    for (anchor, _), same, is_mixed in zip(found, ordinary, mixed, strict=True):
+        assert is_mixed or anchor == same
+    replaced = [pair[0] != same for pair, same in zip(found, ordinary, strict=True)]
+    assert any(replaced) == (pairing == 'pairs')
+
+
 def test_a_batch_is_mixed_or_not_as_a_whole():
     mixed = []
     for epoch in range(60):
@@ -192,6 +206,14 @@ def test_skipped_batches_keep_the_decisions_in_place():
     sampler.sampler.skip(5)
     with pytest.raises(ValueError, match='whole batches'):
         list(sampler)
+
+
+@pytest.mark.parametrize('options, name', [
+    (dict(law=None), 'law'), (dict(start_epoch=-1), 'start_epoch'),
+    (dict(start_epoch='3'), 'start_epoch')])
+def test_bad_options(options, name):
+    with pytest.raises(ValueError, match=name):
+        build(**options)
 
 
 @pytest.mark.parametrize('arguments, error, message', [

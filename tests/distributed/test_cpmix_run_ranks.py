@@ -73,7 +73,7 @@ def ranks(work_dir):
 def test_a_run_on_two_ranks_is_that_of_one_process(ranks, work_dir, way):
     whole = exact(0, 1, work_dir, way)
     law = whole.state['head.confusion_pairs.law']
-    assert law.sum() > 0 and law.diagonal().sum() == 0
+    assert law.sum() > law.diagonal().sum() > 0, 'errors and correct predictions'
     if way != 'in the batch':
         assert {True, False} == set(whole.mixed), 'both kinds of batches are compared'
     for result in ranks:

@@ -28,3 +28,10 @@ def test_blending_interpolates_logs_and_keeps_left_out_classes_out():
     half = blended_log_prior(train, running, 0.5)
     torch.testing.assert_close(half[:2], 0.5 * (train[:2] + running[:2].log()))
     assert half[2] == -torch.inf
+
+
+def test_a_mass_that_is_not_finite_is_passed_over():
+    prior = torch.tensor([0.7, 0.3])
+    for bad in (float('nan'), float('inf')):
+        mass = torch.tensor([1.0, bad])
+        assert torch.equal(update_running_prior(prior, mass, torch.tensor(3)), prior)

@@ -150,3 +150,15 @@ def test_bad_input(change, words):
                  top_k=3, omega=1.0)
     with pytest.raises(ValueError, match=words):
         semantic_scores(**{**given, **change})
+
+
+@pytest.mark.parametrize('bad', [float('nan'), float('inf')])
+@pytest.mark.parametrize('omega', [0.0, 0.5])
+def test_features_that_overflowed_leave_the_area_label(bad, omega):
+    features = torch.tensor([[bad, 1.0], [0.5, 1.0]])
+    area = torch.tensor([[0.3, 0.7, 0.0], [0.0, 0.4, 0.6]])
+    prototypes = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    scores, _ = semantic_scores(features, prototypes, area, [9, 5, 3], 2, omega)
+    assert torch.equal(scores[0], area[0])
+    alone, _ = semantic_scores(features[1:], prototypes, area[1:], [9, 5, 3], 2, omega)
+    torch.testing.assert_close(scores[1:], alone)

@@ -48,7 +48,7 @@ def test_fine_tuning_on_other_data_is_not(tmp_path):
 
 
 def test_data_without_counts_is_an_error_that_names_the_remedy(tmp_path):
-    from mmlt.hooks.components import dataset_class_counts
+    from mmlt.datasets.dataset_labels import dataset_class_counts
     runner = digits_runner(tmp_path / 'a', CE)
     runner._train_loop = runner.build_train_loop(runner._train_loop)
     dataset = runner.train_dataloader.dataset
@@ -56,3 +56,27 @@ def test_data_without_counts_is_an_error_that_names_the_remedy(tmp_path):
     assert dataset_class_counts(dataset) is None
     with pytest.raises(ValueError, match='LongTailDataset'):
         runner.call_hook('before_run')
+
+
+def test_buffers_that_the_counts_make_are_where_the_model_is(tmp_path):
+    """The hook comes before EMAHook, which copies the model with whatever device they are on."""
+    runner = digits_runner(tmp_path / 'a', 'resnet8_car')
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.model.to('meta')
+    hook = next(hook for hook in runner.hooks if type(hook).__name__ == 'ClassCountsHook')
+    hook.before_run(runner)
+    assert {buffer.device.type for buffer in runner.model.head.buffers()} == {'meta'}
+
+
+def test_counts_of_concatenated_data_are_added(tmp_path):
+    part = dict(type='DigitsLT', split='train', pipeline=[dict(type='PackInputs')])
+    both = [dict(part, imbalance_ratio=50), dict(part, imbalance_ratio=None)]
+    runner = digits_runner(tmp_path / 'a', 'resnet8_cpmix', **{
+        'train_dataloader.dataset.dataset': dict(
+            _delete_=True, type='ConcatDataset', datasets=both,
+            ignore_keys=['class_counts'])})
+    runner.train()
+    sampler = runner.train_dataloader.batch_sampler.sampler
+    augment = runner.model.data_preprocessor.batch_augments.augments[0]
+    assert augment.class_counts.tolist() == sampler.pools.counts.tolist()
+    assert sampler.pools.counts.sum() > 305

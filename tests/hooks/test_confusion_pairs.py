@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmpretrain.models.heads import LinearClsHead
 from torch import nn
 
-from mmlt.hooks.confusion_pair_recorder import ConfusionPairRecorder
+from mmlt.hooks.confusion_pair_recorder import ConfusionPairRecorder, SparsePairCountsHook
 from mmlt.models.confusion_pair_counts import ConfusionPairCounts
 from tests.digits_runner import digits_runner
 from tests.hooks.test_resume import stop_after
@@ -22,10 +22,6 @@ def steps(count=3, size=20, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return [(torch.randn(size, K, generator=generator),
              torch.randint(K, (size,), generator=generator)) for _ in range(count)]
-
-
-def off_diagonal(counts):
-    return counts.float() * (1 - torch.eye(len(counts)))
 
 
 def epoch_counts(batches):
@@ -43,15 +39,17 @@ def test_law_is_that_of_the_last_epoch():
     pairs = ConfusionPairCounts(K)
     for seed in range(3):
         assert run_epoch(pairs, steps(seed=seed))
-        torch.testing.assert_close(pairs.law, off_diagonal(epoch_counts(steps(seed=seed))))
+        torch.testing.assert_close(pairs.law, epoch_counts(steps(seed=seed)).float())
     assert not pairs.counts.any() and int(pairs.num_epochs) == 3
+    pairs.reset()
+    assert not pairs.law.any() and int(pairs.num_epochs) == 0
 
 
 def test_law_as_an_average_over_epochs():
     pairs, expected = ConfusionPairCounts(K, momentum=0.7), None
     for seed in range(4):
         run_epoch(pairs, steps(seed=seed))
-        fresh = off_diagonal(epoch_counts(steps(seed=seed)))
+        fresh = epoch_counts(steps(seed=seed)).float()
         expected = fresh if expected is None else 0.7 * expected + 0.3 * fresh
         torch.testing.assert_close(pairs.law, expected)
 
@@ -64,12 +62,12 @@ def test_an_epoch_without_images_leaves_the_law():
     assert torch.equal(pairs.law, law)
 
 
-def test_an_epoch_without_errors_empties_the_law():
+def test_an_epoch_without_errors_leaves_no_pair():
     pairs = ConfusionPairCounts(K)
     run_epoch(pairs, steps())
     targets = torch.arange(K)
     assert run_epoch(pairs, [(F.one_hot(targets, K).float(), targets)])
-    assert not pairs.law.any()
+    assert torch.equal(pairs.law, torch.eye(K))
 
 
 def test_nothing_is_counted_in_evaluation():
@@ -93,26 +91,26 @@ def test_state_survives_a_checkpoint_and_other_types():
 
 def test_a_checkpoint_holds_the_pairs_on_record_only(tmp_path):
     classes = 1000
-    pairs, other = (FakeRunner(LinearClsHead(num_classes=classes, in_channels=1)).model
-                    for _ in range(2))
-    recorder = ConfusionPairRecorder()
-    for model in (pairs, other):
-        model.head.confusion_pairs = ConfusionPairCounts(classes)
+    model, other = nn.ModuleDict({'confusion_pairs': ConfusionPairCounts(classes)}), nn.ModuleDict(
+        {'confusion_pairs': ConfusionPairCounts(classes)})
+    pairs, found = model['confusion_pairs'], other['confusion_pairs']
     errors = torch.randint(classes, (50, ), generator=torch.Generator().manual_seed(0))
-    pairs.head.confusion_pairs(F.one_hot(errors, classes).float(), errors.flip(0))
-    pairs.head.confusion_pairs.finish_epoch()
-    law, state = pairs.head.confusion_pairs.law, pairs.state_dict()
-    recorder.make_sparse(state)
+    pairs(F.one_hot(errors, classes).float(), errors.flip(0))
+    pairs.finish_epoch()
+    checkpoint = dict(state_dict=model.state_dict(),
+                      ema_state_dict=model.state_dict(prefix='module.'))
+    SparsePairCountsHook().before_save_checkpoint(None, checkpoint)
     path = tmp_path / 'state.pth'
-    torch.save(state, path)
-    assert path.stat().st_size < 30_000 < law.numel()
-    other.load_state_dict(torch.load(path, weights_only=True))
-    found = other.head.confusion_pairs.law
-    assert torch.equal(found, law) and law.any() and found.layout == torch.strided
-    other.load_state_dict(ConfusionPairCounts(classes).state_dict(prefix='head.confusion_pairs.'),
-                          strict=False)
-    assert not found.any(), 'dense ones are loaded as ever'
-    del state['head.confusion_pairs.law']
+    torch.save(checkpoint, path)
+    assert path.stat().st_size < 30_000 < pairs.law.numel()
+    state = torch.load(path, weights_only=True)['state_dict']
+    other.load_state_dict(state)
+    assert torch.equal(found.law, pairs.law) and found.law.any()
+    assert found.law.dtype == pairs.law.dtype
+    other.load_state_dict(nn.ModuleDict(
+        {'confusion_pairs': ConfusionPairCounts(classes)}).state_dict())
+    assert not found.law.any(), 'as matrices they are loaded as ever'
+    del state['confusion_pairs.law_values']
     with pytest.raises(RuntimeError, match=r'Missing key.*law'):
         other.load_state_dict(state)
 
@@ -218,7 +216,7 @@ class Record(Hook):
         self.epochs[-1] += reference.count_pairs(logits, targets)
 
     def after_train_epoch(self, runner):
-        self.laws.append(off_diagonal(self.epochs[-1]))
+        self.laws.append(self.epochs[-1].float())
 
 
 def sampler_of(runner):
@@ -250,7 +248,11 @@ def test_counts_of_any_head_reach_sampler_or_augment(tmp_path, head, way):
     for received, law in zip(record.received[1:], record.laws, strict=False):
         torch.testing.assert_close(received, law)
     saved = torch.load(tmp_path / 'a' / 'epoch_2.pth', weights_only=True)['state_dict']
-    torch.testing.assert_close(saved['head.confusion_pairs.law'].to_dense(), record.laws[-1])
+    assert not saved['head.confusion_pairs.counts_values'].numel()
+    other = ConfusionPairCounts(10)
+    other.load_state_dict({name[len('head.confusion_pairs.'):]: value
+                           for name, value in saved.items() if 'confusion_pairs' in name})
+    torch.testing.assert_close(other.law, record.laws[-1])
 
 
 @pytest.mark.parametrize('car', [True, False])
@@ -271,7 +273,7 @@ def test_a_contrastive_head_counts_its_clean_views_where_they_are_classified(tmp
     runner.train()
     images, total = 2 * 305, int(sum(seen).sum())
     assert total == 2 * images if car else 0 < total < images
-    first_epoch = off_diagonal(sum(seen[:len(seen) // 2]))
+    first_epoch = sum(seen[:len(seen) // 2]).float()
     torch.testing.assert_close(record.received[1], first_epoch)
     assert record.received[1].any()
 
@@ -285,7 +287,7 @@ def test_resumed_equals_uninterrupted(tmp_path, options, epochs):
     whole, parts = (
         torch.load(tmp_path / name / f'epoch_{epochs}.pth', weights_only=True)['state_dict']
         for name in ('whole', 'parts'))
-    assert whole['head.confusion_pairs.law'].to_dense().any()
+    assert whole['head.confusion_pairs.law_values'].any()
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value, rtol=0, atol=0, msg=name)
 
@@ -297,6 +299,40 @@ def test_no_counts_where_nobody_wants_them(tmp_path):
     asked = runner_with(tmp_path / 'b', max_epochs=1, hook=dict(confusion_pairs={}))
     asked.train()
     assert asked.model.head.confusion_pairs.law.any()
+
+
+@pytest.mark.parametrize('update_buffers', [False, True])
+def test_resumed_equals_uninterrupted_with_an_ema_of_the_model(tmp_path, update_buffers):
+    options = dict(max_epochs=3, custom_hooks=[
+        dict(type='EMAHook', momentum=0.1, update_buffers=update_buffers),
+        dict(type='EMAConfusionHook')])
+    runner_with(tmp_path / 'whole', PAIRED, **options).train()
+    stop_after(runner_with(tmp_path / 'parts', PAIRED, **options), 2)
+    runner_with(tmp_path / 'parts', PAIRED, **options, resume=True).train()
+    whole, parts = (torch.load(tmp_path / name / 'epoch_3.pth', weights_only=True)
+                    for name in ('whole', 'parts'))
+    for state in ('state_dict', 'ema_state_dict'):
+        assert not any(name.endswith('confusion_pairs.law') for name in whole[state])
+        for name, value in whole[state].items():
+            torch.testing.assert_close(parts[state][name], value, rtol=0, atol=0, msg=name)
+
+
+def test_a_run_from_the_weights_of_another_begins_without_its_law(tmp_path):
+    runner_with(tmp_path / 'first', PAIRED, max_epochs=1).train()
+    runner = runner_with(tmp_path / 'second', PAIRED, max_epochs=1,
+                         load_from=str(tmp_path / 'first' / 'epoch_1.pth'))
+    record = Record(sampler_of)
+    runner.register_hook(record)
+    runner.train()
+    assert not record.received[0].any()
+
+
+@pytest.mark.parametrize('options', [PAIRED, IN_BATCH])
+def test_a_loop_without_epochs_is_refused(tmp_path, options):
+    runner = runner_with(tmp_path / 'a', options, train_cfg=dict(
+        _delete_=True, by_epoch=False, max_iters=4), param_scheduler=None)
+    with pytest.raises(ValueError, match='by_epoch=True'):
+        runner.train()
 
 
 def test_ema_hook_copies_the_counts(tmp_path):

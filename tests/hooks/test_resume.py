@@ -62,3 +62,23 @@ def test_epochs_do_not_repeat_their_augmentations(tmp_path):
     runner.register_hook(Record())
     runner.train()
     assert len(set(seen)) == 2
+
+
+@pytest.mark.parametrize('sampler', [
+    dict(type='DefaultSampler', shuffle=True), dict(type='ClassBalancedSampler')])
+def test_a_run_without_a_seed_is_resumed_with_that_of_its_checkpoint(tmp_path, sampler):
+    """The host makes the sampler before it has read the checkpoint, with another seed."""
+    options = {'randomness.seed': None, 'default_hooks.checkpoint.save_best': None,
+               'train_dataloader.sampler': dict(_delete_=True, **sampler)}
+    whole = digits_runner(tmp_path / 'whole', max_epochs=2, **options)
+    whole.train()
+    first = torch.load(tmp_path / 'whole' / 'epoch_1.pth', weights_only=True)
+    (tmp_path / 'whole' / 'epoch_2.pth').rename(tmp_path / 'expected.pth')
+    (tmp_path / 'whole' / 'last_checkpoint').write_text(str(tmp_path / 'whole' / 'epoch_1.pth'))
+    again = digits_runner(tmp_path / 'whole', max_epochs=2, resume=True, **options)
+    assert again.seed != whole.seed == first['meta']['seed']
+    again.train()
+    expected = torch.load(tmp_path / 'expected.pth', weights_only=True)['state_dict']
+    found = torch.load(tmp_path / 'whole' / 'epoch_2.pth', weights_only=True)['state_dict']
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=0, msg=name)

@@ -44,3 +44,18 @@ def test_partners_that_the_preprocessor_would_drop_are_an_error(tmp_path):
         'data_preprocessor.type': 'ClsDataPreprocessor'})
     with pytest.raises(ValueError, match='PairedDataPreprocessor'):
         runner.train()
+
+
+def test_a_run_from_other_weights_forgets_what_they_saw(tmp_path):
+    options = {'model.head.loss.prior': 'effective'}
+    digits_runner(tmp_path / 'a', 'resnet8_logit_adjustment', **options).train()
+    path = str(tmp_path / 'a' / 'epoch_1.pth')
+    saved = torch.load(path, weights_only=True)['state_dict']
+    assert saved['head.loss_module.running_steps'] == 5
+    runner = digits_runner(tmp_path / 'b', 'resnet8_logit_adjustment', load_from=path, **options)
+    runner.train()
+    assert runner.model.head.loss_module.running_steps == 5, 'and not 10'
+    resumed = digits_runner(tmp_path / 'a', 'resnet8_logit_adjustment', max_epochs=2,
+                            resume=True, **options)
+    resumed.train()
+    assert resumed.model.head.loss_module.running_steps == 10

@@ -30,8 +30,8 @@ IN_BATCH = {
     'remix': lambda **options: RemixBatchAugment(alpha=1.0, **options),
     'cpmix_in_batch': lambda prob=1.0, **options: CPMixBatchAugment(
         tau=0.5, prob=prob, **options),
-    'cpmix_in_batch_rates': lambda prob=1.0, **options: CPMixBatchAugment(
-        normalize_confusion=True, prob=prob, **options),
+    'cpmix_in_batch_raw': lambda prob=1.0, **options: CPMixBatchAugment(
+        normalize_confusion=False, prob=prob, **options),
     'cpmix_in_batch_linear': lambda prob=1.0, **options: CPMixBatchAugment(
         label_rule='linear', prob=prob, **options),
 }

@@ -6,6 +6,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from mmlt.models import CIFARResNet, CosineClsHead
+from mmlt.models.backbones.cifar_resnet import CIFARResNetStage
 
 
 def test_resnet32_has_the_published_size():
@@ -32,9 +33,25 @@ def test_option_a_shortcut_subsamples_and_pads_zeros():
     assert shortcut[:, :8].abs().sum() == shortcut[:, 24:].abs().sum() == 0
 
 
-@pytest.mark.parametrize('options', [dict(depth=33), dict(depth=2), dict(out_indices=(3, ))])
+def test_stem_and_last_stage_are_the_network():
+    whole, stem = CIFARResNet(depth=20), CIFARResNet(depth=20, num_stages=2)
+    last = CIFARResNetStage(depth=20, stage=2)
+    stem.load_state_dict({name: value for name, value in whole.state_dict().items()
+                          if not name.startswith('stages.2.')})
+    last.blocks.load_state_dict(whole.stages[2].state_dict())
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(last(stem(images)[-1]), whole(images)[-1])
+    with pytest.raises(ValueError, match='stage'):
+        CIFARResNetStage(stage=3)
+    with pytest.raises(ValueError, match='depth'):
+        CIFARResNetStage(depth=9)
+
+
+@pytest.mark.parametrize('options', [
+    dict(num_stages=4), dict(depth=33), dict(depth=2), dict(out_indices=(3, )),
+    dict(num_stages=2, out_indices=(2, ))])
 def test_impossible_backbones_are_refused(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
+    with pytest.raises(ValueError, match=list(options)[-1]):
         CIFARResNet(**options)
 
 

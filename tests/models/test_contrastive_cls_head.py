@@ -159,7 +159,7 @@ def test_bad_input():
     with pytest.raises(ValueError, match='one-hot'):
         head.loss(feats, one_hot)
     for options in (dict(top_k=0), dict(omega=-1), dict(confidence=2.0), dict(confidence='x'),
-                    dict(label_start_epoch=-1), dict(num_classes=1)):
+                    dict(label_start_epoch=-1), dict(num_classes=1), dict(cal_acc=True)):
         with pytest.raises(ValueError, match=next(iter(options))):
             build_head(**options)
     with pytest.raises(ValueError, match='temperature'):
@@ -220,3 +220,14 @@ def test_state_dict_round_trip():
     assert {name.split('.')[0] for name in head.state_dict()} <= {'fc', 'prototype_mlp',
                                                                  'loss_module'}
     other.load_state_dict(head.state_dict())
+
+
+@pytest.mark.parametrize('start, warned', [(4, True), (3, False), (None, False)])
+def test_an_epoch_of_labels_that_never_comes_is_said_once(monkeypatch, start, warned):
+    messages = []
+    monkeypatch.setattr('mmlt.models.heads.label_rectifier.print_log',
+                        lambda message, **kwargs: messages.append(message))
+    rectifier = LabelRectifier(3, start_epoch=start)
+    for iteration in range(3):
+        rectifier.set_progress(0, 4, iteration, 0)
+    assert len(messages) == warned

@@ -96,7 +96,8 @@ def test_bad_input():
         views(build(), data)
     assert len(views(build(crops_in='source'), data)) == 3
     for options in (dict(crops_in='x'), dict(num_views=0), dict(blur_kernel=2),
-                    dict(view_size=(1, 2, 3)), dict(view=dict(hue=3))):
-        with pytest.raises(ValueError, match=next(iter(options)) if 'view' not in options
-                           else 'hue'):
+                    dict(view_size=(1, 2, 3)), dict(view_size=8, blur_kernel=17),
+                    dict(view=dict(hue=3)), dict(view=dict(hues=0.1))):
+        name = 'hue' if 'view' in options else list(options)[-1]
+        with pytest.raises(ValueError, match=name):
             DeviceViewsDataPreprocessor(**options)

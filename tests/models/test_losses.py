@@ -130,3 +130,15 @@ def test_half_precision_logits_are_computed_in_float32(kind):
     low = loss(logits.bfloat16(), targets)
     assert low.dtype == torch.float32
     torch.testing.assert_close(low, loss(logits.bfloat16().float(), targets))
+
+
+@pytest.mark.parametrize('kind', [LogitAdjustedLoss, LDAMLoss])
+def test_class_weights_give_soft_and_hard_targets_one_scale(kind):
+    loss = kind(class_counts=COUNTS, class_weight='effective_number')
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(6, len(COUNTS), generator=generator, dtype=torch.float64).tanh()
+    targets = torch.tensor([0, 1, 2, 0, 1, 0])
+    one_hot = F.one_hot(targets, len(COUNTS)).double()
+    for options in ({}, dict(avg_factor=6)):
+        torch.testing.assert_close(loss(logits, one_hot, **options),
+                                   loss(logits, targets, **options), rtol=1e-5, atol=1e-6)

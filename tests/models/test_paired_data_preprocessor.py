@@ -138,7 +138,7 @@ def test_scores_that_arrive_soft_are_used():
 
 
 def test_to_onehot_is_kept_where_nothing_is_mixed():
-    out = build(to_onehot=True)(plain(paired()), training=True)
+    out = build(to_onehot=True, batch_augments=None)(plain(paired()), training=True)
     assert out['data_samples'][1].gt_score.tolist() == [0, 0, 0, 1]
 
 
@@ -315,3 +315,9 @@ def test_says_when_partners_never_come(monkeypatch):
 def test_one_image():
     out = build()(paired(labels=(1,), partners=(1,)), training=True)
     assert out['data_samples'][0].gt_score.tolist() == [0, 1, 0, 0]
+
+
+def test_one_hot_scores_would_pass_for_mixed_ones():
+    with pytest.raises(ValueError, match='to_onehot'):
+        PairedDataPreprocessor(num_classes=3, to_onehot=True,
+                               batch_augments=dict(augments=dict(type='ConCutMixAugment')))

@@ -45,7 +45,7 @@ def label_weight(rule, lam, n_i, n_j, tau=1.0, kappa=3.0):
 
 def unimix_factor(lam, n_i, n_j):
     """Walk along the circle of circumference 1 from ``lam`` by the shift."""
-    return (lam + n_j / (n_i + n_j) - 0.5) % 1.0
+    return (lam + n_j / (n_i + n_j)) % 1.0
 
 
 def mixed_labels(scores, partner_scores, weights):
@@ -69,11 +69,11 @@ def count_pairs(logits, targets, mixed='skip'):
     return counts
 
 
-def in_batch_law(confusion, anchors, candidates, class_counts=None):
+def in_batch_law(confusion, anchors, candidates, normalize=False):
     """(N, M) probabilities of each candidate image as the partner of each anchor."""
     confusion = np.asarray(confusion, dtype=float).copy()
-    if class_counts is not None:
-        confusion /= np.maximum(np.asarray(class_counts, dtype=float), 1)[:, None]
+    if normalize:
+        confusion /= np.maximum(confusion.sum(1), 1)[:, None]
     np.fill_diagonal(confusion, 0)
     law = np.zeros((len(anchors), len(candidates)))
     for row, anchor in enumerate(anchors):

@@ -24,7 +24,7 @@ def pair_law(confusion, class_counts, normalize=False):
     for i in range(num_classes):
         for j in range(num_classes):
             if i != j and class_counts[i] and class_counts[j]:
-                law[i, j] = confusion[i][j] / (class_counts[i] if normalize else 1)
+                law[i, j] = confusion[i][j] / (max(sum(confusion[i]), 1) if normalize else 1)
     return law / law.sum() if law.sum() else law
 
 

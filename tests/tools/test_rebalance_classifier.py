@@ -103,3 +103,9 @@ def test_command_ends_with_a_message_and_no_traceback(tmp_path, capsys):
     with pytest.raises(SystemExit):
         tool.main([str(tmp_path / 'a'), str(tmp_path / 'b'), '--method', 'tau_norm'])
     assert 'no such file' in capsys.readouterr().err
+
+
+def test_a_cosine_classifier_has_nothing_to_normalise(tmp_path):
+    save(tmp_path / 'in.pth', weights={'head.fc.weight': torch.ones(3, 4)})
+    with pytest.raises(ValueError, match='cosine classifier'):
+        tool.convert(tmp_path / 'in.pth', tmp_path / 'out.pth', 'tau_norm', 0.7)

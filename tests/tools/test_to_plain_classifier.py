@@ -59,3 +59,15 @@ def test_bad_input(tmp_path, capsys):
     with pytest.raises(SystemExit):
         tool.main([str(tmp_path / 'in.pth'), str(tmp_path / 'in.pth')])
     assert 'OUT is IN' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('token', [True, False])
+def test_a_transformer_needs_no_pooling(tmp_path, capsys, token):
+    save(tmp_path / 'in.pth', cosine=False)
+    checkpoint = torch.load(tmp_path / 'in.pth', weights_only=True)
+    if token:
+        checkpoint['state_dict']['backbone.cls_token'] = torch.zeros(1, 1, 4)
+    torch.save(checkpoint, tmp_path / 'in.pth')
+    tool.main([str(tmp_path / 'in.pth'), str(tmp_path / 'out.pth')])
+    printed = capsys.readouterr().out
+    assert ('neck=None' in printed) == token == ('GlobalAveragePooling' not in printed)

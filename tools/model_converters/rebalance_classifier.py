@@ -112,9 +112,11 @@ def rebalance(state_dict: Mapping[str, Tensor], weight_key: str, method: str, ta
     bias_key = f'{weight_key.removesuffix("weight")}bias'
     changed = dict(state_dict)
     if method == 'tau_norm':
+        if bias_key not in state_dict:
+            raise ValueError(f'{weight_key!r} has no bias: a cosine classifier, which divides by '
+                             'the norms itself, so that tau_norm would change nothing')
         changed[weight_key] = tau_normalize(state_dict[weight_key], tau)
-        if bias_key in state_dict:
-            changed[bias_key] = torch.zeros_like(state_dict[bias_key])
+        changed[bias_key] = torch.zeros_like(state_dict[bias_key])
         return changed
     if method != 'logit_adjustment':
         raise ValueError(f'method: expected one of {", ".join(METHODS)}, got {method!r}')

@@ -88,6 +88,12 @@ def convert(source: Path, target: Path, scale: float = 30.0) -> dict[str, Any]:
     return plain_head(weights, scale)
 
 
+def _has_class_token(path: Path) -> bool:
+    """Whether the backbone is a transformer, which hands on one vector an image."""
+    names = torch.load(path, map_location='cpu', weights_only=True)['state_dict']
+    return any(name in names for name in ('backbone.cls_token', 'backbone.pos_embed'))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('source', metavar='IN', type=Path, help='checkpoint to read')
@@ -99,7 +105,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         head = convert(args.source, args.target, args.scale)
     except ValueError as error:
         parser.error(str(error))
-    print(f"{args.target}: load with\n    neck=dict(type='GlobalAveragePooling'),\n"
+    pooling = "None" if _has_class_token(args.target) else "dict(type='GlobalAveragePooling')"
+    print(f"{args.target}: load with\n    neck={pooling},\n"
           f'    head=dict({", ".join(f"{key}={value!r}" for key, value in head.items())}),')
 
 

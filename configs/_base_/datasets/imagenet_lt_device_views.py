@@ -1,6 +1,6 @@
 # ImageNet-LT with three views of each image, of which the loader makes one: the two to contrast are
 # rendered on the model's device from the whole image, resized. For hosts with few CPU cores a GPU.
-_base_ = './imagenet_lt.py'
+_base_ = ['./imagenet_lt.py', './pipelines/rand_augment.py']
 
 data_preprocessor = dict(type='DeviceViewsDataPreprocessor', view_size=224, num_views=2)
 
@@ -8,8 +8,7 @@ classification_view = [
     dict(type='RandomResizedCrop', scale=224),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4),
-    dict(type='RandAugment', policies='timm_increasing', num_policies=2, total_level=10,
-         magnitude_level=10, magnitude_std=0.5),
+    {{_base_.rand_augment}},
 ]
 source_view = [dict(type='Resize', scale=(320, 320))]
 train_pipeline = [

@@ -1,7 +1,7 @@
 # Places-LT with three views of each image: one to classify (RandAugment), two
 # to contrast (SimCLR), as in BCL and ConCutMix. Hue by torchvision: mmcv's jitter overflows with
 # numpy 2.
-_base_ = './places_lt.py'
+_base_ = ['./places_lt.py', './pipelines/rand_augment.py']
 
 data_preprocessor = dict(type='PairedDataPreprocessor')
 
@@ -9,8 +9,7 @@ classification_view = [
     dict(type='RandomResizedCrop', scale=224),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4),
-    dict(type='RandAugment', policies='timm_increasing', num_policies=2, total_level=10,
-         magnitude_level=10, magnitude_std=0.5),
+    {{_base_.rand_augment}},
 ]
 contrastive_view = [
     dict(type='RandomResizedCrop', scale=224),

@@ -1,4 +1,4 @@
-# BCL on ResNet-32, linear classifier. The leaf sets num_classes and, for CIFAR-10, tau 0.85.
+# BCL on ResNet-32, linear classifier. The leaf sets num_classes, and tau where it is another one.
 model = dict(
     type='MultiViewClassifier',
     backbone=dict(type='CIFARResNet', depth=32),

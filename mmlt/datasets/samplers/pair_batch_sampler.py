@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ Pair = tuple[int, int | None]
 class PairBatchSampler(BatchSampler):
     """Decides for each batch whether it is mixed.
 
-    The batches of the others are ``(anchor, None)``: nothing is decoded for nothing. Which
-    batches these are follows from seed and epoch and is the same on all ranks.
+    The others hold ``(anchor, None)``: nothing is decoded for nothing, and the anchors are those of
+    ``DefaultSampler``, so that errors counted on them stand for the data as it is. Which batches
+    these are follows from seed and epoch and is the same on all ranks.
 
     Args:
         sampler: a :class:`PairSampler`; MMEngine fills it in.
@@ -69,7 +71,9 @@ class PairBatchSampler(BatchSampler):
                 f'skip: expected whole batches of {self.batch_size}, got '
                 f'{self.sampler.pending_skip} entries')
         mixed = self.mixed_batches()[first:].tolist()
+        anchors = self.sampler.ordinary_anchors()
         # Zipped in this order, a last batch that is dropped costs nothing.
         batches: Iterator[Any] = super().__iter__()
         for batch, is_mixed in zip(batches, mixed):  # noqa: B905
-            yield batch if is_mixed else [(anchor, None) for anchor, _ in batch]
+            ordinary = list(islice(anchors, len(batch)))
+            yield batch if is_mixed else [(anchor, None) for anchor in ordinary]

@@ -49,12 +49,15 @@ class PairSampler(EpochSampler):
         pairing: ``'anchor'``, or ``'pairs'``: a fraction of the entries is replaced by pairs of
             which the law gives both classes (for ``'confusion'`` the anchor's class is the true
             one, the partner's the predicted one). The other entries are as with ``'anchor'``.
-        pair_fraction: of the entries, in expectation, that ``pairing='pairs'`` replaces.
+        pair_fraction: of the entries, in expectation, that ``pairing='pairs'`` replaces. Batches
+            that :class:`PairBatchSampler` leaves unmixed, on which the confusion is counted, keep
+            the ordinary anchors.
         start_epoch: first epoch of the law.
         law_before_start: ``'balanced'``, or ``'none'``: anchors without partner.
-        normalize_confusion: divide the errors of a class by its images, so that the head classes
-            do not own the law.
-        seed: the same on all ranks; ``None``: drawn and synchronised.
+        normalize_confusion: divide the errors of a class by its counted images, so that the head
+            classes do not own the law.
+        seed: the same on all ranks; ``None``: drawn and synchronised, and another one when the run
+            is resumed (set ``randomness=dict(seed=...)``).
         round_up: repeat the first entries so that all ranks get equally many.
 
     Raises:
@@ -73,13 +76,17 @@ class PairSampler(EpochSampler):
 
     def __init__(self, dataset: Any, law: str | float = 'balanced', pairing: str = 'anchor',
                  pair_fraction: float = 0.5, start_epoch: int = 0,
-                 law_before_start: str = 'balanced', normalize_confusion: bool = False,
+                 law_before_start: str = 'balanced', normalize_confusion: bool = True,
                  seed: int | None = None, round_up: bool = True) -> None:
         super().__init__(dataset, seed, round_up)
         _check_choice('pairing', pairing, ('anchor', 'pairs'))
         _check_choice('law_before_start', law_before_start, ('balanced', 'none'))
         if isinstance(law, str):
             _check_choice('law', law, (*_POWERS, 'confusion'))
+        elif not isinstance(law, (int, float)):
+            raise ValueError(f'law: expected a name or a number, got {law!r}')
+        if not isinstance(start_epoch, int) or start_epoch < 0:
+            raise ValueError(f'start_epoch: expected an epoch from 0 on, got {start_epoch!r}')
         if not 0 <= pair_fraction <= 1:
             raise ValueError(f'pair_fraction: expected a number in [0, 1], got {pair_fraction}')
         self.law = law
@@ -115,6 +122,10 @@ class PairSampler(EpochSampler):
     def has_partners(self) -> bool:
         """Whether the entries of this epoch have partners."""
         return self.epoch >= self.start_epoch or self.law_before_start != 'none'
+
+    def ordinary_anchors(self) -> Iterator[int]:
+        """This rank's images of the epoch as ``DefaultSampler`` has them, none replaced."""
+        return iter(self._shuffled()[self._positions()].tolist())
 
     def _epoch_entries(self, positions: IntArray) -> Iterator[tuple[int, int | None]]:
         anchors = self._shuffled()

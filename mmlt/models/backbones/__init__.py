@@ -1,5 +1,5 @@
 """Backbones that MMPretrain lacks."""
 
-from .cifar_resnet import CIFARResNet
+from .cifar_resnet import CIFARResNet, CIFARResNetStage
 
-__all__ = ['CIFARResNet']
+__all__ = ['CIFARResNet', 'CIFARResNetStage']

@@ -9,7 +9,9 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-__all__ = ['CIFARResNet']
+__all__ = ['CIFARResNet', 'CIFARResNetStage']
+
+INIT = dict(type='Kaiming', layer='Conv2d', nonlinearity='relu')
 
 
 class _BasicBlock(nn.Module):
@@ -36,6 +38,16 @@ class _BasicBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(out)) + self._shortcut(x), inplace=True)
 
 
+def _stage(depth: int, stage: int, base_channels: int) -> nn.Sequential:
+    """Blocks of one stage; from the second on it halves the sides and doubles the channels."""
+    if depth < 8 or (depth - 2) % 6:
+        raise ValueError(f'depth: expected 6n + 2 (20, 32, 44, 56, ...), got {depth}')
+    width = base_channels * 2**stage
+    before, stride = (width // 2, 2) if stage else (width, 1)
+    rest = [_BasicBlock(width, width, 1) for _ in range((depth - 2) // 6 - 1)]
+    return nn.Sequential(_BasicBlock(before, width, stride), *rest)
+
+
 @MODELS.register_module()
 class CIFARResNet(BaseModule):
     r"""ResNet for 32 x 32 images, :math:`6n + 2` layers, parameter-free shortcuts (option A).
@@ -44,7 +56,8 @@ class CIFARResNet(BaseModule):
         depth: 20, 32, 44 or 56 in the papers; any :math:`6n + 2`. 32 has 0.46 M parameters.
         in_channels: channels of the image.
         base_channels: channels of the first stage; the others have twice and four times as many.
-        out_indices: stages to return, of 0, 1 and 2.
+        num_stages: 1, 2 or 3; 2 is a stem for experts that have a last stage each.
+        out_indices: stages to return, of 0, 1 and 2; None: the last.
         init_cfg: as in MMEngine; None is Kaiming initialisation of the convolutions.
 
     Raises:
@@ -64,26 +77,21 @@ class CIFARResNet(BaseModule):
                  depth: int = 32,
                  in_channels: int = 3,
                  base_channels: int = 16,
-                 out_indices: Sequence[int] = (2, ),
+                 num_stages: int = 3,
+                 out_indices: Sequence[int] | None = None,
                  init_cfg: dict | list | None = None) -> None:
-        super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d', nonlinearity='relu'))
-        if depth < 8 or (depth - 2) % 6:
-            raise ValueError(f'depth: expected 6n + 2 (20, 32, 44, 56, ...), got {depth}')
-        if not out_indices or any(index not in (0, 1, 2) for index in out_indices):
-            raise ValueError(f'out_indices: expected stages of 0, 1, 2, got {out_indices}')
+        super().__init__(init_cfg or dict(INIT))
+        if num_stages not in (1, 2, 3):
+            raise ValueError(f'num_stages: expected 1, 2 or 3, got {num_stages}')
+        out_indices = (num_stages - 1, ) if out_indices is None else out_indices
+        if not out_indices or any(index not in range(num_stages) for index in out_indices):
+            raise ValueError(
+                f'out_indices: expected stages of {list(range(num_stages))}, got {out_indices}')
         self.depth, self.out_indices = depth, tuple(out_indices)
         self.conv1 = nn.Conv2d(in_channels, base_channels, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(base_channels)
-        blocks = (depth - 2) // 6
-        widths = [base_channels, 2 * base_channels, 4 * base_channels]
-        self.stages = nn.ModuleList()
-        previous = base_channels
-        for stage, width in enumerate(widths):
-            layers = []
-            for block in range(blocks):
-                layers.append(_BasicBlock(previous, width, 2 if stage and not block else 1))
-                previous = width
-            self.stages.append(nn.Sequential(*layers))
+        self.stages = nn.ModuleList(
+            _stage(depth, stage, base_channels) for stage in range(num_stages))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Feature maps of the chosen stages.
@@ -101,3 +109,35 @@ class CIFARResNet(BaseModule):
             if index in self.out_indices:
                 outputs.append(x)
         return tuple(outputs)
+
+
+@MODELS.register_module()
+class CIFARResNetStage(BaseModule):
+    """One stage of a :class:`CIFARResNet`, for the experts of ``MultiExpertClsHead``.
+
+    Args:
+        depth: of the whole network.
+        stage: 0, 1 or 2.
+        base_channels: of the whole network.
+        init_cfg: as :class:`CIFARResNet`.
+
+    Raises:
+        ValueError: if ``depth`` or ``stage`` does not exist.
+
+    Example:
+        >>> import torch
+        >>> stem = CIFARResNet(depth=20, num_stages=2)
+        >>> CIFARResNetStage(depth=20, stage=2)(stem(torch.zeros(1, 3, 32, 32))[-1]).shape
+        torch.Size([1, 64, 8, 8])
+    """
+
+    def __init__(self, depth: int = 32, stage: int = 2, base_channels: int = 16,
+                 init_cfg: dict | list | None = None) -> None:
+        super().__init__(init_cfg or dict(INIT))
+        if stage not in (0, 1, 2):
+            raise ValueError(f'stage: expected 0, 1 or 2, got {stage}')
+        self.blocks = _stage(depth, stage, base_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature map ``(N, C', H', W')`` of the stage before to ``(N, C, H, W)``."""
+        return self.blocks(x)

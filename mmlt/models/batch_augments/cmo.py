@@ -14,9 +14,10 @@ class CMOBatchAugment(PairedCutMix):
     r"""Rare foregrounds on the rich contexts of frequent classes.
 
     The anchor is the background, as the data has it; the partner is the foreground, by a law that
-    favours rare classes. The law is the sampler's: ``PairSampler(law='inverse')`` for
-    :math:`q_k \propto 1/n_k`, ``law=-r`` for a power, ``law='balanced'`` for images weighted by
-    the inverse of their class's size. The share of mixed batches is ``PairBatchSampler``'s.
+    favours rare classes. The law is the sampler's: ``PairSampler(law='balanced')`` weights an image
+    by the inverse of its class's size, as the released code does; ``law='inverse'`` is
+    :math:`q_k \propto 1/n_k` over classes, ``law=-r`` another power. The share of mixed batches is
+    ``PairBatchSampler``'s.
 
     Args:
         alpha: of lambda's Beta(alpha, alpha).
@@ -25,10 +26,10 @@ class CMOBatchAugment(PairedCutMix):
         ValueError: if ``alpha`` is not positive.
 
     Reference:
-        Park et al., The Majority Can Help the Minority, CVPR 2022. Not checked against its code;
-        which of the laws above it uses is for the user to choose.
+        Park et al., The Majority Can Help the Minority, CVPR 2022. Its released code leaves the
+        first and the last three epochs unmixed as well.
 
     Example:
         >>> train_cfg = dict(augments=dict(type='CMOBatchAugment'))
-        >>> sampler = dict(type='PairSampler', law='inverse')
+        >>> sampler = dict(type='PairSampler', law='balanced')
     """

@@ -50,7 +50,8 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
             the others. With a paired loader it is ``PairBatchSampler``'s.
         start_epoch: first epoch that is mixed within the batch. With a paired loader it is
             ``PairSampler``'s.
-        normalize_confusion: within the batch, divide the errors of a class by its images.
+        normalize_confusion: within the batch, divide the errors of a class by its counted
+            images.
         across_ranks: see :class:`InBatchMixin`; of no effect with a paired loader, which is
             exact on any number of ranks.
 
@@ -71,7 +72,7 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
 
     def __init__(self, alpha: float = 1.0, tau: float = 1.0, label_rule: str = 'prior',
                  kappa: float = 3.0, prob: float = 0.5, start_epoch: int = 0,
-                 normalize_confusion: bool = False, across_ranks: bool = False) -> None:
+                 normalize_confusion: bool = True, across_ranks: bool = False) -> None:
         super().__init__()
         self.init_in_batch(prob, across_ranks)
         self.alpha = check_positive('alpha', alpha)
@@ -98,11 +99,7 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
             ValueError: if its shape or values are wrong.
         """
         counts = counts if isinstance(counts, Tensor) else torch.as_tensor(counts)
-        rates_of = self.class_counts if self.normalize_confusion else None
-        if self.normalize_confusion and rates_of is None:
-            raise ValueError('CPMixBatchAugment: normalize_confusion needs the class counts '
-                             "first; add custom_hooks=[dict(type='ClassCountsHook')]")
-        self._pairs = pair_weights(counts.detach(), rates_of)
+        self._pairs = pair_weights(counts.detach(), self.normalize_confusion)
 
     def _mix(self, images: Tensor, partner_images: Tensor, scores: Tensor,
              partner_scores: Tensor) -> tuple[Tensor, Tensor]:

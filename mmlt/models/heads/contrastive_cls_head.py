@@ -44,10 +44,10 @@ class ContrastiveClsHead(ClsHead):
         top_k: classes in the semantic label; 30, for CIFAR-10 3.
         omega: factor of the confidence in the semantic label.
         confidence: ``'log_count'``, or a constant in ``[0, 1]`` that replaces it.
-        **kwargs: ``topk``, ``cal_acc``, ``init_cfg`` of ``ClsHead``.
+        **kwargs: ``init_cfg`` of ``ClsHead``.
 
     Raises:
-        ValueError: if an option is out of its range.
+        ValueError: if an option is out of its range, and for ``cal_acc=True``.
 
     Reference:
         Zhu et al., BCL, CVPR 2022; Pan et al., ConCutMix, IEEE TIP 2024. The released CIFAR code
@@ -75,6 +75,9 @@ class ContrastiveClsHead(ClsHead):
                  confidence: str | float = 'log_count',
                  **kwargs: object) -> None:
         super().__init__(loss=loss, **kwargs)
+        if self.cal_acc:
+            raise ValueError('cal_acc: the classified view may be mixed, so that its accuracy '
+                             'means nothing; leave it False and read LongTailMetric')
         if num_classes < 2:
             raise ValueError(f'num_classes: expected at least 2, got {num_classes}')
         self.num_classes, self.in_channels = num_classes, in_channels

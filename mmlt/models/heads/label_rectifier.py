@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmlt.functional.class_statistics import validate_class_counts
@@ -77,8 +79,13 @@ class LabelRectifier(nn.Module):
         self._needs_counts = False
 
     def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
-        """Take the epoch, from 0."""
-        del max_epochs, iteration, seed
+        """Take the epoch, from 0; a warning if the labels' epoch is not going to come."""
+        del iteration, seed
+        if self.epoch is None and self.start_epoch is not None and self.start_epoch >= max_epochs:
+            print_log(
+                f'label_start_epoch={self.start_epoch}: the run has {max_epochs} epochs, so labels '
+                'are never rectified (an iteration-based loop has one epoch)',
+                logger='current', level=logging.WARNING)
         self.epoch = epoch
 
     @property

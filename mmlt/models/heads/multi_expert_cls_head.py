@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from mmengine.model import ModuleList
 from mmpretrain.evaluation.metrics import Accuracy
 from mmpretrain.models.heads import ClsHead
 from mmpretrain.registry import MODELS
@@ -32,7 +33,9 @@ class MultiExpertClsHead(ClsHead):
         num_experts: ``E``.
         expert: config of the experts' own stage, built ``E`` times; it gets the stem's last
             output. A feature map is averaged over its pixels before the classifier, so no neck
-            is needed. None: the experts are classifiers on shared features.
+            is needed, for example ``dict(type='CIFARResNetStage', depth=32, stage=2)`` behind
+            ``CIFARResNet(num_stages=2)``. None: the experts are classifiers on shared features;
+            linear ones with one loss are then no more than a single classifier.
         cosine: cosine classifiers instead of linear ones.
         scale: factor of the cosine classifiers.
         loss: config of one loss for all, or a list of one for each expert, for example
@@ -72,7 +75,8 @@ class MultiExpertClsHead(ClsHead):
         super().__init__(loss=ExpertLosses.build(loss, num_experts), **kwargs)
         self.num_classes, self.in_channels = num_classes, in_channels
         self.num_experts, self.reduction = num_experts, reduction
-        self.experts = nn.ModuleList(
+        # MMEngine's list, which hands on the initialisation.
+        self.experts = ModuleList(
             nn.Identity() if expert is None else MODELS.build(expert) for _ in range(num_experts))
         self.classifiers = nn.ModuleList(
             CosineLinear(in_channels, num_classes, scale) if cosine

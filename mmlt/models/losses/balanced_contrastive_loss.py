@@ -24,6 +24,8 @@ class BalancedContrastiveLoss(nn.Module):
         temperature: positive; 0.07 for ImageNet-LT and iNaturalist, 0.1 for CIFAR.
         normalize: bring embeddings and prototypes to unit length first, in float32.
         loss_weight: factor on the result; 0.35 for ImageNet-LT and iNaturalist, 0.6 for CIFAR.
+        equal_batch_sizes: all ranks have batches of one size (no host synchronisation); False
+            exchanges the sizes first, for samplers with ``round_up=False``.
 
     Raises:
         ValueError: if the temperature is not positive.
@@ -39,26 +41,27 @@ class BalancedContrastiveLoss(nn.Module):
     """
 
     def __init__(self, temperature: float = 0.1, normalize: bool = True,
-                 loss_weight: float = 1.0) -> None:
+                 loss_weight: float = 1.0, equal_batch_sizes: bool = True) -> None:
         super().__init__()
         if not temperature > 0:
             raise ValueError(f'temperature: expected a positive number, got {temperature}')
         self.temperature, self.normalize, self.loss_weight = temperature, normalize, loss_weight
+        self.equal_batch_sizes = equal_batch_sizes
 
     def forward(self, embeddings: Tensor, targets: Tensor, prototypes: Tensor) -> Tensor:
         """The loss.
 
         Args:
             embeddings: ``(N, V, D)`` with ``V >= 2`` views of this rank's images, the same ``N``
-                on every rank.
+                on every rank unless ``equal_batch_sizes`` is False.
             targets: ``(N,)`` integer classes.
             prototypes: ``(K, D)``, equal on every rank.
 
         Returns:
             Scalar, the same on every rank.
         """
-        embeddings = gather_with_grad(self._prepare(embeddings), equal_sizes=True)
-        targets = gather_with_grad(targets, equal_sizes=True)
+        embeddings = gather_with_grad(self._prepare(embeddings), self.equal_batch_sizes)
+        targets = gather_with_grad(targets, self.equal_batch_sizes)
         return self.loss_weight * balanced_contrastive_loss(
             embeddings, targets, self._prepare(prototypes), self.temperature)
 

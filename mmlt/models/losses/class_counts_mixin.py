@@ -76,20 +76,19 @@ class ClassCountsMixin:
                 f'{self.class_counts.numel()}; set num_classes of the head to the data set')
         return self.class_counts
 
-    def reduce(self, losses: Callable[[str], Tensor], hard_targets: bool, weight: Tensor | None,
+    def reduce(self, losses: Callable[[str], Tensor], weight: Tensor | None,
                avg_factor: float | None, reduction: str) -> Tensor:
         """Apply the host's reduction arguments to a cross-entropy.
 
         Args:
-            losses: gives the loss for a reduction, ``'none'`` included.
-            hard_targets: whether the targets are integers. With class weights their mean is
-                divided by the sum of the weights, and ``avg_factor`` has no effect.
+            losses: gives the loss for a reduction, ``'none'`` included. With class weights its
+                mean is divided by those of the targets.
             weight: ``(N,)`` weights of the images, or None.
-            avg_factor: what the sum is divided by instead of ``N``, or None.
+            avg_factor: what the sum is divided by instead of ``N``, or None; of no effect with
+                class weights and without ``weight``.
             reduction: ``'mean'``, ``'sum'`` or ``'none'``.
         """
-        weighted_mean = self.class_weight is not None and hard_targets
-        if weight is None and (avg_factor is None or weighted_mean):
+        if weight is None and (avg_factor is None or self.class_weight is not None):
             return losses(reduction)
         return weight_reduce_loss(losses('none'), weight, reduction, avg_factor)
 

@@ -97,5 +97,5 @@ class LDAMLoss(ClassCountsMixin, nn.Module):
         loss = self.reduce(
             lambda how: ldam_cross_entropy(
                 cosines, target, self.margins, self.scale, class_weight, how),
-            target.ndim == 1, weight, avg_factor, reduction_override or self.reduction)
+            weight, avg_factor, reduction_override or self.reduction)
         return self.loss_weight * loss

@@ -91,6 +91,12 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
                                or self.running_prior.numel() != self.train_log_prior.numel()):
             self.running_prior = self.train_log_prior.exp()
 
+    def begin_run(self) -> None:
+        """Forget the running prior of the run whose weights were loaded."""
+        if self.blend > 0 and self.train_log_prior is not None:
+            self.running_prior.copy_(self.train_log_prior.exp())
+            self.running_steps.zero_()
+
     def forward(self,
                 cls_score: Tensor,
                 target: Tensor,
@@ -105,7 +111,7 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
             target: ``(N,)`` integers or ``(N, K)`` scores.
             weight: ``(N,)`` weights of the images.
             avg_factor: what the sum is divided by instead of ``N``; of no effect with class
-                weights and hard targets, whose mean is weighted.
+                weights, whose mean is weighted.
             reduction_override: replaces ``reduction`` for this call.
 
         Returns:
@@ -119,7 +125,7 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         reduction = reduction_override or self.reduction
         class_weight = None if self.class_weight is None else self.class_weight.to(logits.dtype)
         loss = self.reduce(lambda how: cross_entropy(logits, target, class_weight, how),
-                           target.ndim == 1, weight, avg_factor, reduction)
+                           weight, avg_factor, reduction)
         return self.loss_weight * loss
 
     def _follow(self, device: torch.device) -> None:
@@ -144,7 +150,7 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         mass = all_reduce_sum(scores.sum(dim=0).to(self.running_prior.dtype))
         self.running_prior.copy_(
             update_running_prior(self.running_prior, mass, self.running_steps, self.momentum))
-        self.running_steps += 1
+        self.running_steps += mass.isfinite().all()
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         """A checkpoint may bring the running prior before the counts arrive."""
