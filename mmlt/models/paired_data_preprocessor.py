@@ -144,7 +144,8 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         if not self._partners_seen and self._batches_without_partners == _PATIENCE:
             print_log(
                 f'PairedDataPreprocessor: the first {_PATIENCE} training batches came without '
-                "partners, so nothing was mixed. Partners need sampler=dict(type='PairSampler') "
+                "partners, so nothing was mixed yet. Unless PairSampler waits for its start_epoch, "
+                "they need sampler=dict(type='PairSampler') "
                 "and dataset=dict(type='PairedDataset', dataset=...).",
                 logger='current', level=logging.WARNING)
 

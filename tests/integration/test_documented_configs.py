@@ -20,6 +20,7 @@ PROMISED = {
     'resnet50_concutmix_car': 'ContrastiveClsHead',
     'DeviceViewsDataPreprocessor': 'DeviceViewsDataPreprocessor',
     'CPMixBatchAugment': 'PairedDataPreprocessor',
+    'RemixBatchAugment': 'ImageClassifier',
 }
 
 

@@ -7,6 +7,8 @@ Compared are, for the same anchors and partners,
 - doubled: the usual way, two samplers and two data sets: both images are decoded and get three
   views each, in every batch.
 
+The pipeline is that of the ImageNet-LT recipes.
+
 Usage: python tools/benchmarks/data_path.py [--image-folder DIR] [--images 64] [--prob 0.5]
 """
 
@@ -23,34 +25,15 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.datasets import CustomDataset
 
 from mmlt.datasets import PairBatchSampler, PairedDataset, PairSampler
 
-CLASSIFICATION_VIEW = [
-    dict(type='RandomResizedCrop', scale=224, backend='pillow', interpolation='bicubic'),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4),
-    dict(type='RandAugment', policies='timm_increasing', num_policies=2, total_level=10,
-         magnitude_level=10, magnitude_std=0.5),
-]
-# Hue by torchvision on PIL images: mmcv's jitter overflows with numpy 2.
-CONTRASTIVE_VIEW = [
-    dict(type='RandomResizedCrop', scale=224, backend='pillow', interpolation='bicubic'),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='NumpyToPIL', to_rgb=True),
-    dict(type='RandomApply', prob=0.8, transforms=[
-        dict(type='torchvision/ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4,
-             hue=0.1)]),
-    dict(type='torchvision/RandomGrayscale', p=0.2),
-    dict(type='PILToNumpy', to_bgr=True),
-]
-PIPELINE = [
-    dict(type='LoadImageFromFile'),
-    dict(type='MultiView', num_views=[1, 2], transforms=[CLASSIFICATION_VIEW, CONTRASTIVE_VIEW]),
-    dict(type='PackInputs'),
-]
+VIEWS = Config.fromfile(
+    Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/imagenet_lt_views.py')
+CLASSIFICATION_VIEW, PIPELINE = VIEWS.classification_view, VIEWS.train_pipeline
 
 
 def write_photographs(folder: Path, num_images: int) -> None:
