@@ -6,20 +6,20 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor, nn
 
 from mmlt.datasets.dataset_labels import dataset_class_counts
-from mmlt.models.confusion_pair_counts import ConfusionPairCounts, sparse_entries
+from mmlt.models.confusion_pair_counts import ConfusionPairCounts
 from mmlt.models.paired_data_preprocessor import PairedDataPreprocessor
 
 from .components import components_with, training_dataset, unwrap
 
-__all__ = ['ConfusionPairRecorder', 'SparsePairCountsHook']
+__all__ = ['NAME', 'ConfusionPairRecorder']
 
-_NAME = 'confusion_pairs'
+# Of the counts in the head.
+NAME = 'confusion_pairs'
 
 
 class ConfusionPairRecorder:
@@ -91,12 +91,12 @@ class ConfusionPairRecorder:
             raise ValueError(
                 'confusion pairs: expected a model with a `head` that has a `loss_module`, as '
                 f"MMPretrain's classification heads do, got head {type(head).__name__}")
-        counts = getattr(head, _NAME, None)
+        counts = getattr(head, NAME, None)
         if counts is None:
             counts = ConfusionPairCounts(_num_classes(runner, head), **self.options)
             counts.to(next(model.parameters()).device)
             counts.train(head.training)
-            head.add_module(_NAME, counts)
+            head.add_module(NAME, counts)
         self.pair_counts = counts
         self._observe(head)
 
@@ -166,23 +166,6 @@ class ConfusionPairRecorder:
             self._attached().reset()
 
 
-class SparsePairCountsHook(Hook):
-    """Saves the counts of confusion pairs by what is not zero.
-
-    As they are, those of 8,142 classes would add 530 MB to every checkpoint. It comes last, since
-    ``EMAHook`` puts a second model into the checkpoint.
-    """
-
-    priority = 'LOWEST'
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Replace the matrices in every model of the checkpoint."""
-        for state in (checkpoint['state_dict'], checkpoint.get('ema_state_dict', {})):
-            for name in list(state):
-                if name.endswith((f'{_NAME}.counts', f'{_NAME}.law')):
-                    state.update(sparse_entries(name, state.pop(name)))
-
-
 class _Count:
     """Forward pre-hook of a loss; a copy of the head made by ``EMAHook`` gets one of its own."""
 
@@ -196,7 +179,7 @@ class _Count:
                            if name in kwargs)]
         logits, targets = values[:2]
         if isinstance(logits, Tensor):
-            getattr(self.head, _NAME)(_mean_over_experts(logits), targets)
+            getattr(self.head, NAME)(_mean_over_experts(logits), targets)
 
 
 def _mean_over_experts(logits: Tensor) -> Tensor:

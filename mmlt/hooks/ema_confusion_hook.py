@@ -16,7 +16,8 @@ from mmlt.functional.confusion import top_confused_pairs
 from mmlt.models.confusion_estimate import ConfusionEstimate
 
 from .components import components_with, training_dataset, unwrap
-from .confusion_pair_recorder import ConfusionPairRecorder, SparsePairCountsHook
+from .confusion_pair_recorder import ConfusionPairRecorder
+from .sparse_pair_counts_hook import SparsePairCountsHook
 
 __all__ = ['EMAConfusionHook']
 

@@ -56,8 +56,8 @@ class PairSampler(EpochSampler):
         law_before_start: ``'balanced'``, or ``'none'``: anchors without partner.
         normalize_confusion: divide the errors of a class by its counted images, so that the head
             classes do not own the law.
-        seed: the same on all ranks; ``None``: drawn and synchronised, and another one when the run
-            is resumed (set ``randomness=dict(seed=...)``).
+        seed: the same on all ranks; ``None``: drawn and synchronised. MMEngine fills in that of the
+            run; where that is drawn too, ``EpochSeedHook`` restores it on resume.
         round_up: repeat the first entries so that all ranks get equally many.
 
     Raises:
