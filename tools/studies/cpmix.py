@@ -1,5 +1,5 @@
-# CP-Mix on the digits, beside other ways of mixing; LA = logit adjustment, tau 1. Half of the batches
-# are mixed where nothing else is said; UniMix mixes every one.
+# CP-Mix on the digits, beside other ways of mixing; LA = logit adjustment, tau 1. Half of the
+# batches are mixed where nothing else is said; UniMix mixes every one.
 CPMIX, CAR = 'resnet8_cpmix', 'resnet8_cpmix_car'
 AUGMENT = 'model.train_cfg.augments.'
 LOSS = 'model.head.loss.'
