@@ -35,12 +35,11 @@ class EpochSeedHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Give the run's seed to a sampler that was to have it."""
-        config = runner.cfg.get('train_dataloader') or {}
+        loader, sampler = runner.cfg.get('train_dataloader'), sampler_of(runner)
         by_rank = (runner.cfg.get('randomness') or {}).get('diff_rank_seed', False)
-        sampler = sampler_of(runner)
-        if by_rank or 'seed' in (config.get('sampler') or {}) or not hasattr(sampler, 'seed'):
+        if not isinstance(loader, dict) or by_rank or not hasattr(sampler, 'seed'):
             return
-        if sampler.seed != runner.seed:
+        if 'seed' not in (loader.get('sampler') or {}) and sampler.seed != runner.seed:
             runner.logger.info(
                 f'{type(sampler).__name__}: takes the seed of the run that is resumed')
             sampler.seed = runner.seed
