@@ -15,8 +15,8 @@ from tests.references import sampling as reference
 
 BALANCED, INVERSE = (reference.class_law(COUNTS, power) for power in (0, -1))
 UNIFORM = reference.class_law(COUNTS, 1)
-PAIRS = reference.pair_law(CONFUSION, COUNTS)
-PARTNERS = reference.partner_law(CONFUSION, COUNTS)
+PAIRS = reference.pair_law(CONFUSION, COUNTS, normalize=True)
+PARTNERS = reference.partner_law(CONFUSION, COUNTS, normalize=True)
 
 
 def _mean(first, second):
