@@ -54,7 +54,7 @@ class ConfusionPairCounts(nn.Module):
         True
         >>> pairs.law
         tensor([[0., 1.],
-                [0., 0.]])
+                [0., 1.]])
     """
 
     counts: Tensor

@@ -302,7 +302,8 @@ def test_no_counts_where_nobody_wants_them(tmp_path):
     assert asked.model.head.confusion_pairs.law.any()
 
 
-@pytest.mark.parametrize('update_buffers', [False, True])
+@pytest.mark.parametrize('update_buffers', [
+    True, pytest.param(False, marks=pytest.mark.slow)])
 def test_resumed_equals_uninterrupted_with_an_ema_of_the_model(tmp_path, update_buffers):
     options = dict(max_epochs=3, custom_hooks=[
         dict(type='EMAHook', momentum=0.1, update_buffers=update_buffers),

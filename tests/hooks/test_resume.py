@@ -10,8 +10,10 @@ def final_state(work_dir):
     return torch.load(work_dir / 'epoch_4.pth', weights_only=True)
 
 
-@pytest.mark.parametrize('leaf', ['resnet8_ldam_drw', 'resnet8_class_balanced'])
-@pytest.mark.parametrize('num_workers', [0, 2])
+@pytest.mark.parametrize(('leaf', 'num_workers'), [
+    ('resnet8_ldam_drw', 0), ('resnet8_class_balanced', 2),
+    pytest.param('resnet8_ldam_drw', 2, marks=pytest.mark.slow),
+    pytest.param('resnet8_class_balanced', 0, marks=pytest.mark.slow)])
 def test_resumed_equals_uninterrupted(tmp_path, leaf, num_workers):
     options = {
         'train_dataloader.num_workers': num_workers,
@@ -65,7 +67,8 @@ def test_epochs_do_not_repeat_their_augmentations(tmp_path):
 
 
 @pytest.mark.parametrize('sampler', [
-    dict(type='DefaultSampler', shuffle=True), dict(type='ClassBalancedSampler')])
+    dict(type='DefaultSampler', shuffle=True),
+    pytest.param(dict(type='ClassBalancedSampler'), marks=pytest.mark.slow)])
 def test_a_run_without_a_seed_is_resumed_with_that_of_its_checkpoint(tmp_path, sampler):
     """The host makes the sampler before it has read the checkpoint, with another seed."""
     options = {'randomness.seed': None, 'default_hooks.checkpoint.save_best': None,
