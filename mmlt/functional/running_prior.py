@@ -24,7 +24,7 @@ def update_running_prior(prior: Tensor, mass: Tensor, steps: Tensor,
 
     Returns:
         ``(K,)``, sums to 1; positive wherever ``prior`` is. ``prior`` itself if ``mass`` is not
-        finite: one overflow must not stay for good.
+        finite or all zero: one overflow must not stay for good.
 
     Example:
         >>> update_running_prior(torch.tensor([0.5, 0.5]), torch.tensor([4.0, 0.0]),
@@ -32,7 +32,8 @@ def update_running_prior(prior: Tensor, mass: Tensor, steps: Tensor,
         tensor([0.7500, 0.2500])
     """
     rate = (1.0 / (steps + 2).to(prior.dtype)).clamp(min=1.0 - momentum)
-    return torch.where(mass.isfinite().all(), prior + rate * (mass / mass.sum() - prior), prior)
+    share = mass / mass.sum()
+    return torch.where(share.isfinite().all(), prior + rate * (share - prior), prior)
 
 
 def blended_log_prior(train_log_prior: Tensor, running_prior: Tensor, blend: float) -> Tensor:

@@ -30,8 +30,8 @@ def test_blending_interpolates_logs_and_keeps_left_out_classes_out():
     assert half[2] == -torch.inf
 
 
-def test_a_mass_that_is_not_finite_is_passed_over():
+def test_a_mass_without_shares_is_passed_over():
     prior = torch.tensor([0.7, 0.3])
-    for bad in (float('nan'), float('inf')):
-        mass = torch.tensor([1.0, bad])
+    for mass in ([1.0, float('nan')], [1.0, float('inf')], [0.0, 0.0]):
+        mass = torch.tensor(mass)
         assert torch.equal(update_running_prior(prior, mass, torch.tensor(3)), prior)
