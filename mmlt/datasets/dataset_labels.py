@@ -8,9 +8,12 @@ import numpy as np
 from mmengine.dataset import ClassBalancedDataset, RepeatDataset
 from torch.utils.data import ConcatDataset, Subset
 
+from mmlt.functional.class_statistics import count_labels
+
 from .labels import Labels, as_labels
 
-__all__ = ['dataset_class_counts', 'dataset_labels', 'dataset_num_classes']
+__all__ = ['dataset_class_counts', 'dataset_labels', 'dataset_num_classes',
+           'training_class_counts', 'unsliced']
 
 
 def dataset_labels(dataset: Any) -> Labels:
@@ -39,8 +42,7 @@ def dataset_labels(dataset: Any) -> Labels:
     if size == 0:
         raise ValueError(f'{type(dataset).__name__}: the data set is empty')
     labels = _collect(dataset)
-    # MMEngine's `num_batch_per_epoch` hides all but the first images behind a proxy.
-    if type(dataset).__name__ == '_SlicedDataset':
+    if unsliced(dataset) is not dataset:
         labels = labels[:size]
     if len(labels) != size:
         raise ValueError(
@@ -61,9 +63,7 @@ def dataset_class_counts(dataset: Any) -> list[int] | None:
         >>> dataset_class_counts(object()) is None
         True
     """
-    # MMEngine's `num_batch_per_epoch` hides all but the first images behind a proxy.
-    if type(dataset).__name__ == '_SlicedDataset':
-        return dataset_class_counts(dataset._dataset)
+    dataset = unsliced(dataset)
     if isinstance(dataset, ConcatDataset):
         parts = [dataset_class_counts(part) for part in dataset.datasets]
         known = [part for part in parts if part is not None]
@@ -72,6 +72,59 @@ def dataset_class_counts(dataset: Any) -> list[int] | None:
         return [sum(counts) for counts in zip(*known, strict=True)]
     counts = (getattr(dataset, 'metainfo', None) or {}).get('class_counts')
     return None if counts is None else [int(count) for count in counts]
+
+
+def training_class_counts(dataset: Any, num_classes: int | None = None) -> list[int]:
+    """Training images per class: as the data set tells them, else by its labels.
+
+    Args:
+        dataset: the training data.
+        num_classes: ``K``, for a data set that tells neither counts nor the names of its classes.
+
+    Returns:
+        ``K`` numbers.
+
+    Raises:
+        ValueError: if it tells neither counts nor labels.
+
+    Example:
+        >>> class TwoImages:
+        ...     def __len__(self): return 2
+        ...     def get_gt_labels(self): return [1, 0]
+        >>> training_class_counts(TwoImages(), num_classes=3)
+        [1, 1, 0]
+    """
+    counts = dataset_class_counts(dataset)
+    if counts is not None:
+        return counts
+    whole = unsliced(dataset)
+    try:
+        labels = dataset_labels(whole)
+    except TypeError as error:
+        raise ValueError(
+            f'class counts: the training data set {type(whole).__name__} has no class_counts in '
+            'its metainfo and tells no labels; give it get_gt_labels(), which returns the class '
+            'of every image') from error
+    known = dataset_num_classes(whole, labels)
+    if num_classes is not None and not (getattr(whole, 'metainfo', None) or {}).get('classes'):
+        known = max(known, num_classes)
+    return count_labels(labels, known)
+
+
+def unsliced(dataset: Any) -> Any:
+    """The data set behind the proxy with which ``num_batch_per_epoch`` hides most images.
+
+    Args:
+        dataset: of a data loader.
+
+    Returns:
+        The whole data set; ``dataset`` itself where there is no such proxy.
+
+    Example:
+        >>> unsliced([1, 2])
+        [1, 2]
+    """
+    return dataset._dataset if type(dataset).__name__ == '_SlicedDataset' else dataset
 
 
 def dataset_num_classes(dataset: Any, labels: Labels) -> int:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from mmengine.dataset import BaseDataset, Compose
 from mmengine.logging import print_log
 from mmpretrain.datasets.transforms import MultiView
@@ -17,6 +18,8 @@ from .labels import Labels
 __all__ = ['PairedDataset']
 
 Index = int | tuple[int, int | None]
+
+_MAX_REFETCH = 100  # images tried in place of one that cannot be loaded
 
 
 @DATASETS.register_module()
@@ -50,14 +53,26 @@ class PairedDataset:
             raise TypeError(
                 f'dataset: expected a data set or its config, got {type(dataset).__name__}')
         self.dataset = dataset
-        if partner_pipeline is None:
-            self.partner_pipeline = _first_view_pipeline(dataset)
-        else:
-            self.partner_pipeline = _compose(partner_pipeline)
+        self._given = None if partner_pipeline is None else _compose(partner_pipeline)
+        self._derived: tuple[list[Any], Compose | None] = ([], None)
         if self.partner_pipeline is not None and not hasattr(dataset, 'get_data_info'):
             raise TypeError(
                 f'dataset: {type(dataset).__name__} has no get_data_info(index), which a '
                 'partner pipeline needs')
+
+    @property
+    def partner_pipeline(self) -> Compose | None:
+        """Transforms of partners; None where that is the data set's own pipeline.
+
+        One that was not given follows the data set's pipeline, should it be exchanged while
+        training (``SwitchRecipeHook``).
+        """
+        if self._given is not None:
+            return self._given
+        pipelines = list(_pipelines(self.dataset))
+        if pipelines != self._derived[0]:
+            self._derived = (pipelines, _first_view_pipeline(pipelines))
+        return self._derived[1]
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -97,7 +112,7 @@ class PairedDataset:
         """As ``get_subset_``, in a new data set."""
         return PairedDataset(
             self.dataset.get_subset(indices),
-            None if self.partner_pipeline is None else self.partner_pipeline.transforms)
+            None if self._given is None else self._given.transforms)
 
     def __getitem__(self, index: Index) -> dict[str, Any]:
         """One image, or an anchor with its partner.
@@ -109,8 +124,8 @@ class PairedDataset:
             As said above.
 
         Raises:
-            ValueError: if the partner's image has another shape than the anchor's first view, or
-                its pipeline returns nothing.
+            ValueError: if the partner's image has another shape than the anchor's first view.
+            RuntimeError: if the pipeline returns None for too many partners in turn.
         """
         anchor, partner = index if isinstance(index, (tuple, list)) else (index, None)
         sample: dict[str, Any] = self.dataset[anchor]
@@ -126,13 +141,27 @@ class PairedDataset:
         return {**sample, 'partner': paired}
 
     def _partner(self, index: int) -> dict[str, Any]:
-        if self.partner_pipeline is None:
-            sample = self.dataset[index]
+        pipeline = self.partner_pipeline
+        if pipeline is None:
+            sample = self.dataset[index]  # which replaces what it cannot load
         else:
-            sample = self.partner_pipeline(self.dataset.get_data_info(index))
-        if sample is None:
-            raise ValueError(f'partner_pipeline: returned None for image {index}')
+            sample = pipeline(self.dataset.get_data_info(index))
+            if sample is None:
+                sample = self._replacement(index, pipeline)
         return {**sample, 'inputs': _first_view(sample['inputs'])}
+
+    def _replacement(self, index: int, pipeline: Compose) -> dict[str, Any]:
+        """Another image of the same class, for one that the pipeline gives up."""
+        labels = self.get_gt_labels()
+        same_class = np.flatnonzero(labels == labels[index])
+        rng = np.random.default_rng(index)
+        for other in rng.choice(same_class, min(_MAX_REFETCH, len(same_class)), replace=False):
+            sample: dict[str, Any] | None = pipeline(self.dataset.get_data_info(int(other)))
+            if sample is not None:
+                return sample
+        raise RuntimeError(
+            f'partner_pipeline: returned None for image {index} and for every other image of '
+            f'class {labels[index]} that was tried')
 
 
 def _first_view(inputs: Any) -> Any:
@@ -143,9 +172,8 @@ def _compose(transforms: Sequence[Any]) -> Compose:
     return Compose([TRANSFORMS.build(t) if isinstance(t, dict) else t for t in transforms])
 
 
-def _first_view_pipeline(dataset: Any) -> Compose | None:
+def _first_view_pipeline(pipelines: list[list[Callable[..., Any]]]) -> Compose | None:
     """The pipeline without all views but the first; None where it has one view anyway."""
-    pipelines = list(_pipelines(dataset))
     if not any(isinstance(t, MultiView) for transforms in pipelines for t in transforms):
         return None
     if len({repr(transforms) for transforms in pipelines}) > 1:

@@ -9,7 +9,7 @@ __all__ = ['blended_log_prior', 'update_running_prior']
 
 
 def update_running_prior(prior: Tensor, mass: Tensor, steps: Tensor,
-                         momentum: float = 0.999) -> Tensor:
+                         momentum: float = 0.999) -> tuple[Tensor, Tensor]:
     r"""One step of the running mean of the label mass.
 
     The first steps form a plain mean, in which the initial prior counts as one step; later the
@@ -23,17 +23,19 @@ def update_running_prior(prior: Tensor, mass: Tensor, steps: Tensor,
         momentum: in ``[0, 1)``.
 
     Returns:
-        ``(K,)``, sums to 1; positive wherever ``prior`` is. ``prior`` itself if ``mass`` is not
-        finite or all zero: one overflow must not stay for good.
+        The prior ``(K,)``, which sums to 1 and is positive wherever the old one is, and the steps
+        with this one. Both unchanged if ``mass`` is not finite or all zero: one overflow must not
+        stay for good.
 
     Example:
         >>> update_running_prior(torch.tensor([0.5, 0.5]), torch.tensor([4.0, 0.0]),
         ...                      torch.tensor(0))
-        tensor([0.7500, 0.2500])
+        (tensor([0.7500, 0.2500]), tensor(1))
     """
     rate = (1.0 / (steps + 2).to(prior.dtype)).clamp(min=1.0 - momentum)
     share = mass / mass.sum()
-    return torch.where(share.isfinite().all(), prior + rate * (share - prior), prior)
+    counts = share.isfinite().all()
+    return torch.where(counts, prior + rate * (share - prior), prior), steps + counts
 
 
 def blended_log_prior(train_log_prior: Tensor, running_prior: Tensor, blend: float) -> Tensor:

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import nn
 
-from mmlt.datasets.dataset_labels import dataset_class_counts
+from mmlt.datasets.dataset_labels import dataset_class_counts, training_class_counts
 
 from .components import components_with, training_dataset, unwrap
 
@@ -21,13 +21,14 @@ class ClassCountsHook(Hook):
     """Gives the training class counts to losses, heads, batch augments, samplers and metrics.
 
     While training, the counts are those of the training data set (``metainfo['class_counts']``,
-    after filtering and subsetting); every component that defines ``set_class_counts`` receives
-    them before the checkpoint is loaded. When only testing they come from the checkpoint's
-    ``dataset_meta``. Nobody types a list of numbers.
+    after filtering and subsetting; where it has none, its labels are counted); every component
+    that defines ``set_class_counts`` receives them before the checkpoint is loaded. When only
+    testing they come from the checkpoint's ``dataset_meta``. Nobody types a list of numbers.
 
     Raises:
-        ValueError: if the training data has no ``class_counts``, or if a run is resumed with
-            other counts than those it was started with.
+        ValueError: if the training data tells neither counts nor labels, if head or preprocessor
+            have another number of classes, or if a run is resumed with other counts than those
+            it was started with.
 
     Example:
         >>> custom_hooks = [dict(type='ClassCountsHook')]
@@ -35,21 +36,36 @@ class ClassCountsHook(Hook):
 
     priority = 'VERY_HIGH'
 
+    _training_counts: list[int] | None = None
+
     def before_run(self, runner: Runner) -> None:
         """Hand out the counts of the training data, before weights are made or loaded."""
-        self._training_counts: list[int] | None = None
+        self._training_counts = None
         dataset = training_dataset(runner)
         if dataset is None:
             return
-        counts = dataset_class_counts(dataset)
-        if counts is None:
-            raise ValueError(
-                f'ClassCountsHook: the training data set {type(dataset).__name__} has no '
-                "class_counts in its metainfo. Wrap it: dict(type='LongTailDataset', "
-                'dataset=dict(...)) counts the labels of any MMPretrain data set, with '
-                'imbalance_ratio=None leaving it as it is')
+        told = dataset_class_counts(dataset) is not None
+        model = unwrap(runner.model)
+        counts = training_class_counts(dataset, _classes_of(getattr(model, 'head', None)))
+        _check_num_classes(model, len(counts))
         self._training_counts = counts
-        self._hand_out(runner, counts, 'the training data')
+        self._hand_out(
+            runner, counts, 'the training data' if told else 'the labels of the training data')
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Serve what another hook has put in place for this epoch (``SwitchRecipeHook``)."""
+        if batch_idx == 0 and self._training_counts is not None:
+            newcomers = [component for component in components_with(runner, 'set_class_counts')
+                         if getattr(component, 'class_counts', ()) is None]
+            for component in newcomers:
+                component.set_class_counts(self._training_counts)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keep the counts with the weights, also where the data set does not tell them."""
+        if self._training_counts is not None:
+            meta = checkpoint['meta']
+            meta['dataset_meta'] = {
+                **(meta.get('dataset_meta') or {}), 'class_counts': list(self._training_counts)}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Check the counts on resume; take them from the checkpoint when only testing."""
@@ -76,12 +92,30 @@ class ClassCountsHook(Hook):
         device = next(unwrap(runner.model).parameters()).device
         for component in components:
             component.set_class_counts(counts)
-            # Buffers that the counts have made; EMAHook is about to copy them.
+            # The estimate of CARLoss is made by the counts, and EMAHook is about to copy it.
             if isinstance(component, nn.Module):
                 component.to(device)
         names = ', '.join(sorted({type(component).__name__ for component in components}))
         runner.logger.info(
             f'Class counts from {source}: {_describe(counts)}; given to {names or "nothing"}.')
+
+
+def _classes_of(part: Any) -> int | None:
+    num_classes = getattr(part, 'num_classes', None)
+    return num_classes if isinstance(num_classes, int) else None
+
+
+def _check_num_classes(model: Any, expected: int) -> None:
+    """Before the first label that is out of range, or the first validation, stops the run."""
+    parts = {'model.head': getattr(model, 'head', None)}
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    if getattr(preprocessor, 'batch_augments', None) or getattr(preprocessor, 'to_onehot', False):
+        parts['data_preprocessor'] = preprocessor
+    for name, part in parts.items():
+        found = _classes_of(part)
+        if found not in (None, expected):
+            raise ValueError(f'{name}.num_classes: expected {expected}, the number of classes of '
+                             f'the training data, got {found}')
 
 
 def _describe(counts: list[int]) -> str:

@@ -9,7 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-__all__ = ['components_with', 'sampler_of', 'training_dataset', 'unwrap']
+__all__ = ['batch_augments', 'components_with', 'sampler_of', 'training_dataset', 'unwrap']
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -19,10 +19,10 @@ def unwrap(model: nn.Module) -> nn.Module:
     return model
 
 
-def _batch_augments(model: nn.Module) -> Iterator[Any]:
+def batch_augments(model: nn.Module) -> Iterator[Any]:
     """Batch augments are no modules; MMPretrain keeps them inside the data preprocessor."""
-    random_augment = getattr(getattr(model, 'data_preprocessor', None), 'batch_augments', None)
-    yield from getattr(random_augment, 'augments', None) or ()
+    choice = getattr(getattr(model, 'data_preprocessor', None), 'batch_augments', None)
+    yield from getattr(choice, 'augments', None) or ()
 
 
 def _built_loader(runner: Runner, which: str) -> Any:
@@ -40,7 +40,7 @@ def sampler_of(runner: Runner) -> Any:
 def _all(runner: Runner) -> Iterator[Any]:
     model = unwrap(runner.model)
     yield from model.modules()
-    yield from _batch_augments(model)
+    yield from batch_augments(model)
     loader = _built_loader(runner, 'train')
     if loader is not None:
         yield loader.batch_sampler

@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from mmlt.datasets.dataset_labels import dataset_class_counts
+from mmlt.datasets.dataset_labels import training_class_counts
 from mmlt.functional.class_statistics import effective_number_weights
 
 from .components import components_with, training_dataset
@@ -27,8 +27,8 @@ class DeferredReweightingHook(Hook):
         beta: of the effective number of samples, in ``[0, 1)``.
 
     Raises:
-        ValueError: if ``start_epoch`` is negative, ``beta`` out of range, the training data has
-            no class counts or no loss can take weights.
+        ValueError: if ``start_epoch`` is negative, ``beta`` out of range, the training data
+            tells neither class counts nor labels, or no loss can take weights.
 
     Reference:
         Cao et al., NeurIPS 2019, algorithm 1.
@@ -48,11 +48,7 @@ class DeferredReweightingHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check that there are counts and a loss to weight, before the first epoch."""
-        counts = dataset_class_counts(training_dataset(runner))
-        if counts is None:
-            raise ValueError(
-                'DeferredReweightingHook: the training data set has no class_counts; wrap it in '
-                "dict(type='LongTailDataset', dataset=dict(...))")
+        counts = training_class_counts(training_dataset(runner))
         self._losses = components_with(runner, 'set_class_weight')
         if not self._losses:
             raise ValueError(

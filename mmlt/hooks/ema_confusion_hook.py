@@ -93,6 +93,10 @@ class EMAConfusionHook(Hook):
         """
         if self.pair_recorder.attached:
             self.pair_recorder.begin_run(runner)
+        if self.start_epoch >= runner.max_epochs:
+            runner.logger.warning(
+                f'EMAConfusionHook: start_epoch={self.start_epoch} is never reached in '
+                f'{runner.max_epochs} epochs; the regulariser stays off')
         estimated = any(isinstance(module, ConfusionEstimate)
                         for module in unwrap(runner.model).modules())
         if not estimated and not self.pair_recorder.attached:

@@ -10,10 +10,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from mmlt.datasets.paired_dataset import PairedDataset
-from mmlt.models.paired_data_preprocessor import PairedDataPreprocessor
-
-from .components import components_with, training_dataset, unwrap
+from .components import components_with, unwrap
+from .run_checks import check_batch_sizes, check_pairing
 
 __all__ = ['TrainingProgressHook']
 
@@ -40,18 +38,14 @@ class TrainingProgressHook(Hook):
     priority = 'NORMAL'
 
     def before_train(self, runner: Runner) -> None:
-        """Find the components once; samplers have ``set_epoch`` and take no part.
+        """Check that the parts of the run fit together, and begin it.
 
         Raises:
-            ValueError: if the loader brings partners that the preprocessor would drop.
+            ValueError: if pairs are drawn, loaded or mixed, but not all three, or if batches of
+                the ranks differ in size where they must not.
         """
-        preprocessor = unwrap(runner.model).data_preprocessor
-        if isinstance(training_dataset(runner), PairedDataset) and not isinstance(
-                preprocessor, PairedDataPreprocessor):
-            raise ValueError(
-                'the training data set is a PairedDataset, but the preprocessor is '
-                f'{type(preprocessor).__name__}, which drops the partners; set '
-                "data_preprocessor=dict(type='PairedDataPreprocessor')")
+        check_pairing(runner)
+        check_batch_sizes(runner)
         # With randomness=dict(diff_rank_seed=True) every rank has another one.
         seed = torch.tensor(runner.seed)
         broadcast(seed)
@@ -59,14 +53,14 @@ class TrainingProgressHook(Hook):
         if runner.iter == 0:
             for component in components_with(runner, 'begin_run'):
                 component.begin_run()
-        self._progressive = components_with(runner, 'set_progress')
-        self._composite = [
-            module for module in unwrap(runner.model).modules() if hasattr(module, 'loss_parts')
-        ]
-
     def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: Any = None) -> None:
-        """Announce the iteration that is about to run."""
+        """Announce the iteration that is about to run; samplers hear of epochs elsewhere."""
+        if batch_idx == 0:
+            # In each epoch anew: SwitchRecipeHook exchanges losses and batch augments.
+            self._progressive = components_with(runner, 'set_progress')
+            self._composite = [module for module in unwrap(runner.model).modules()
+                               if hasattr(module, 'loss_parts')]
         for component in self._progressive:
             component.set_progress(epoch=runner.epoch, max_epochs=runner.max_epochs,
                                    iteration=runner.iter, seed=self._seed)

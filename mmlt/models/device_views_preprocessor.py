@@ -16,7 +16,7 @@ from mmlt.functional.device_views import render_views
 from mmlt.functional.view_parameters import ViewLaw, draw_view_parameters
 
 from .batch_augments.seeded import SeededBatchAugment
-from .paired_data_preprocessor import PairedDataPreprocessor
+from .paired_data_preprocessor import PairedDataPreprocessor, is_multi_view
 
 __all__ = ['DeviceViewsDataPreprocessor']
 
@@ -110,8 +110,8 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         """
         if training:
             inputs = data['inputs']
-            if isinstance(inputs, Tensor) or len(inputs) != 2:
-                found = '1 view' if isinstance(inputs, Tensor) else f'{len(inputs)} views'
+            if not is_multi_view(inputs) or len(inputs) != 2:
+                found = f'{len(inputs)} views' if is_multi_view(inputs) else '1 view'
                 raise ValueError(
                     f'inputs: expected the view to classify and the source, got {found}; the '
                     "pipeline needs dict(type='MultiView', num_views=[1, 1], transforms=[...])")

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmpretrain.models.utils import ClsDataPreprocessor
+from mmpretrain.models.utils.batch_augments import RandomBatchAugment
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from .batch_augment_choice import BatchAugmentChoice
 
-__all__ = ['PairedDataPreprocessor']
+__all__ = ['PairedDataPreprocessor', 'is_multi_view']
 
 RawView = Tensor | Sequence[Tensor]
 
@@ -29,8 +30,8 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
     - ``inputs`` may be a tensor ``(N, C, H, W)`` or, from a multi-view pipeline, a list of such.
       They leave in the same form, normalised.
     - A training batch with partners is mixed: ``augment.mix(images, partner_images, scores,
-      partner_scores)`` on view 0. The mixed scores ``(K,)`` become each sample's ``gt_score``;
-      ``gt_label`` stays the anchor's.
+      partner_scores)`` on view 0. The mixed scores ``(K,)`` become each sample's ``gt_score``,
+      and its metainfo gets ``mixed=True``; ``gt_label`` stays the anchor's.
     - A training batch without partners is not mixed and gets no ``gt_score``, except by ordinary
       batch augments (MMPretrain's ``Mixup``, say), which mix view 0 within the batch.
     - At test it is ``ClsDataPreprocessor``.
@@ -48,7 +49,9 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         num_classes: ``K``; needed where scores are made.
         batch_augments: ``dict(augments=..., probs=...)``, as MMPretrain's ``train_cfg``, which
             ``ImageClassifier`` passes on. Left as it is. With ``probs`` one augment is drawn a
-            batch, alike on all ranks; what is missing to 1 is no augment.
+            batch, alike on all ranks; what is missing to 1 is no augment. The attribute may be
+            replaced while training (``SwitchRecipeHook``), by ``None`` to stop mixing; partners
+            that still come are passed over then.
 
     Raises:
         TypeError, ValueError: if ``batch_augments`` is of another form.
@@ -68,10 +71,22 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         self._partners_seen = False
         self._batches_without_partners = 0
         if batch_augments:
-            self.batch_augments = BatchAugmentChoice.from_config(batch_augments)
-            if to_onehot and self.batch_augments.paired:
-                raise ValueError('to_onehot: expected False with an augment that mixes partners; '
-                                 'scores are made where batches are mixed')
+            self.batch_augments = batch_augments
+        self._replaced = False
+
+    @property
+    def batch_augments(self) -> BatchAugmentChoice | None:
+        """What mixes the training batches, or None."""
+        return self._choice
+
+    @batch_augments.setter
+    def batch_augments(self, augments: Any) -> None:
+        choice = _as_choice(augments)
+        if self.to_onehot and choice is not None and choice.paired:
+            raise ValueError('to_onehot: expected False with an augment that mixes partners; '
+                             'scores are made where batches are mixed')
+        self._choice = choice
+        self._replaced = True
 
     def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
         """Where the run is, from ``TrainingProgressHook``."""
@@ -93,7 +108,7 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
                 without an augment that mixes them; if labels do not fit ``num_classes``.
         """
         raw_views, samples = _views(data['inputs']), data.get('data_samples')
-        partner = data.get('partner') if training else None
+        partner = data.get('partner') if training and self._wants_partners() else None
         augment = self._draw_augment(partner) if training and samples else None
         # Read before the host's part moves the labels to the device.
         scores = self._scores(samples) if augment is not None and samples else None
@@ -109,15 +124,21 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
                     self._scores(partner['data_samples']))
             for sample, score in zip(samples, scores, strict=True):
                 sample.set_gt_score(score)
+                sample.set_field(True, 'mixed', field_type='metainfo')
         views = [images, *map(self._normalise, raw_views[1:])]
         return {
-            'inputs': views if _is_multi_view(data['inputs']) else images,
+            'inputs': views if is_multi_view(data['inputs']) else images,
             'data_samples': samples,
         }
 
     def _normalise(self, images: RawView) -> Tensor:
         normalised: Tensor = super().forward({'inputs': images})['inputs']
         return normalised
+
+    def _wants_partners(self) -> bool:
+        """Whether to look for partners: always, until an augment without took their place."""
+        choice = self.batch_augments
+        return not self._replaced or (choice is not None and choice.paired)
 
     def _draw_augment(self, partner: dict[str, Any] | None) -> Any:
         """The augment for this batch, or None if it stays as it is."""
@@ -186,12 +207,34 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         return scores.scatter_(1, targets[:, None], 1.)
 
 
-def _is_multi_view(inputs: Any) -> bool:
-    """Whether there are several views: batches, or lists of images, in a list."""
+def _as_choice(augments: Any) -> BatchAugmentChoice | None:
+    """From what MMPretrain's hooks assign, among them its own ``RandomBatchAugment``."""
+    if augments is None or isinstance(augments, BatchAugmentChoice):
+        return augments
+    if isinstance(augments, RandomBatchAugment):
+        # It has completed the probabilities with that of no augment.
+        given = [augment for augment in augments.augments if augment is not None]
+        return BatchAugmentChoice(given, augments.probs and augments.probs[:len(given)])
+    return BatchAugmentChoice.from_config(augments)
+
+
+def is_multi_view(inputs: Any) -> bool:
+    """Whether there are several views: batches, or lists of images, in a list.
+
+    Args:
+        inputs: of a batch, as the loader gives them.
+
+    Returns:
+        Whether its items are views, not images.
+
+    Example:
+        >>> is_multi_view(torch.zeros(2, 3, 8, 8)), is_multi_view([torch.zeros(2, 3, 8, 8)] * 3)
+        (False, True)
+    """
     if isinstance(inputs, Tensor):
         return False
     return isinstance(inputs[0], (list, tuple)) or inputs[0].ndim == 4
 
 
 def _views(inputs: Any) -> list[RawView]:
-    return list(inputs) if _is_multi_view(inputs) else [inputs]
+    return list(inputs) if is_multi_view(inputs) else [inputs]

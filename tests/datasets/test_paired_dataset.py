@@ -147,8 +147,33 @@ def test_partner_of_another_size():
 
 def test_pipeline_that_returns_nothing():
     data = PairedDataset(ToyDataset(pipeline=[PACK]), partner_pipeline=[lambda results: None])
-    with pytest.raises(ValueError, match='None for image 1'):
+    with pytest.raises(RuntimeError, match='None for image 1'):
         data[0, 1]
+
+
+def test_a_partner_that_cannot_be_loaded_gives_way_to_one_of_its_class():
+    """As an anchor does; one broken file must not end a long run."""
+    first = 3
+    assert (LABELS[first] == LABELS).sum() > 1
+
+    def broken(results):
+        return None if results['sample_idx'] == first else results
+
+    whole = ToyDataset(pipeline=multi_view(Decode(), Add(100), Add(200)))
+    data = PairedDataset(whole, partner_pipeline=[broken, Decode(), PACK])
+    partner = data[0, first]['partner']['data_samples']
+    assert partner.sample_idx != first
+    assert partner.gt_label == LABELS[first]
+    assert data[0, first]['partner']['data_samples'].sample_idx == partner.sample_idx
+
+
+def test_the_partners_follow_when_the_pipeline_is_exchanged():
+    """As SwitchRecipeHook does it, from the outside in."""
+    inner = ToyDataset(pipeline=multi_view(Decode(), Add(100), Add(200)))
+    data = PairedDataset(inner)
+    before = pixel(data[0, 1]['partner']['inputs'])
+    inner.pipeline = ToyDataset(pipeline=multi_view(Decode(), Add(150), Add(200))).pipeline
+    assert pixel(data[0, 1]['partner']['inputs']) == before + 50
 
 
 @pytest.mark.parametrize('arguments, message', [

@@ -43,6 +43,8 @@ def build_batch():
     scores = (0.6 * F.one_hot(labels, NUM_CLASSES) + 0.4 * F.one_hot(partners, NUM_CLASSES))
     samples = [DataSample().set_gt_label(label).set_gt_score(score.double())
                for label, score in zip(labels, scores, strict=True)]
+    for sample in samples:
+        sample.set_field(True, 'mixed', field_type='metainfo')
     return views, samples
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torchvision import transforms
+from torchvision.transforms import functional as F
 
 from mmlt.functional.device_views import render_views
 from mmlt.functional.view_parameters import ViewLaw, draw_crop_boxes, draw_view_parameters
@@ -81,6 +82,29 @@ def test_rendered_views_have_the_statistics_of_the_cpu_pipeline():
         mine, expected = summary(ours), summary(theirs)
         np.testing.assert_allclose(quantiles(mine), quantiles(expected),
                                    atol=0.35 * float(expected.std()), err_msg=name)
+
+
+def test_the_drawn_factors_are_those_of_torchvision_in_the_drawn_order():
+    """Image by image with torchvision's operations, which take one factor at a time."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(30, 220, (24, 3, 16, 16), generator=generator).float()
+    law = ViewLaw(crop_scale=(1, 1), crop_ratio=(1, 1), jitter_prob=0.8, gray_prob=0.2,
+                  blur_prob=0.5, hue=0.3)
+    drawn = draw_view_parameters(np.random.default_rng(0), np.full((24, 2), 16), law)
+    assert len(np.unique(drawn.order, axis=0)) > 12
+    operations = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
+    rendered = render_views(images, drawn, (16, 16), blur_kernel=13) / 255
+    for n, image in enumerate(images / 255):
+        if drawn.flipped[n]:
+            image = F.hflip(image)
+        if drawn.jittered[n]:
+            for kind in drawn.order[n]:
+                image = operations[kind](image, float(drawn.factors[n, kind]))
+        if drawn.grayed[n]:
+            image = F.rgb_to_grayscale(image, 3)
+        if drawn.blurred[n]:
+            image = F.gaussian_blur(image, [13, 13], [float(drawn.sigma[n])] * 2)
+        torch.testing.assert_close(rendered[n], image, rtol=0, atol=2e-3)
 
 
 def test_each_image_is_rendered_by_its_own_parameters_alone():

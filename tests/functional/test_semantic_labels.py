@@ -121,11 +121,15 @@ def test_confidence_options_and_degenerate_counts():
 
 def test_half_precision_no_gradient_and_untouched_arguments():
     features, prototypes, scores, counts = batch(dtype=torch.float32)
+    features, scores = features.bfloat16(), scores.bfloat16()
     prototypes.requires_grad_()
     kept = scores.clone()
     with torch.autocast('cpu', torch.bfloat16):
-        rectified, gamma = semantic_scores(
-            features.bfloat16(), prototypes, scores.bfloat16(), counts, 3, 1.0)
+        rectified, gamma = semantic_scores(features, prototypes, scores, counts, 3, 1.0)
+    expected, expected_gamma = semantic_scores(
+        features.float(), prototypes, scores.float(), counts, 3, 1.0)
+    torch.testing.assert_close(rectified, expected)
+    torch.testing.assert_close(gamma, expected_gamma)
     assert rectified.dtype == gamma.dtype == torch.float32
     assert not rectified.requires_grad
     assert torch.equal(scores, kept)

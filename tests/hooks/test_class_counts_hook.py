@@ -2,7 +2,10 @@
 
 import pytest
 import torch
+from mmpretrain.registry import DATASETS
+from torch.utils.data import DataLoader, TensorDataset
 
+from mmlt.datasets import DigitsLT
 from tests.digits_runner import digits_runner
 
 CE = 'resnet8_ce'
@@ -47,15 +50,50 @@ def test_fine_tuning_on_other_data_is_not(tmp_path):
         'train_dataloader.dataset.imbalance_ratio': 10}).train()
 
 
-def test_data_without_counts_is_an_error_that_names_the_remedy(tmp_path):
-    from mmlt.datasets.dataset_labels import dataset_class_counts
+@DATASETS.register_module(name='TestDigitsOfTheHost')
+class DigitsOfTheHost(DigitsLT):
+    """A data set as MMPretrain's are: labels, but no class counts."""
+
+    @property
+    def metainfo(self):
+        return {key: value for key, value in super().metainfo.items() if key != 'class_counts'}
+
+
+def test_a_data_set_without_counts_has_its_labels_counted(tmp_path):
+    runner = digits_runner(tmp_path / 'a', LA, **{
+        'train_dataloader.dataset.type': 'TestDigitsOfTheHost'})
+    runner.train()
+    counts = runner.model.head.loss_module.class_counts.tolist()
+    assert counts[0] == 110 and counts[-1] == 2
+    path = tmp_path / 'a' / 'epoch_1.pth'
+    assert torch.load(path, weights_only=True)['meta']['dataset_meta']['class_counts'] == counts
+    tester = digits_runner(tmp_path / 'b', LA, load_from=str(path))
+    assert 'long_tail/few_shot' in tester.test()
+
+
+def test_data_without_labels_is_an_error_that_names_the_remedy(tmp_path):
     runner = digits_runner(tmp_path / 'a', CE)
     runner._train_loop = runner.build_train_loop(runner._train_loop)
-    dataset = runner.train_dataloader.dataset
-    dataset._metainfo.pop('class_counts')
-    assert dataset_class_counts(dataset) is None
-    with pytest.raises(ValueError, match='LongTailDataset'):
+    runner.train_loop.dataloader = DataLoader(TensorDataset(torch.zeros(3)))
+    with pytest.raises(ValueError, match=r'TensorDataset.*get_gt_labels'):
         runner.call_hook('before_run')
+
+
+@pytest.mark.parametrize('leaf, option', [
+    (CE, 'model.head.num_classes'), ('resnet8_cpmix', 'data_preprocessor.num_classes')])
+def test_another_number_of_classes_is_an_error_before_training(tmp_path, leaf, option):
+    runner = digits_runner(tmp_path / 'a', leaf, **{option: 12})
+    with pytest.raises(ValueError, match=rf'{option}: expected 10, .*got 12'):
+        runner.train()
+    assert runner.iter == 0
+
+
+def test_a_checkpoint_may_be_loaded_before_the_run(tmp_path):
+    digits_runner(tmp_path / 'a', LA).train()
+    tester = digits_runner(tmp_path / 'b', LA)
+    tester.load_checkpoint(str(tmp_path / 'a' / 'epoch_1.pth'))
+    assert tester.model.head.loss_module.class_counts.sum() == 305
+    tester.test()
 
 
 def test_buffers_that_the_counts_make_are_where_the_model_is(tmp_path):

@@ -110,18 +110,13 @@ def without_partners(cfg):
     del loader['batch_sampler']
 
 
-def test_a_loader_without_partners_mixes_nothing(train):
-    steps = train(without_partners)
-    assert len(steps) == 5
-    assert not any('gamma' in step for step in steps)
+def test_a_loader_without_partners(train):
+    with pytest.raises(ValueError, match=r'ConCutMixAugment mixes pairs.*DigitsLT.*PairedDataset'):
+        train(without_partners)
 
 
-def test_the_preprocessor_of_the_host_cannot_take_the_augment(train, monkeypatch):
-    """It keeps the labels of the images that were taken for partners; a warning comes first."""
-    messages = []
-    monkeypatch.setattr('mmlt.models.batch_augments.paired.print_log',
-                        lambda message, **kwargs: messages.append(message))
-
+def test_the_preprocessor_of_the_host_cannot_take_the_augment(train):
+    """It keeps the labels of the images that were taken for partners."""
     def change(cfg):
         without_partners(cfg)
         pipeline_of_plain = cfg.train_dataloader.dataset.pipeline
@@ -129,10 +124,54 @@ def test_the_preprocessor_of_the_host_cannot_take_the_augment(train, monkeypatch
         cfg.data_preprocessor.type = 'ClsDataPreprocessor'
         cfg.data_preprocessor.to_onehot = True
 
-    with pytest.raises(ValueError, match='32 feature rows for 64 data samples'):
+    with pytest.raises(ValueError, match=r'ClsDataPreprocessor; expected.*PairedDataPre'):
         train(change)
-    assert len(messages) == 1
-    assert 'PairedDataPreprocessor' in messages[0]
+
+
+def ordinary_sampler(cfg):
+    cfg.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=True)
+    del cfg.train_dataloader['batch_sampler']
+
+
+def pairs_inside_another_wrapper(cfg):
+    loader = cfg.train_dataloader
+    loader.dataset = dict(type='RepeatDataset', times=2, dataset=loader.dataset)
+
+
+def pairs_of_ordinary_data(cfg):
+    cfg.train_dataloader.dataset = cfg.train_dataloader.dataset.dataset
+
+
+def ordinary_preprocessor(cfg):
+    cfg.data_preprocessor.type = 'ClsDataPreprocessor'
+    cfg.model.train_cfg = None
+    cfg.train_dataloader.num_batch_per_epoch = 3  # hides the data set behind a proxy
+
+
+def ordinary_augment(cfg):
+    cfg.model.train_cfg = dict(augments=dict(type='Mixup', alpha=1.0))
+
+
+def test_ranks_with_batches_of_other_sizes(train, monkeypatch):
+    """The loss gathers batches of one size, and would hang."""
+    monkeypatch.setattr('mmlt.hooks.run_checks.get_world_size', lambda: 2)
+    uneven = {'train_dataloader.sampler.round_up': False}
+    with pytest.raises(ValueError, match=r'round_up=False.*head.loss_bcl and head.loss_car'):
+        train(**uneven)
+    exact = {'model.head.loss_bcl.equal_batch_sizes': False,
+             'model.head.loss_car.equal_batch_sizes': False}
+    assert len(train(**uneven, **exact)) == 5
+
+
+@pytest.mark.parametrize('change, message', [
+    (ordinary_sampler, 'PairedDataset loads pairs, but the sampler is DefaultSampler'),
+    (pairs_inside_another_wrapper, 'the training data set is RepeatDataset'),
+    (pairs_of_ordinary_data, 'PairSampler draws pairs, but the training data set is DigitsLT'),
+    (ordinary_preprocessor, 'drops the partners, is ClsDataPreprocessor'),
+    (ordinary_augment, 'PairSampler draws pairs, but the batch augment is Mixup')])
+def test_parts_that_do_not_fit_are_refused_before_training(train, change, message):
+    with pytest.raises(ValueError, match=message):
+        train(change)
 
 
 def test_partners_of_another_size(train):
@@ -170,10 +209,11 @@ def test_one_hot_labels(train, prob):
         train(change, prob)
 
 
-def test_one_hot_scores_are_mixed_as_the_labels_would_be(train):
+@pytest.mark.parametrize('prob', [0.0, 1.0])
+def test_one_hot_scores_do_as_the_labels_would(train, prob):
     def change(cfg):
         pipeline_of(cfg).insert(0, dict(type='BadInputOneHot', key='gt_score'))
-    assert_alike(train(change), train())
+    assert_alike(train(change, prob), train(prob=prob))
 
 
 def test_top_k_beyond_the_classes_means_all_of_them(train):

@@ -50,6 +50,7 @@ def build_step(num_images=5, num_views=3, mixed=False):
         for n, sample in enumerate(samples):
             sample.set_gt_score(0.7 * F.one_hot(torch.tensor(n % 4), 4)
                                 + 0.3 * F.one_hot(torch.tensor((n + 1) % 4), 4))
+            sample.set_field(True, 'mixed', field_type='metainfo')
     return (projections, features), samples
 
 
@@ -215,11 +216,34 @@ def test_views_of_different_sizes_are_an_error():
 
 
 def test_state_dict_round_trip():
-    head = build_head(label_start_epoch=1)
-    other = build_head(label_start_epoch=1)
+    head, other = build_head(label_start_epoch=1), build_head(label_start_epoch=1)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1)
     assert {name.split('.')[0] for name in head.state_dict()} <= {'fc', 'prototype_mlp',
                                                                  'loss_module'}
     other.load_state_dict(head.state_dict())
+    feats, samples = build_step()
+    assert head.loss(feats, samples) == other.loss(feats, samples)
+
+
+def test_scores_of_the_data_set_are_no_mixture():
+    """Soft labels of a batch that nobody mixed stay as they are."""
+    head = build_head(label_start_epoch=0, confidence=0.5)
+    head.loss_module = RecordingLoss()
+    feats, samples = build_step(mixed=True)
+    for sample in samples:
+        sample.set_field(False, 'mixed', field_type='metainfo')
+    assert 'gamma' not in head.loss(feats, samples)
+    assert torch.equal(head.loss_module.given[1], torch.stack([s.gt_score for s in samples]))
+
+
+def test_scores_alone_are_too_little():
+    feats, samples = build_step(mixed=True)
+    for sample in samples:
+        del sample.gt_label
+    with pytest.raises(ValueError, match=r'gt_label.*gt_score'):
+        build_head().loss(feats, samples)
 
 
 @pytest.mark.parametrize('start, warned', [(4, True), (3, False), (None, False)])

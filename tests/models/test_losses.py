@@ -98,6 +98,19 @@ def test_the_effective_prior_starts_from_the_training_prior_and_compensates_it()
     torch.testing.assert_close(effective(logits, targets), train(logits, targets))
 
 
+def test_a_batch_without_label_mass_counts_no_step():
+    loss = LogitAdjustedLoss(prior='effective', class_counts=COUNTS)
+    before = loss.running_prior.clone()
+    loss(torch.zeros(2, len(COUNTS)), torch.zeros(2, len(COUNTS)))
+    assert torch.equal(loss.running_prior, before) and loss.running_steps == 0
+
+
+@pytest.mark.parametrize('tau', [-1.0, float('nan'), float('inf')])
+def test_a_strength_out_of_range_is_refused(tau):
+    with pytest.raises(ValueError, match='tau'):
+        LogitAdjustedLoss(tau=tau)
+
+
 def test_an_interpolated_prior_lies_between():
     logits, targets = batch()
     losses = {}

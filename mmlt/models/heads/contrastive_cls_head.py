@@ -22,10 +22,10 @@ class ContrastiveClsHead(ClsHead):
 
     In training it takes ``(projections, features)`` of :class:`mmlt.models.BCLNeck` for
     ``V >= 3`` views of each image, view by view. View 0 is classified; where it was mixed, the
-    data samples carry ``gt_score``, whose area labels are rectified from ``label_start_epoch``
-    on. The other views are clean: with ``gt_label`` they make the contrastive loss and, if
-    wanted, CAR. The log gets ``loss_cls``, ``loss_bcl``, ``loss_car`` and, in steps with
-    rectified labels, the mean ``gamma``.
+    data samples are ``mixed`` and carry ``gt_score``, whose area labels are rectified from
+    ``label_start_epoch`` on. The other views are clean: with ``gt_label`` they make the
+    contrastive loss and, if wanted, CAR. The log gets ``loss_cls``, ``loss_bcl``, ``loss_car``
+    and, in steps with rectified labels, the mean ``gamma``.
 
     At test it is a plain linear (or cosine) classifier of the features.
 
@@ -106,7 +106,8 @@ class ContrastiveClsHead(ClsHead):
 
         Args:
             feats: ``(projections (V * N, D), features (V * N, C))``, view by view.
-            data_samples: ``N`` samples with ``gt_label``, and ``gt_score`` if view 0 was mixed.
+            data_samples: ``N`` samples with ``gt_label``; with ``gt_score`` and ``mixed=True``, as
+                :class:`mmlt.models.PairedDataPreprocessor` sets them, if view 0 was mixed.
             **kwargs: for the classification loss.
 
         Returns:
@@ -125,7 +126,7 @@ class ContrastiveClsHead(ClsHead):
         target = labels
         if 'gt_score' in data_samples[0]:
             target = torch.stack([sample.gt_score for sample in data_samples])
-            if self.rectifier.active:
+            if data_samples[0].get('mixed') and self.rectifier.active:
                 target, gamma = self.rectifier(projections[:num_images], prototypes, target)
                 losses['gamma'] = gamma.mean()
         losses['loss_cls'] = self.loss_module(
@@ -156,6 +157,10 @@ def _count_views(feats: tuple[Tensor, ...], num_images: int) -> int:
 
 
 def _hard_labels(data_samples: list[DataSample]) -> Tensor:
+    if 'gt_label' not in data_samples[0]:
+        raise ValueError('gt_label: expected one integer class per image, got data samples with '
+                         f'{sorted(data_samples[0].keys())} only; the contrastive loss needs the '
+                         'class of the clean views beside a gt_score')
     labels = torch.cat([sample.gt_label for sample in data_samples])
     if labels.numel() != len(data_samples) or labels.is_floating_point():
         raise ValueError('gt_label: expected one integer class per image, got '

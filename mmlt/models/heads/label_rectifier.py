@@ -51,9 +51,9 @@ class LabelRectifier(nn.Module):
                  omega: float = 200 / 255,
                  confidence: str | float = 'log_count') -> None:
         super().__init__()
-        if start_epoch is not None and start_epoch < 0:
+        if start_epoch is not None and (not isinstance(start_epoch, int) or start_epoch < 0):
             raise ValueError(
-                f'label_start_epoch: expected an epoch from 0 on or None, got {start_epoch}')
+                f'label_start_epoch: expected an epoch from 0 on or None, got {start_epoch!r}')
         if top_k < 1:
             raise ValueError(f'top_k: expected at least 1 class, got {top_k}')
         if not omega >= 0:

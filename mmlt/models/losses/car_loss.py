@@ -138,6 +138,9 @@ class CARLoss(ClassCountsMixin, nn.Module):
         self.settings = replace(
             CAR_SETTINGS[setting],
             **{name: value for name, value in given.items() if value is not None})
+        if not self.settings.loss_weight >= 0:
+            raise ValueError(
+                f'loss_weight: expected a number of at least 0, got {self.settings.loss_weight}')
         if self.settings.r0 < 0:
             raise ValueError(f'r0: expected a number of at least 0, got {self.settings.r0}')
         self.criterion = MODELS.build(criterion) if isinstance(criterion, dict) else criterion
@@ -172,7 +175,7 @@ class CARLoss(ClassCountsMixin, nn.Module):
         Returns:
             Scalar.
         """
-        self.require_class_counts(cls_score.shape[-1])
+        self.require_class_counts(cls_score)
         weight = self.settings.loss_weight * self.strength
         if self.settings.uncouple_weight:
             weight /= 1 - self.settings.beta

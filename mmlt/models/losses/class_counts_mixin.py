@@ -16,25 +16,29 @@ __all__ = ['ClassCountsMixin']
 class ClassCountsMixin:
     """Adds ``set_class_counts`` and ``set_class_weight`` to a loss module.
 
-    Both values are derived from the training data by hooks, so they are non-persistent buffers:
-    they follow the module to its device, and the checkpoint holds the counts once, in its
-    ``dataset_meta``.
+    Both values, and what a loss derives from them, are plain attributes: hooks bring them from
+    the training data, and the checkpoint holds the counts once, in its ``dataset_meta``. They are
+    no buffers, since ``EMAHook`` pairs the buffers of two models by position, and the counts
+    reach one of them only. They move to the device of the first logits that they meet.
     """
+
+    #: Names of the tensors that follow from the counts.
+    derived: tuple[str, ...] = ('class_counts', 'class_weight')
 
     class_counts: Tensor | None
     class_weight: Tensor | None
 
     def init_class_counts(self, class_counts: Sequence[int] | None,
                           class_weight: Sequence[float] | str | None) -> None:
-        """Create the buffers; call it once, at the end of ``__init__``.
+        """Take the options; call it once, at the end of ``__init__``.
 
         Args:
             class_counts: ``(K,)``, or None to wait for :class:`mmlt.hooks.ClassCountsHook`.
             class_weight: ``(K,)`` fixed weights, ``'effective_number'`` for class-balanced
                 weights (beta 0.9999), or None.
         """
-        self.register_buffer('class_counts', None, persistent=False)
-        self.register_buffer('class_weight', None, persistent=False)
+        for name in self.derived:
+            setattr(self, name, None)
         if isinstance(class_weight, str) and class_weight != 'effective_number':
             raise ValueError(
                 f"class_weight: expected numbers or 'effective_number', got {class_weight!r}")
@@ -46,20 +50,19 @@ class ClassCountsMixin:
 
     def set_class_counts(self, class_counts: Sequence[int]) -> None:
         """Take the training images per class, ``(K,)``."""
-        self.class_counts = validate_class_counts(class_counts).to(self._device())
+        self.class_counts = validate_class_counts(class_counts)
         if self._weighting == 'effective_number':
             self.set_class_weight(effective_number_weights(self.class_counts))
 
     def set_class_weight(self, class_weight: Tensor | None) -> None:
         """Take class weights ``(K,)``, or None for none."""
-        self.class_weight = None if class_weight is None else class_weight.float().to(
-            self._device())
+        self.class_weight = None if class_weight is None else class_weight.float()
 
-    def require_class_counts(self, num_classes: int) -> Tensor:
-        """The counts, or an error that says where they come from.
+    def require_class_counts(self, cls_score: Tensor) -> None:
+        """Bring the counts to the logits, or say where they come from.
 
         Args:
-            num_classes: the number of classes that the logits have.
+            cls_score: ``(..., K)`` logits.
 
         Raises:
             ValueError: if the counts are unknown or belong to another number of classes.
@@ -70,11 +73,14 @@ class ClassCountsMixin:
                 f"{name}: the class counts are unknown. Add dict(type='ClassCountsHook') to "
                 'custom_hooks with a training data set that has class_counts (for any host data '
                 "set: LongTailDataset), or pass class_counts=[...]")
-        if self.class_counts.numel() != num_classes:
+        if self.class_counts.numel() != cls_score.shape[-1]:
             raise ValueError(
-                f'{name}: the logits have {num_classes} classes, the training data '
+                f'{name}: the logits have {cls_score.shape[-1]} classes, the training data '
                 f'{self.class_counts.numel()}; set num_classes of the head to the data set')
-        return self.class_counts
+        for name in self.derived:
+            tensor = getattr(self, name)
+            if tensor is not None and tensor.device != cls_score.device:
+                setattr(self, name, tensor.to(cls_score.device))
 
     def reduce(self, losses: Callable[[str], Tensor], weight: Tensor | None,
                avg_factor: float | None, reduction: str) -> Tensor:
@@ -91,9 +97,3 @@ class ClassCountsMixin:
         if weight is None and (avg_factor is None or self.class_weight is not None):
             return losses(reduction)
         return weight_reduce_loss(losses('none'), weight, reduction, avg_factor)
-
-    def _device(self) -> torch.device:
-        for tensor in (self.class_counts, self.class_weight):
-            if tensor is not None:
-                return tensor.device
-        return torch.device('cpu')

@@ -43,6 +43,10 @@ class LDAMLoss(ClassCountsMixin, nn.Module):
         tensor(0.9741)
     """
 
+    derived = (*ClassCountsMixin.derived, 'margins')
+
+    margins: Tensor | None
+
     def __init__(self,
                  max_margin: float = 0.5,
                  scale: float = 30.0,
@@ -59,7 +63,6 @@ class LDAMLoss(ClassCountsMixin, nn.Module):
             raise ValueError(f"reduction: expected 'mean', 'sum' or 'none', got {reduction!r}")
         self.max_margin, self.scale, self.logit_scale = max_margin, scale, logit_scale
         self.reduction, self.loss_weight = reduction, loss_weight
-        self.register_buffer('margins', None, persistent=False)
         self.init_class_counts(class_counts, class_weight)
 
     def set_class_counts(self, class_counts: Sequence[int]) -> None:
@@ -88,9 +91,7 @@ class LDAMLoss(ClassCountsMixin, nn.Module):
             Scalar, or ``(N,)`` without reduction.
         """
         del kwargs
-        self.require_class_counts(cls_score.shape[1])
-        if self.margins.device != cls_score.device:
-            self.to(cls_score.device)
+        self.require_class_counts(cls_score)
         cosines = cls_score if cls_score.dtype == torch.float64 else cls_score.float()
         cosines = cosines / self.logit_scale
         class_weight = None if self.class_weight is None else self.class_weight.to(cosines.dtype)

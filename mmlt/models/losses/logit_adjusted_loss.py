@@ -51,6 +51,9 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         tensor(1.3863)
     """
 
+    derived = (*ClassCountsMixin.derived, 'train_log_prior')
+
+    train_log_prior: Tensor | None
     running_prior: Tensor | None
     running_steps: Tensor
 
@@ -69,6 +72,8 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         if blend is None or not 0 <= blend <= 1:
             raise ValueError(
                 f"prior: expected 'train', 'effective' or a number in [0, 1], got {prior!r}")
+        if not 0 <= tau < float('inf'):
+            raise ValueError(f'tau: expected a number of at least 0, got {tau}')
         if not 0 <= momentum < 1:
             raise ValueError(f'momentum: expected a number in [0, 1), got {momentum}')
         if reduction not in ('mean', 'sum', 'none'):
@@ -80,7 +85,6 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         self.register_buffer('running_prior', None)
         if blend > 0:
             self.register_buffer('running_steps', torch.zeros((), dtype=torch.int64))
-        self.register_buffer('train_log_prior', None, persistent=False)
         self.init_class_counts(class_counts, class_weight)
 
     def set_class_counts(self, class_counts: Sequence[int]) -> None:
@@ -89,7 +93,7 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         self.train_log_prior = log_prior(self.class_counts, self.empty_classes).float()
         if self.blend > 0 and (self.running_prior is None
                                or self.running_prior.numel() != self.train_log_prior.numel()):
-            self.running_prior = self.train_log_prior.exp()
+            self.running_prior = self.train_log_prior.exp().to(self.running_steps.device)
 
     def begin_run(self) -> None:
         """Forget the running prior of the run whose weights were loaded."""
@@ -118,8 +122,9 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
             Scalar, or ``(N,)`` without reduction.
         """
         del kwargs
-        self.require_class_counts(cls_score.shape[1])
-        self._follow(cls_score.device)
+        self.require_class_counts(cls_score)
+        if self.blend > 0 and self.running_prior.device != cls_score.device:
+            self.to(cls_score.device)  # a module that nobody has moved
         logits = cls_score if cls_score.dtype == torch.float64 else cls_score.float()
         logits = logits + self._offset(target, logits)
         reduction = reduction_override or self.reduction
@@ -127,11 +132,6 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         loss = self.reduce(lambda how: cross_entropy(logits, target, class_weight, how),
                            weight, avg_factor, reduction)
         return self.loss_weight * loss
-
-    def _follow(self, device: torch.device) -> None:
-        """Counts can arrive before the model moves, in a module that nobody moves."""
-        if self.train_log_prior.device != device:
-            self.to(device)
 
     def _offset(self, target: Tensor, logits: Tensor) -> Tensor:
         if self.blend > 0 and self.training and torch.is_grad_enabled():
@@ -148,15 +148,16 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         if target.ndim == 1:
             scores = F.one_hot(target, self.running_prior.numel())
         mass = all_reduce_sum(scores.sum(dim=0).to(self.running_prior.dtype))
-        self.running_prior.copy_(
-            update_running_prior(self.running_prior, mass, self.running_steps, self.momentum))
-        self.running_steps += mass.isfinite().all()
+        prior, steps = update_running_prior(
+            self.running_prior, mass, self.running_steps, self.momentum)
+        self.running_prior.copy_(prior)
+        self.running_steps.copy_(steps)
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         """A checkpoint may bring the running prior before the counts arrive."""
         saved = state_dict.get(f'{prefix}running_prior')
         if self.blend > 0 and saved is not None and self.running_prior is None:
-            self.running_prior = torch.zeros_like(saved)
+            self.running_prior = torch.zeros_like(saved, device=self.running_steps.device)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def extra_repr(self) -> str:
