@@ -1,6 +1,6 @@
 """Compare methods on long-tailed handwritten digits: one table and one picture, on a CPU.
 
-tools/demo.py
+python tools/demo.py
 
 Trains every method below with every seed through tools/train.py and the configs of digits_lt.
 Nothing is downloaded. Logs, tables of the classes and the picture go to work_dirs/demo.

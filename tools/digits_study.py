@@ -1,6 +1,6 @@
 """Run a study on the long-tailed digits: every variant with every seed, one Markdown table.
 
-tools/digits_study.py tools/studies/car.py --seeds 8
+python tools/digits_study.py tools/studies/car.py --seeds 8
 
 A study is a Python file with `study = {label: (leaf of configs/digits_lt, {option: value})}`.
 Every run goes through tools/train.py; logs go to work_dirs/studies.

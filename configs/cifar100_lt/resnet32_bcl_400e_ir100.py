@@ -1,5 +1,5 @@
 # Balanced contrastive learning (BCL; Zhu et al., CVPR 2022).
-# tools/train.py configs/cifar100_lt/resnet32_bcl_400e_ir100.py
+# python tools/train.py configs/cifar100_lt/resnet32_bcl_400e_ir100.py
 # 1 GPU, batch 256. Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar100_lt_views.py',

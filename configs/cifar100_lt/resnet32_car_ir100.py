@@ -1,5 +1,5 @@
 # Confusion-aware spectral regulariser (CAR; Zhu et al., CVPR 2026) on cross-entropy.
-# tools/train.py configs/cifar100_lt/resnet32_car_ir100.py
+# python tools/train.py configs/cifar100_lt/resnet32_car_ir100.py
 # 1 GPU, batch 128. Not yet run for 200 epochs here.
 _base_ = [
     '../_base_/datasets/cifar100_lt.py',

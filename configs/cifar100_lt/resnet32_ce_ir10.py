@@ -1,5 +1,5 @@
 # Cross-entropy, the baseline.
-# tools/train.py configs/cifar100_lt/resnet32_ce_ir10.py
+# python tools/train.py configs/cifar100_lt/resnet32_ce_ir10.py
 # 1 GPU, batch 128. Not yet run for 200 epochs here.
 _base_ = [
     '../_base_/datasets/cifar100_lt.py',

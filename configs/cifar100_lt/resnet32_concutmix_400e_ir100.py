@@ -1,5 +1,5 @@
 # ConCutMix (Pan et al., IEEE TIP 2024) on BCL.
-# tools/train.py configs/cifar100_lt/resnet32_concutmix_400e_ir100.py
+# python tools/train.py configs/cifar100_lt/resnet32_concutmix_400e_ir100.py
 # 1 GPU, batch 256. Published top-1: 55.06 %. Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar100_lt_views.py',

@@ -1,5 +1,5 @@
 # CP-Mix (Yoon et al., arXiv 2411.07621) with three experts: a last stage and classifier each.
-# tools/train.py configs/cifar100_lt/resnet32_cpmix_experts_ir100.py
+# python tools/train.py configs/cifar100_lt/resnet32_cpmix_experts_ir100.py
 # 1 GPU, batch 128. Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar100_lt.py',

@@ -1,5 +1,5 @@
 # Remix (Chou et al., ECCV workshops 2020) with cross-entropy.
-# tools/train.py configs/cifar100_lt/resnet32_remix_ir100.py
+# python tools/train.py configs/cifar100_lt/resnet32_remix_ir100.py
 # 1 GPU, batch 128. Not yet run for 200 epochs here.
 _base_ = [
     '../_base_/datasets/cifar100_lt.py',

@@ -1,5 +1,5 @@
 # Cross-entropy, the baseline. A short run for a CPU.
-# tools/train.py configs/cifar10_lt/resnet32_ce_15e_ir100.py --amp
+# python tools/train.py configs/cifar10_lt/resnet32_ce_15e_ir100.py --amp
 # Two CPU cores; figures in docs/results/cifar10_lt.md.
 _base_ = [
     '../_base_/datasets/cifar10_lt.py',

@@ -1,5 +1,5 @@
 # Class-balanced sampling: class uniform, then image uniform within the class.
-# tools/train.py configs/cifar10_lt/resnet32_class_balanced_ir50.py
+# python tools/train.py configs/cifar10_lt/resnet32_class_balanced_ir50.py
 # 1 GPU, batch 128. Not yet run for 200 epochs here.
 _base_ = [
     '../_base_/datasets/cifar10_lt.py',

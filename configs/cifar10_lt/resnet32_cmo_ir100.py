@@ -1,5 +1,5 @@
 # CMO (Park et al., CVPR 2022): CutMix with a rare-class foreground, cross-entropy.
-# tools/train.py configs/cifar10_lt/resnet32_cmo_ir100.py
+# python tools/train.py configs/cifar10_lt/resnet32_cmo_ir100.py
 # 1 GPU, batch 128. Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar10_lt.py',

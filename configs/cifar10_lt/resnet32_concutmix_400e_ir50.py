@@ -1,5 +1,5 @@
 # ConCutMix (Pan et al., IEEE TIP 2024) on BCL.
-# tools/train.py configs/cifar10_lt/resnet32_concutmix_400e_ir50.py
+# python tools/train.py configs/cifar10_lt/resnet32_concutmix_400e_ir50.py
 # 1 GPU, batch 256. Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar10_lt_views.py',

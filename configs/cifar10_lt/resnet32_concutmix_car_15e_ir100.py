@@ -1,5 +1,5 @@
 # ConCutMix (Pan et al., IEEE TIP 2024) with CAR (Zhu et al., CVPR 2026), a short run for a CPU.
-# tools/train.py configs/cifar10_lt/resnet32_concutmix_car_15e_ir100.py --amp
+# python tools/train.py configs/cifar10_lt/resnet32_concutmix_car_15e_ir100.py --amp
 # Two CPU cores; figures in docs/results/concutmix.md.
 _base_ = [
     '../_base_/datasets/cifar10_lt_views.py',

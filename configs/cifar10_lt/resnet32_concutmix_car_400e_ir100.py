@@ -1,5 +1,5 @@
 # ConCutMix (Pan et al., IEEE TIP 2024) with CAR (Zhu et al., CVPR 2026).
-# tools/train.py configs/cifar10_lt/resnet32_concutmix_car_400e_ir100.py
+# python tools/train.py configs/cifar10_lt/resnet32_concutmix_car_400e_ir100.py
 # 1 GPU, batch 256. Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar10_lt_views.py',

@@ -1,5 +1,5 @@
 # ConCutMix (Pan et al., IEEE TIP 2024) on BCL.
-# tools/train.py configs/cifar10_lt/resnet32_concutmix_ir100.py
+# python tools/train.py configs/cifar10_lt/resnet32_concutmix_ir100.py
 # 1 GPU, batch 256. Published top-1: 86.07 %. Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar10_lt_views.py',

@@ -1,5 +1,5 @@
 # CP-Mix (Yoon et al., arXiv 2411.07621): mixup of confused classes; a short run for a CPU.
-# tools/train.py configs/cifar10_lt/resnet32_cpmix_15e_ir100.py --amp
+# python tools/train.py configs/cifar10_lt/resnet32_cpmix_15e_ir100.py --amp
 # Two CPU cores; figures in docs/results/cpmix.md.
 _base_ = [
     '../_base_/datasets/cifar10_lt.py',

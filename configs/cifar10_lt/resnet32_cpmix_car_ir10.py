@@ -1,5 +1,5 @@
 # CP-Mix (Yoon et al., arXiv 2411.07621) with CAR (Zhu et al., CVPR 2026).
-# tools/train.py configs/cifar10_lt/resnet32_cpmix_car_ir10.py
+# python tools/train.py configs/cifar10_lt/resnet32_cpmix_car_ir10.py
 # 1 GPU, batch 128. Not yet run for 200 epochs here.
 _base_ = [
     '../_base_/datasets/cifar10_lt.py',

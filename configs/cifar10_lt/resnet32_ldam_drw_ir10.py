@@ -1,5 +1,5 @@
 # LDAM with deferred re-weighting (Cao et al., NeurIPS 2019).
-# tools/train.py configs/cifar10_lt/resnet32_ldam_drw_ir10.py
+# python tools/train.py configs/cifar10_lt/resnet32_ldam_drw_ir10.py
 # 1 GPU, batch 128. Not yet run for 200 epochs here.
 _base_ = [
     '../_base_/datasets/cifar10_lt.py',

@@ -1,5 +1,5 @@
 # Logit adjustment (Menon et al., ICLR 2021), tau 1. A short run for a CPU.
-# tools/train.py configs/cifar10_lt/resnet32_logit_adjustment_15e_ir100.py --amp
+# python tools/train.py configs/cifar10_lt/resnet32_logit_adjustment_15e_ir100.py --amp
 # Two CPU cores; figures in docs/results/cifar10_lt.md.
 _base_ = [
     '../_base_/datasets/cifar10_lt.py',

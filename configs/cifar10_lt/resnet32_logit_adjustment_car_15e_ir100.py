@@ -1,5 +1,5 @@
 # CAR (Zhu et al., CVPR 2026) on logit-adjusted cross-entropy, a short run for a CPU.
-# tools/train.py configs/cifar10_lt/resnet32_logit_adjustment_car_15e_ir100.py --amp
+# python tools/train.py configs/cifar10_lt/resnet32_logit_adjustment_car_15e_ir100.py --amp
 # Two CPU cores; figures in docs/results/car.md.
 _base_ = [
     '../_base_/datasets/cifar10_lt.py',

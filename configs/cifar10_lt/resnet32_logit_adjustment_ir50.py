@@ -1,5 +1,5 @@
 # Logit adjustment (Menon et al., ICLR 2021), tau 1.
-# tools/train.py configs/cifar10_lt/resnet32_logit_adjustment_ir50.py
+# python tools/train.py configs/cifar10_lt/resnet32_logit_adjustment_ir50.py
 # 1 GPU, batch 128. Not yet run for 200 epochs here.
 _base_ = [
     '../_base_/datasets/cifar10_lt.py',

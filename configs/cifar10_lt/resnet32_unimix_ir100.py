@@ -1,5 +1,5 @@
 # UniMix (Xu et al., NeurIPS 2021) with the balanced softmax that it is published with.
-# tools/train.py configs/cifar10_lt/resnet32_unimix_ir100.py
+# python tools/train.py configs/cifar10_lt/resnet32_unimix_ir100.py
 # 1 GPU, batch 64. Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar10_lt.py',

@@ -1,5 +1,5 @@
 # Confusion-aware spectral regulariser (CAR; Zhu et al., CVPR 2026) on cross-entropy.
-# tools/train.py configs/cifar10_lt/vit_small_car_ir100.py
+# python tools/train.py configs/cifar10_lt/vit_small_car_ir100.py
 # 1 GPU, batch 128. Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar10_lt.py',

@@ -1,5 +1,5 @@
 # Balanced contrastive learning (BCL; Zhu et al., CVPR 2022).
-# tools/train.py configs/digits_lt/resnet8_bcl.py
+# python tools/train.py configs/digits_lt/resnet8_bcl.py
 # Seconds on one CPU core; figures in docs/results/concutmix.md.
 _base_ = [
     '../_base_/datasets/digits_lt_views.py',

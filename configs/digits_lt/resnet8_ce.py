@@ -1,5 +1,5 @@
 # Cross-entropy, the baseline.
-# tools/train.py configs/digits_lt/resnet8_ce.py
+# python tools/train.py configs/digits_lt/resnet8_ce.py
 # Seconds on one CPU core; figures in docs/results/digits_lt.md.
 _base_ = [
     '../_base_/datasets/digits_lt.py',

@@ -1,5 +1,5 @@
 # Class-balanced sampling: class uniform, then image uniform within the class.
-# tools/train.py configs/digits_lt/resnet8_class_balanced.py
+# python tools/train.py configs/digits_lt/resnet8_class_balanced.py
 # Seconds on one CPU core; figures in docs/results/digits_lt.md.
 _base_ = [
     '../_base_/datasets/digits_lt.py',

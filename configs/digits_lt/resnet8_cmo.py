@@ -1,5 +1,5 @@
 # CMO (Park et al., CVPR 2022): CutMix with a rare-class foreground, cross-entropy.
-# tools/train.py configs/digits_lt/resnet8_cmo.py
+# python tools/train.py configs/digits_lt/resnet8_cmo.py
 # Seconds on one CPU core; figures in docs/results/cpmix.md.
 _base_ = [
     '../_base_/datasets/digits_lt.py',

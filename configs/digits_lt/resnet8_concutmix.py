@@ -1,5 +1,5 @@
 # ConCutMix (Pan et al., IEEE TIP 2024) on BCL.
-# tools/train.py configs/digits_lt/resnet8_concutmix.py
+# python tools/train.py configs/digits_lt/resnet8_concutmix.py
 # Seconds on one CPU core; figures in docs/results/concutmix.md.
 _base_ = [
     '../_base_/datasets/digits_lt_views.py',

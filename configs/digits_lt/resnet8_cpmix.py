@@ -1,5 +1,5 @@
 # CP-Mix (Yoon et al., arXiv 2411.07621): mixup of confused classes.
-# tools/train.py configs/digits_lt/resnet8_cpmix.py
+# python tools/train.py configs/digits_lt/resnet8_cpmix.py
 # Seconds on one CPU core; figures in docs/results/cpmix.md.
 _base_ = [
     '../_base_/datasets/digits_lt.py',

@@ -1,5 +1,5 @@
 # CP-Mix (Yoon et al., arXiv 2411.07621) with CAR (Zhu et al., CVPR 2026).
-# tools/train.py configs/digits_lt/resnet8_cpmix_car.py
+# python tools/train.py configs/digits_lt/resnet8_cpmix_car.py
 # Seconds on one CPU core; figures in docs/results/cpmix.md.
 _base_ = [
     '../_base_/datasets/digits_lt.py',

@@ -1,5 +1,5 @@
 # LDAM with deferred re-weighting (Cao et al., NeurIPS 2019).
-# tools/train.py configs/digits_lt/resnet8_ldam_drw.py
+# python tools/train.py configs/digits_lt/resnet8_ldam_drw.py
 # Seconds on one CPU core; figures in docs/results/digits_lt.md.
 _base_ = [
     '../_base_/datasets/digits_lt.py',

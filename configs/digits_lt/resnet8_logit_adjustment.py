@@ -1,5 +1,5 @@
 # Logit adjustment (Menon et al., ICLR 2021), tau 1.
-# tools/train.py configs/digits_lt/resnet8_logit_adjustment.py
+# python tools/train.py configs/digits_lt/resnet8_logit_adjustment.py
 # Seconds on one CPU core; figures in docs/results/digits_lt.md.
 _base_ = [
     '../_base_/datasets/digits_lt.py',

@@ -1,5 +1,5 @@
 # Confusion-aware spectral regulariser (CAR; Zhu et al., CVPR 2026) on logit-adjusted cross-entropy.
-# tools/train.py configs/digits_lt/resnet8_logit_adjustment_car.py
+# python tools/train.py configs/digits_lt/resnet8_logit_adjustment_car.py
 # Seconds on one CPU core; figures in docs/results/car.md.
 _base_ = [
     '../_base_/datasets/digits_lt.py',

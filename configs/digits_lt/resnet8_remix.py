@@ -1,5 +1,5 @@
 # Remix (Chou et al., ECCV workshops 2020) with cross-entropy.
-# tools/train.py configs/digits_lt/resnet8_remix.py
+# python tools/train.py configs/digits_lt/resnet8_remix.py
 # Seconds on one CPU core; figures in docs/results/digits_lt.md.
 _base_ = [
     '../_base_/datasets/digits_lt.py',

@@ -1,5 +1,5 @@
 # UniMix (Xu et al., NeurIPS 2021) with the balanced softmax that it is published with.
-# tools/train.py configs/digits_lt/resnet8_unimix.py
+# python tools/train.py configs/digits_lt/resnet8_unimix.py
 # Seconds on one CPU core; figures in docs/results/cpmix.md.
 _base_ = [
     '../_base_/datasets/digits_lt.py',

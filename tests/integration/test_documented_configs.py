@@ -6,12 +6,26 @@ import re
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
+from PIL import Image
 
 import mmlt  # noqa: F401
 
+HOST_CONFIG = """
+_base_ = 'mmpretrain::resnet/resnet18_8xb16_cifar10.py'
+data = dict(
+    num_workers=0, persistent_workers=False, batch_size=4,
+    dataset=dict(_delete_=True, type='CustomDataset', data_root={folder!r}, pipeline=[
+        dict(type='LoadImageFromFile'), dict(type='Resize', scale=32), dict(type='PackInputs')]))
+train_dataloader = val_dataloader = test_dataloader = data
+model = dict(head=dict(num_classes=3))
+data_preprocessor = dict(num_classes=3)
+train_cfg = dict(max_epochs=1)
+"""
 REPOSITORY = Path(__file__).parents[2]
 PROMISED = {
     'LogitAdjustedLoss': 'LogitAdjustedLoss',
@@ -45,6 +59,46 @@ def test_the_own_data_config_of_the_readme_builds(own_config):
     assert type(model.head.loss_module).__name__ == 'LogitAdjustedLoss'
     assert model.head.num_classes == cfg.train_dataloader.dataset.num_classes == 34
     assert cfg.default_hooks.checkpoint.type == 'CheckpointHook'
+
+
+@pytest.fixture
+def project_of_the_host(tmp_path):
+    """A stock config of MMPretrain on a folder of images: what a user has before."""
+    generator = np.random.default_rng(0)
+    for name, number in (('bee', 6), ('cat', 3), ('emu', 1)):
+        (tmp_path / 'images' / name).mkdir(parents=True)
+        for n in range(number):
+            pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / 'images' / name / f'{n}.png')
+    path = tmp_path / 'before.py'
+    path.write_text(HOST_CONFIG.format(folder=str(tmp_path / 'images')))
+    return path
+
+
+def run(path, lines):
+    after = path.with_name('after.py')
+    after.write_text(f"_base_ = './{path.name}'\n{lines}")
+    cfg = Config.fromfile(after)
+    cfg.work_dir, cfg.log_level = str(path.parent / 'run'), 'WARNING'
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def test_the_first_lines_of_the_readme_are_all_that_a_project_needs(project_of_the_host):
+    runner = run(project_of_the_host, python_blocks('README.md')[0])
+    assert runner.model.head.loss_module.class_counts.tolist() == [6, 3, 1]
+    assert {'long_tail/top1', 'long_tail/few_shot'} <= set(runner.test())
+
+
+def test_cpmix_within_the_batch_in_a_project_of_the_host(project_of_the_host):
+    hooks = python_blocks('docs/methods.md')[0]
+    runner = run(project_of_the_host, hooks + """
+default_hooks.update(confusion=dict(type='EMAConfusionHook'))
+model = dict(train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)))
+""")
+    augment, = runner.model.data_preprocessor.batch_augments.augments
+    assert augment.class_counts.tolist() == [6, 3, 1]
 
 
 @pytest.mark.parametrize('name', PROMISED)

@@ -89,7 +89,7 @@ def test_existing_lists_are_not_overwritten(
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['--test-per-class', '20'], 'class 0 .* has 20 images, but 20 for test'),
+        (['--test-per-class', '20'], 'no training image in 3 of 3 classes; .* class 0 .* most 19'),
         (['--imbalance-ratio', '0.1', '--test-per-class', '2'], 'imbalance_ratio'),
         (['--max-count', '5', '--test-per-class', '2'], 'max_count needs an imbalance_ratio'),
         (['--test-per-class', '-1'], 'must not be negative'),

@@ -56,6 +56,12 @@ def test_tau_norm_changes_the_weight_drops_the_bias_and_needs_no_counts(tmp_path
     torch.testing.assert_close(after['backbone.fc.weight'], before['backbone.fc.weight'])
 
 
+def test_a_second_adjustment_is_said(tmp_path):
+    save(tmp_path / 'in.pth', cfg="model = dict(head=dict(loss=dict(type='LogitAdjustedLoss')))")
+    with pytest.warns(UserWarning, match='corrects twice'):
+        tool.convert(tmp_path / 'in.pth', tmp_path / 'out.pth', 'logit_adjustment', 1.0)
+
+
 def test_counts_of_another_checkpoint(tmp_path):
     before = save(tmp_path / 'in.pth', counts=None)
     save(tmp_path / 'counts.pth', counts=[5, 4, 3])

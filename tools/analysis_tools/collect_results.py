@@ -1,6 +1,6 @@
 """Markdown table of the figures of many runs: mean and deviation over seeds, last and best epoch.
 
-tools/analysis_tools/collect_results.py work_dirs/digits_lt
+python tools/analysis_tools/collect_results.py work_dirs/digits_lt
 
 Every folder below that matches ``<method>_seed<k>`` is a run. Its validation figures come from
 the scalars that MMEngine logs; a run that was only tested counts with its last test.

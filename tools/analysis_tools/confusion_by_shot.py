@@ -1,6 +1,6 @@
 """Which classes a model confuses: errors by shot group, and the top confused pairs.
 
-tools/analysis_tools/confusion_by_shot.py CONFIG CHECKPOINT [CONFIG CHECKPOINT]
+python tools/analysis_tools/confusion_by_shot.py CONFIG CHECKPOINT [CONFIG CHECKPOINT]
 
 A second model ("after") is compared with the first ("before") on the pairs that the first confuses
 most. Such pairs are partly chosen by chance: even another seed of the same method lowers them. The
@@ -174,7 +174,7 @@ def summary(one: Evaluation, grouped: GroupConfusion, num_pairs: int) -> dict[st
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('models', nargs='+', metavar=('CONFIG', 'CHECKPOINT'),
+    parser.add_argument('models', nargs='+', metavar='CONFIG CHECKPOINT',
                         help='config and checkpoint, once or twice: before, after')
     parser.add_argument('--top', type=int, default=10, help='how many pairs')
     parser.add_argument('--thresholds', type=int, nargs=2, metavar=('MANY', 'FEW'),

@@ -1,6 +1,6 @@
 """Picture of per-class accuracy against class frequency, from tables of LongTailMetric.
 
-tools/analysis_tools/per_class_report.py CE=ce_seed0.csv,ce_seed1.csv LA=la_seed0.csv --out a.png
+python tools/analysis_tools/per_class_report.py CE=ce_seed0.csv,ce_seed1.csv LA=la.csv --out a.png
 """
 
 from __future__ import annotations

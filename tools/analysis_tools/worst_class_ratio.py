@@ -1,6 +1,6 @@
 """WR: test accuracy of the worst class over the same class's training accuracy, of a checkpoint.
 
-tools/analysis_tools/worst_class_ratio.py CONFIG CHECKPOINT
+python tools/analysis_tools/worst_class_ratio.py CONFIG CHECKPOINT
 
 The model runs over the training images with the test pipeline, then over the test set, both
 through the runner's test loop, so that EMA weights and everything else act as they do in a test.

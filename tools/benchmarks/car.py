@@ -1,6 +1,6 @@
 """Time and memory of a CAR step, beside the released formulation.
 
-tools/benchmarks/car.py [--classes 100 1000 8142] [--released-at 100 1000] [--device cpu]
+python tools/benchmarks/car.py [--classes 100 1000 8142] [--released-at 100 1000] [--device cpu]
 
 One thread, N=256 in float32: estimate, spectral norm and backward, median of several. The
 released formulation multiplies one-hot matrices, blends whole matrices and decomposes the result;

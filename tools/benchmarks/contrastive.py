@@ -1,6 +1,6 @@
 """Balanced contrastive loss, forward and backward, against the released formulation.
 
-tools/benchmarks/contrastive.py [--images 256] [--classes 8142] [--channels 1024]
+python tools/benchmarks/contrastive.py [--images 256] [--classes 8142] [--channels 1024]
 
 One thread, median processor time of several; memory is what a call holds beyond its arguments,
 the gradients included. ``plain autograd`` is this project's equation without the fused function.

@@ -1,6 +1,6 @@
 """Contrastive views on the device: what the loader is spared, and what the device then pays.
 
-tools/benchmarks/device_views.py [--image-folder DIR] [--images 64] [--device cuda]
+python tools/benchmarks/device_views.py [--image-folder DIR] [--images 64] [--device cuda]
 
 The loader (one process, one thread, 224 px) makes three views of each image, or one view and the
 source of the others, a whole image resized to 320 px. The device renders two views of a batch from

@@ -1,6 +1,6 @@
 """Time of LongTailMetric at the scale of iNaturalist 2018.
 
-tools/benchmarks/metric.py [--classes 8142] [--images 24426]
+python tools/benchmarks/metric.py [--classes 8142] [--images 24426]
 """
 
 from __future__ import annotations

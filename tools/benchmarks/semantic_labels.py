@@ -1,6 +1,6 @@
 """Semantic labels of ConCutMix: exact top-k distances against the broadcast difference.
 
-tools/benchmarks/semantic_labels.py [--images 256] [--classes 1000] [--channels 1024]
+python tools/benchmarks/semantic_labels.py [--images 256] [--classes 1000] [--channels 1024]
 
 One thread, median processor time of several; memory is what a call holds beyond its arguments.
 """

@@ -1,6 +1,6 @@
 """A whole training step of ConCutMix + CAR on a CPU: what the method costs, what bfloat16 gains.
 
-tools/benchmarks/training_step.py [--batch-size 128] [--repeats 5] [--classes 100]
+python tools/benchmarks/training_step.py [--batch-size 128] [--repeats 5] [--classes 100]
 
 One thread, median processor time of several; ResNet-32 at 32 px, three views, random pixels. The
 recipe is configs/cifar100_lt/resnet32_concutmix_car_ir100.py, with mixed batches and rectified

@@ -89,12 +89,15 @@ def split_images(
     if max_count is not None and imbalance_ratio is None:
         raise ValueError('max_count needs an imbalance_ratio (1 makes all classes equal)')
     held_out = val_per_class + test_per_class
-    for k, paths in enumerate(images):
-        if 0 < len(paths) <= held_out:
-            raise ValueError(
-                f'class {k} ({paths[0]}, ...) has {len(paths)} images, but {test_per_class} for '
-                f'test, {val_per_class} for validation and at least 1 for training are needed'
-            )
+    short = [k for k, paths in enumerate(images) if 0 < len(paths) <= held_out]
+    if short:
+        smallest = min(short, key=lambda k: len(images[k]))
+        raise ValueError(
+            f'--test-per-class {test_per_class} and --val-per-class {val_per_class} leave no '
+            f'training image in {len(short)} of {len(images)} classes; the smallest, class '
+            f'{smallest} ({images[smallest][0]}, ...), has {len(images[smallest])}. Hold out '
+            f'fewer, at most {len(images[smallest]) - 1} together'
+        )
     splits: dict[str, Split] = {'train': [], 'val': [], 'test': []}
     for k, paths in enumerate(images):
         order = np.random.default_rng([seed, k]).permutation(len(paths))

@@ -1,7 +1,7 @@
 """Rebalance the linear classifier of a trained checkpoint, without training.
 
-tools/model_converters/rebalance_classifier.py IN OUT --method logit_adjustment --tau 1.0
-tools/model_converters/rebalance_classifier.py IN OUT --method tau_norm --tau 0.7
+python tools/model_converters/rebalance_classifier.py IN OUT --method logit_adjustment --tau 1.0
+python tools/model_converters/rebalance_classifier.py IN OUT --method tau_norm --tau 0.7
 
 ``logit_adjustment`` subtracts ``tau * log(class prior)`` from the bias (Menon et al., ICLR 2021);
 ``tau_norm`` divides each class's weight vector by its norm to the power ``tau`` and drops the
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -156,6 +157,9 @@ def convert(source: Path, target: Path, method: str, tau: float,
         raise ValueError(f'{source}: was rebalanced already: {meta["rebalanced_classifier"]}')
     counts = None
     if method == 'logit_adjustment':
+        if 'LogitAdjustedLoss' in (meta.get('cfg') or ''):
+            warnings.warn(f'{source}: was trained with LogitAdjustedLoss, which adjusts already; '
+                          'adjusting once more corrects twice, unless its tau was 0', stacklevel=2)
         named = class_counts_from or source
         counts = class_counts_of(load_checkpoint(named), named)
     state_dict = checkpoint['state_dict']

@@ -1,6 +1,6 @@
 """Keep of a contrastive checkpoint what a plain MMPretrain ImageClassifier needs.
 
-tools/model_converters/to_plain_classifier.py IN OUT
+python tools/model_converters/to_plain_classifier.py IN OUT
 
 The projection, the prototypes and the state of the losses are left out; backbone and classifier
 stay under the names that ``GlobalAveragePooling`` with ``LinearClsHead`` (or, for a cosine

@@ -1,0 +1,73 @@
+"""Published hyper-parameters, written down once more: a recipe that drifts from them is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+import mmlt  # noqa: F401
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+# Of the papers and released code: epochs, label_start_epoch, top_k, 255 * omega, tau.
+CONCUTMIX = {
+    'cifar100_lt/resnet32_{}_ir100': (200, 100, 30, 20, 0.9),
+    'cifar100_lt/resnet32_{}_ir50': (200, 100, 30, 20, 0.75),
+    'cifar100_lt/resnet32_{}_ir10': (200, 100, 30, 20, 1.0),
+    'cifar100_lt/resnet32_{}_400e_ir100': (400, 160, 30, 20, 0.79),
+    'cifar10_lt/resnet32_{}_ir100': (200, 100, 3, 2, 0.85),
+    'cifar10_lt/resnet32_{}_ir50': (200, 100, 3, 2, 0.81),
+    'cifar10_lt/resnet32_{}_ir10': (200, 100, 3, 2, 1.0),
+    'imagenet_lt/resnet50_{}': (100, 70, 30, 200, 0.99),
+    'imagenet_lt/resnext50_{}': (90, 60, 30, 200, 0.99),
+    'imagenet_lt/resnext50_{}_180e': (180, 120, 30, 200, 0.99),
+    'inat2018/resnet50_{}': (100, 80, 30, 1628, 0.99),
+}
+# Weights of the two losses, temperature, width of the contrastive space, total batch.
+SHARED = {
+    'cifar10_lt': (2.0, 0.6, 0.1, 128, 256),
+    'cifar100_lt': (2.0, 0.6, 0.1, 128, 256),
+    'imagenet_lt': (1.0, 0.35, 0.07, 1024, 256),
+    'inat2018': (1.0, 0.35, 0.07, 1024, 256),
+}
+
+
+@pytest.mark.parametrize('method', ['concutmix', 'concutmix_car'])
+@pytest.mark.parametrize('name', CONCUTMIX)
+def test_concutmix(name, method):
+    cfg = Config.fromfile(CONFIGS / f'{name.format(method)}.py')
+    head = cfg.model.head
+    found = (cfg.train_cfg.max_epochs, head.label_start_epoch, head.top_k, 255 * head.omega,
+             head.loss.tau)
+    assert found == pytest.approx(CONCUTMIX[name])
+    assert (cfg.train_dataloader.batch_sampler.prob, cfg.train_dataloader.sampler.law) == (
+        0.5, 'balanced')
+    assert ('loss_car' in head) == (method == 'concutmix_car')
+
+
+@pytest.mark.parametrize('name', [
+    *(f'{data}/resnet32_{method}_ir100' for data in ('cifar10_lt', 'cifar100_lt')
+      for method in ('bcl', 'concutmix')),
+    *(f'{leaf}_{method}' for leaf in (
+        'imagenet_lt/resnet50', 'imagenet_lt/resnext50', 'inat2018/resnet50')
+      for method in ('bcl', 'concutmix'))])
+def test_bcl(name):
+    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    head = cfg.model.head
+    found = (head.loss.loss_weight, head.loss_bcl.loss_weight, head.loss_bcl.temperature,
+             head.embedding_channels, cfg.auto_scale_lr.base_batch_size)
+    assert found == SHARED[name.split('/')[0]]
+    assert cfg.model.neck.out_channels == head.embedding_channels
+    if name.endswith('bcl') or '_bcl_' in name:
+        assert head.loss.tau == 1.0
+        assert 'label_start_epoch' not in head and 'train_cfg' not in cfg.model
+
+
+@pytest.mark.parametrize('name', [
+    'cifar10_lt/resnet32_car_ir100', 'imagenet_lt/resnext50_concutmix_car'])
+def test_car_is_the_papers(name):
+    head = Config.fromfile(CONFIGS / f'{name}.py').model.head
+    options = head.get('loss_car') or head.loss
+    assert options.get('setting', 'paper') == 'paper'
+    assert not {'loss_weight', 'beta', 'r0', 'margin', 'temperature'} & set(options)

@@ -1,0 +1,23 @@
+"""Every tool explains itself."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.tools.load_tool import TOOLS, load_tool
+
+SCRIPTS = sorted(str(path.relative_to(TOOLS)) for path in TOOLS.rglob('*.py')
+                 if 'ArgumentParser' in path.read_text(encoding='utf-8')
+                 and '__main__' in path.read_text(encoding='utf-8'))
+
+
+@pytest.mark.parametrize('script', SCRIPTS)
+def test_help(script, capsys, monkeypatch):
+    monkeypatch.setattr(sys, 'path', [str((TOOLS / script).parent), *sys.path])
+    monkeypatch.setattr(sys, 'argv', [script, '-h'])
+    with pytest.raises(SystemExit) as end:
+        load_tool(script).main()
+    assert end.value.code == 0
+    assert 'usage' in capsys.readouterr().out
