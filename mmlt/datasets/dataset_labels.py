@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from mmengine.dataset import ClassBalancedDataset, RepeatDataset
+from mmpretrain.datasets import KFoldDataset
 from torch.utils.data import ConcatDataset, Subset
 
 from mmlt.functional.class_statistics import count_labels
@@ -64,6 +66,8 @@ def dataset_class_counts(dataset: Any) -> list[int] | None:
         True
     """
     dataset = unsliced(dataset)
+    if isinstance(dataset, KFoldDataset):
+        return None  # its meta information is that of all folds
     if isinstance(dataset, ConcatDataset):
         parts = [dataset_class_counts(part) for part in dataset.datasets]
         known = [part for part in parts if part is not None]
@@ -78,14 +82,15 @@ def training_class_counts(dataset: Any, num_classes: int | None = None) -> list[
     """Training images per class: as the data set tells them, else by its labels.
 
     Args:
-        dataset: the training data.
+        dataset: the training data. An image that ``RepeatDataset`` or ``ClassBalancedDataset``
+            repeats is one image.
         num_classes: ``K``, for a data set that tells neither counts nor the names of its classes.
 
     Returns:
         ``K`` numbers.
 
     Raises:
-        ValueError: if it tells neither counts nor labels.
+        ValueError: if it tells neither counts nor one label an image.
 
     Example:
         >>> class TwoImages:
@@ -99,14 +104,14 @@ def training_class_counts(dataset: Any, num_classes: int | None = None) -> list[
         return counts
     whole = unsliced(dataset)
     try:
-        labels = dataset_labels(whole)
-    except TypeError as error:
+        labels = np.concatenate([dataset_labels(part) for part in _without_repetition(whole)])
+    except (TypeError, ValueError) as error:
         raise ValueError(
             f'class counts: the training data set {type(whole).__name__} has no class_counts in '
-            'its metainfo and tells no labels; give it get_gt_labels(), which returns the class '
-            'of every image') from error
+            'its metainfo, and its labels cannot be counted; expected get_gt_labels() with one '
+            f'class an image, got: {error}') from error
     known = dataset_num_classes(whole, labels)
-    if num_classes is not None and not (getattr(whole, 'metainfo', None) or {}).get('classes'):
+    if num_classes is not None and not _class_names(whole):
         known = max(known, num_classes)
     return count_labels(labels, known)
 
@@ -147,7 +152,7 @@ def dataset_num_classes(dataset: Any, labels: Labels) -> int:
     needed = int(labels.max(initial=0)) + 1
     metainfo = getattr(dataset, 'metainfo', None) or {}
     for key in ('class_counts', 'classes'):
-        if metainfo.get(key) is not None:
+        if metainfo.get(key) is not None and len(metainfo[key]):
             num_classes = len(metainfo[key])
             if num_classes < needed:
                 raise ValueError(
@@ -155,6 +160,21 @@ def dataset_num_classes(dataset: Any, labels: Labels) -> int:
                     f'a label is {needed - 1}')
             return num_classes
     return needed
+
+
+def _class_names(dataset: Any) -> Any:
+    return (getattr(dataset, 'metainfo', None) or {}).get('classes')
+
+
+def _without_repetition(dataset: Any) -> Iterator[Any]:
+    """The data sets inside wrappers that list an image more than once."""
+    if isinstance(dataset, ConcatDataset):
+        for part in dataset.datasets:
+            yield from _without_repetition(part)
+    elif isinstance(dataset, (RepeatDataset, ClassBalancedDataset)):
+        yield from _without_repetition(dataset.dataset)
+    else:
+        yield dataset
 
 
 def _collect(dataset: Any) -> Labels:

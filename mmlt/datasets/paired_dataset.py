@@ -54,6 +54,7 @@ class PairedDataset:
                 f'dataset: expected a data set or its config, got {type(dataset).__name__}')
         self.dataset = dataset
         self._given = None if partner_pipeline is None else _compose(partner_pipeline)
+        self._labels: Labels | None = None
         self._derived: tuple[list[Any], Compose | None] = ([], None)
         if self.partner_pipeline is not None and not hasattr(dataset, 'get_data_info'):
             raise TypeError(
@@ -107,6 +108,7 @@ class PairedDataset:
     def get_subset_(self, indices: Sequence[int] | int) -> None:
         """Keep the images at ``indices`` (an int: the first, or the last if negative)."""
         self.dataset.get_subset_(indices)
+        self._labels = None
 
     def get_subset(self, indices: Sequence[int] | int) -> PairedDataset:
         """As ``get_subset_``, in a new data set."""
@@ -148,11 +150,15 @@ class PairedDataset:
             sample = pipeline(self.dataset.get_data_info(index))
             if sample is None:
                 sample = self._replacement(index, pipeline)
+        if sample is None:
+            raise RuntimeError(f'dataset: returned None for image {index}')
         return {**sample, 'inputs': _first_view(sample['inputs'])}
 
     def _replacement(self, index: int, pipeline: Compose) -> dict[str, Any]:
         """Another image of the same class, for one that the pipeline gives up."""
-        labels = self.get_gt_labels()
+        if self._labels is None:
+            self._labels = self.get_gt_labels()
+        labels = self._labels
         same_class = np.flatnonzero(labels == labels[index])
         rng = np.random.default_rng(index)
         for other in rng.choice(same_class, min(_MAX_REFETCH, len(same_class)), replace=False):

@@ -11,7 +11,7 @@ from torch import nn
 
 from mmlt.datasets.dataset_labels import dataset_class_counts, training_class_counts
 
-from .components import components_with, training_dataset, unwrap
+from .components import components_with, num_classes_of, training_dataset, unwrap
 
 __all__ = ['ClassCountsHook']
 
@@ -46,7 +46,7 @@ class ClassCountsHook(Hook):
             return
         told = dataset_class_counts(dataset) is not None
         model = unwrap(runner.model)
-        counts = training_class_counts(dataset, _classes_of(getattr(model, 'head', None)))
+        counts = training_class_counts(dataset, num_classes_of(getattr(model, 'head', None)))
         _check_num_classes(model, len(counts))
         self._training_counts = counts
         self._hand_out(
@@ -86,6 +86,12 @@ class ClassCountsHook(Hook):
                 f'started with: the checkpoint has {_describe(saved)}, the data set '
                 f'{_describe(self._training_counts)}. Restore the data set, or start a new run '
                 'from the weights with load_from and resume=False')
+        elif runner._resume:
+            # The host compares the rest with what the data set itself tells.
+            told = runner.train_dataloader.dataset.metainfo
+            checkpoint['meta']['dataset_meta'] = {
+                **{key: value for key, value in meta.items() if key != 'class_counts'},
+                **{key: told[key] for key in ('class_counts',) if key in told}}
 
     def _hand_out(self, runner: Runner, counts: list[int], source: str) -> None:
         components = components_with(runner, 'set_class_counts')
@@ -100,11 +106,6 @@ class ClassCountsHook(Hook):
             f'Class counts from {source}: {_describe(counts)}; given to {names or "nothing"}.')
 
 
-def _classes_of(part: Any) -> int | None:
-    num_classes = getattr(part, 'num_classes', None)
-    return num_classes if isinstance(num_classes, int) else None
-
-
 def _check_num_classes(model: Any, expected: int) -> None:
     """Before the first label that is out of range, or the first validation, stops the run."""
     parts = {'model.head': getattr(model, 'head', None)}
@@ -112,10 +113,11 @@ def _check_num_classes(model: Any, expected: int) -> None:
     if getattr(preprocessor, 'batch_augments', None) or getattr(preprocessor, 'to_onehot', False):
         parts['data_preprocessor'] = preprocessor
     for name, part in parts.items():
-        found = _classes_of(part)
+        found = num_classes_of(part)
         if found not in (None, expected):
             raise ValueError(f'{name}.num_classes: expected {expected}, the number of classes of '
-                             f'the training data, got {found}')
+                             f'the training data, got {found} (or is it the data set that needs '
+                             'metainfo=dict(classes=[...])?)')
 
 
 def _describe(counts: list[int]) -> str:

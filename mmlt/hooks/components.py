@@ -7,9 +7,11 @@ from typing import Any
 
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from mmpretrain.engine.hooks import SwitchRecipeHook
 from torch import nn
 
-__all__ = ['batch_augments', 'components_with', 'sampler_of', 'training_dataset', 'unwrap']
+__all__ = ['batch_augments', 'components_with', 'num_classes_of', 'sampler_of', 'switched',
+           'training_dataset', 'unwrap']
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -23,6 +25,18 @@ def batch_augments(model: nn.Module) -> Iterator[Any]:
     """Batch augments are no modules; MMPretrain keeps them inside the data preprocessor."""
     choice = getattr(getattr(model, 'data_preprocessor', None), 'batch_augments', None)
     yield from getattr(choice, 'augments', None) or ()
+
+
+def num_classes_of(part: Any) -> int | None:
+    """``num_classes`` of a head or preprocessor that has such a number."""
+    num_classes = getattr(part, 'num_classes', None)
+    return num_classes if isinstance(num_classes, int) else None
+
+
+def switched(runner: Runner, what: str) -> bool:
+    """Whether a ``SwitchRecipeHook`` is going to exchange ``'loss'`` or ``'batch_augments'``."""
+    return any(what in recipe for hook in runner.hooks if isinstance(hook, SwitchRecipeHook)
+               for recipe in hook.schedule.values())
 
 
 def _built_loader(runner: Runner, which: str) -> Any:

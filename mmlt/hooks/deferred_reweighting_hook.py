@@ -9,7 +9,13 @@ from mmpretrain.registry import HOOKS
 from mmlt.datasets.dataset_labels import training_class_counts
 from mmlt.functional.class_statistics import effective_number_weights
 
-from .components import components_with, training_dataset
+from .components import (
+    components_with,
+    num_classes_of,
+    switched,
+    training_dataset,
+    unwrap,
+)
 
 __all__ = ['DeferredReweightingHook']
 
@@ -37,7 +43,8 @@ class DeferredReweightingHook(Hook):
         >>> hook = DeferredReweightingHook(start_epoch=160)
     """
 
-    priority = 'HIGH'
+    # After SwitchRecipeHook (NORMAL), which can exchange the loss.
+    priority = 'BELOW_NORMAL'
 
     def __init__(self, start_epoch: int, beta: float = 0.9999) -> None:
         if start_epoch < 0:
@@ -48,9 +55,9 @@ class DeferredReweightingHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check that there are counts and a loss to weight, before the first epoch."""
-        counts = training_class_counts(training_dataset(runner))
-        self._losses = components_with(runner, 'set_class_weight')
-        if not self._losses:
+        head = getattr(unwrap(runner.model), 'head', None)
+        counts = training_class_counts(training_dataset(runner), num_classes_of(head))
+        if not components_with(runner, 'set_class_weight') and not switched(runner, 'loss'):
             raise ValueError(
                 'DeferredReweightingHook: no loss of the model takes class weights; use '
                 "loss=dict(type='LDAMLoss') or dict(type='LogitAdjustedLoss')")
@@ -63,7 +70,7 @@ class DeferredReweightingHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         """Set or clear the weights for this epoch."""
         weights = self._weights if runner.epoch >= self.start_epoch else None
-        for loss in self._losses:
+        for loss in components_with(runner, 'set_class_weight'):
             loss.set_class_weight(weights)
         if weights is not None and runner.epoch == self.start_epoch:
             runner.logger.info('Deferred re-weighting starts: class weights '

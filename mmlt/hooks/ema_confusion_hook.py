@@ -108,6 +108,14 @@ class EMAConfusionHook(Hook):
         """Set the weight of the regulariser, and hand over the law of the confusion pairs."""
         if self.pair_recorder.attached:
             self.pair_recorder.start_epoch(runner)
+        self._set_strength(runner)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Set the weight of a loss that ``SwitchRecipeHook`` has put in place since."""
+        if batch_idx == 0:
+            self._set_strength(runner)
+
+    def _set_strength(self, runner: Runner) -> None:
         for loss in components_with(runner, 'set_strength'):
             loss.set_strength(self.strength(runner.epoch))
 

@@ -7,19 +7,22 @@ from typing import Any
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.dist import get_world_size
 from mmengine.runner import Runner
+from mmpretrain.datasets import RepeatAugSampler
 
 from mmlt.datasets.dataset_labels import unsliced
 from mmlt.datasets.paired_dataset import PairedDataset
+from mmlt.datasets.samplers.epoch_sampler import EpochSampler
 from mmlt.datasets.samplers.pair_sampler import PairSampler
 from mmlt.models.batch_augments.in_batch import InBatchMixin
 from mmlt.models.batch_augments.paired import PairedBatchAugment
 from mmlt.models.paired_data_preprocessor import PairedDataPreprocessor
 
-from .components import batch_augments, sampler_of, training_dataset, unwrap
+from .components import batch_augments, sampler_of, switched, training_dataset, unwrap
 from .ema_confusion_hook import EMAConfusionHook
 
 __all__ = ['check_batch_sizes', 'check_pairing']
 
+_SAMPLERS_OF_SINGLE_IMAGES = (DefaultSampler, InfiniteSampler, RepeatAugSampler)
 _SAMPLER = "train_dataloader.sampler=dict(type='PairSampler', ...)"
 _DATASET = "train_dataloader.dataset=dict(type='PairedDataset', dataset=dict(...))"
 _PREPROCESSOR = "data_preprocessor=dict(type='PairedDataPreprocessor')"
@@ -46,7 +49,8 @@ def check_pairing(runner: Runner) -> None:
     if draws and not loads:
         _refuse('PairSampler draws pairs', 'the training data set', dataset,
                 f'{_DATASET}, around every other wrapper')
-    if loads and isinstance(sampler, (DefaultSampler, InfiniteSampler)):
+    if loads and not draws and (isinstance(sampler, EpochSampler)
+                                or type(sampler) in _SAMPLERS_OF_SINGLE_IMAGES):
         _refuse('PairedDataset loads pairs', 'the sampler', sampler, _SAMPLER)
     if loads and not mixes:
         _refuse('PairedDataset loads pairs', 'the preprocessor, which drops the partners,',
@@ -57,7 +61,7 @@ def check_pairing(runner: Runner) -> None:
     if not mixes and any(not isinstance(augment, InBatchMixin) for augment in augments):
         _refuse(f'{type(augments[0]).__name__} mixes pairs', 'the preprocessor', preprocessor,
                 f'{_PREPROCESSOR}, {_DATASET} and {_SAMPLER}')
-    if draws and mixes and not augments:
+    if draws and mixes and not augments and not switched(runner, 'batch_augments'):
         choice = preprocessor.batch_augments
         if choice is None or not choice.paired:
             _refuse('PairSampler draws pairs', 'the batch augment', choice and choice.augments[0],
@@ -75,7 +79,8 @@ def check_batch_sizes(runner: Runner) -> None:
     Raises:
         ValueError: naming the sampler's option and the module's.
     """
-    if get_world_size() == 1 or getattr(sampler_of(runner), 'round_up', True):
+    even = len(training_dataset(runner)) % get_world_size() == 0
+    if even or getattr(sampler_of(runner), 'round_up', True):
         return
     names = [name for name, module in unwrap(runner.model).named_modules()
              if getattr(module, 'equal_batch_sizes', False)]

@@ -50,17 +50,20 @@ class TrainingProgressHook(Hook):
         seed = torch.tensor(runner.seed)
         broadcast(seed)
         self._seed = int(seed)
+        self._collect(runner)
         if runner.iter == 0:
             for component in components_with(runner, 'begin_run'):
                 component.begin_run()
+    def _collect(self, runner: Runner) -> None:
+        self._progressive = components_with(runner, 'set_progress')
+        self._composite = [module for module in unwrap(runner.model).modules()
+                           if hasattr(module, 'loss_parts')]
+
     def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: Any = None) -> None:
         """Announce the iteration that is about to run; samplers hear of epochs elsewhere."""
         if batch_idx == 0:
-            # In each epoch anew: SwitchRecipeHook exchanges losses and batch augments.
-            self._progressive = components_with(runner, 'set_progress')
-            self._composite = [module for module in unwrap(runner.model).modules()
-                               if hasattr(module, 'loss_parts')]
+            self._collect(runner)  # SwitchRecipeHook exchanges losses and batch augments
         for component in self._progressive:
             component.set_progress(epoch=runner.epoch, max_epochs=runner.max_epochs,
                                    iteration=runner.iter, seed=self._seed)

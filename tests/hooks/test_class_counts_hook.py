@@ -2,10 +2,14 @@
 
 import pytest
 import torch
+from mmengine.dataset import ClassBalancedDataset, RepeatDataset
+from mmpretrain.datasets import KFoldDataset
 from mmpretrain.registry import DATASETS
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
 from mmlt.datasets import DigitsLT
+from mmlt.datasets.dataset_labels import training_class_counts
+from tests.datasets.toy import ToyDataset
 from tests.digits_runner import digits_runner
 
 CE = 'resnet8_ce'
@@ -69,6 +73,43 @@ def test_a_data_set_without_counts_has_its_labels_counted(tmp_path):
     assert torch.load(path, weights_only=True)['meta']['dataset_meta']['class_counts'] == counts
     tester = digits_runner(tmp_path / 'b', LA, load_from=str(path))
     assert 'long_tail/few_shot' in tester.test()
+
+
+def test_resuming_a_data_set_without_counts_is_no_change_of_data(tmp_path, caplog):
+    options = {'train_dataloader.dataset.type': 'TestDigitsOfTheHost'}
+    digits_runner(tmp_path / 'a', LA, **options).train()
+    messages = []
+    resumed = digits_runner(tmp_path / 'a', LA, max_epochs=2, resume=True, **options)
+    resumed.logger.warning = lambda message, *args: messages.append(str(message))
+    resumed.train()
+    assert not [message for message in messages if 'metainfo' in message]
+
+
+TOY = dict(type=ToyDataset, labels=[0] * 8 + [1] * 2 + [2], num_classes=3)
+
+
+@pytest.mark.parametrize('wrapped, expected', [
+    (RepeatDataset(TOY, 10), [8, 2, 1]),
+    (ClassBalancedDataset(TOY, 0.5), [8, 2, 1]),
+    (ConcatDataset([RepeatDataset(TOY, 3), RepeatDataset(TOY, 2)]), [16, 4, 2])])
+def test_an_image_that_a_wrapper_repeats_is_counted_once(wrapped, expected):
+    assert training_class_counts(wrapped) == expected
+
+
+def test_the_fold_that_is_held_out_is_not_counted():
+    data = KFoldDataset(dict(type='DigitsLT', imbalance_ratio=50, pipeline=[]), num_splits=5)
+    counts = training_class_counts(data)
+    assert len(counts) == 10 and sum(counts) == len(data) == 244
+
+
+def test_several_labels_an_image_cannot_be_counted():
+    class Several(ToyDataset):
+
+        def get_gt_labels(self):
+            return [[0, 1]] * len(self)
+
+    with pytest.raises(ValueError, match=r'Several.*one class an image'):
+        training_class_counts(Several(labels=[0, 1], num_classes=2, pipeline=[]))
 
 
 def test_data_without_labels_is_an_error_that_names_the_remedy(tmp_path):

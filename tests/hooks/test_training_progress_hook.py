@@ -39,6 +39,23 @@ def test_loss_parts_are_logged_with_a_head_of_the_host(tmp_path):
                          torch.tensor(parts['loss']))
 
 
+@pytest.mark.parametrize('leaf', ['resnet8_logit_adjustment', 'resnet8_car'])
+def test_a_loop_of_iterations_is_resumed(tmp_path, leaf):
+    def runner(max_iters, **options):
+        return digits_runner(tmp_path / 'a', leaf, **{
+            'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=max_iters,
+                              val_interval=10),
+            'train_dataloader.sampler': dict(type='InfiniteSampler', shuffle=True),
+            'param_scheduler': None, 'default_hooks.checkpoint.by_epoch': False,
+            'default_hooks.checkpoint.interval': 2, 'default_hooks.checkpoint.save_best': None,
+            **options})
+
+    runner(2).train()
+    resumed = runner(4, resume=True)
+    resumed.train()
+    assert resumed.iter == 4
+
+
 def test_partners_that_the_preprocessor_would_drop_are_an_error(tmp_path):
     runner = digits_runner(tmp_path / 'a', 'resnet8_cpmix', **{
         'data_preprocessor.type': 'ClsDataPreprocessor'})

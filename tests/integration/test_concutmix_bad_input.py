@@ -133,6 +133,11 @@ def ordinary_sampler(cfg):
     del cfg.train_dataloader['batch_sampler']
 
 
+def sampler_of_single_images(cfg):
+    ordinary_sampler(cfg)
+    cfg.train_dataloader.sampler = dict(type='ClassBalancedSampler')
+
+
 def pairs_inside_another_wrapper(cfg):
     loader = cfg.train_dataloader
     loader.dataset = dict(type='RepeatDataset', times=2, dataset=loader.dataset)
@@ -165,6 +170,7 @@ def test_ranks_with_batches_of_other_sizes(train, monkeypatch):
 
 @pytest.mark.parametrize('change, message', [
     (ordinary_sampler, 'PairedDataset loads pairs, but the sampler is DefaultSampler'),
+    (sampler_of_single_images, 'but the sampler is ClassBalancedSampler'),
     (pairs_inside_another_wrapper, 'the training data set is RepeatDataset'),
     (pairs_of_ordinary_data, 'PairSampler draws pairs, but the training data set is DigitsLT'),
     (ordinary_preprocessor, 'drops the partners, is ClsDataPreprocessor'),

@@ -6,6 +6,7 @@ import torch
 from mmengine.hooks import Hook
 
 from tests.digits_runner import digits_config, digits_runner
+from tests.hooks.test_resume import stop_after
 
 
 class Steps(Hook):
@@ -61,6 +62,53 @@ def test_another_augment_and_loss_get_counts_and_progress(tmp_path):
     loss = runner.model.head.loss_module
     assert augment.class_counts.sum() == loss.class_counts.sum() == 305
     assert augment._iteration == 9 and loss.running_steps == 5
+
+
+def test_the_hooks_of_a_loss_find_the_one_that_came(tmp_path):
+    class Record(Hook):
+
+        def __init__(self):
+            self.seen = []
+
+        def after_train_epoch(self, runner):
+            loss = runner.model.head.loss_module
+            self.seen.append((loss.strength, loss.criterion.class_weight is not None))
+
+    runner = digits_runner(tmp_path / 'run', 'resnet8_ce', max_epochs=3, custom_hooks=[
+        dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=1, loss=dict(
+            type='CARLoss', criterion=dict(type='LogitAdjustedLoss')))]),
+        dict(type='EMAConfusionHook', start_epoch=1, warmup_epochs=2),
+        dict(type='DeferredReweightingHook', start_epoch=2)])
+    record = Record()
+    runner.register_hook(record)
+    runner.train()
+    assert record.seen == [(0.0, False), (0.5, False), (1.0, True)]
+
+
+def test_resumed_after_mixing_was_switched_off(tmp_path):
+    """The switch is repeated before the parts are checked."""
+    options = {'custom_hooks': [
+        dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=2, batch_augments=None)]),
+        dict(type='TrainingProgressHook')]}
+    first = digits_runner(tmp_path / 'run', 'resnet8_concutmix', max_epochs=4, **options)
+    stop_after(first, epochs=2)
+    digits_runner(tmp_path / 'run', 'resnet8_concutmix', max_epochs=4, resume=True,
+                  **options).train()
+
+
+def test_an_augment_may_come_with_the_partners(tmp_path):
+    """No partners before the epoch in which the hook brings what mixes them."""
+    runner = digits_runner(tmp_path / 'run', 'resnet8_concutmix', max_epochs=2, **{
+        'model.train_cfg': None,
+        'train_dataloader.sampler.start_epoch': 1,
+        'train_dataloader.sampler.law_before_start': 'none',
+        'train_dataloader.batch_sampler.prob': 1.0,
+        'custom_hooks': [dict(type='SwitchRecipeHook', schedule=[dict(
+            action_epoch=2, batch_augments=dict(augments=dict(type='ConCutMixAugment')))])]})
+    steps = Steps()
+    runner.register_hook(steps)
+    runner.train()
+    assert steps.mixed == [True] * 5
 
 
 def test_partners_follow_the_pipeline(tmp_path):

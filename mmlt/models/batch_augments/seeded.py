@@ -116,8 +116,7 @@ class SeededBatchAugment:
         if self.class_counts is None:
             raise ValueError(
                 f"{name}: the class counts are unknown. Add dict(type='ClassCountsHook') to "
-                'custom_hooks with a training data set that has class_counts (for any host data '
-                'set: LongTailDataset), or call set_class_counts')
+                'custom_hooks, or call set_class_counts')
         if len(self.class_counts) != scores.shape[1]:
             raise ValueError(f'{name}: the scores have {scores.shape[1]} classes, the training '
                              f'data {len(self.class_counts)}; set num_classes of the preprocessor')

@@ -120,8 +120,7 @@ class LabelRectifier(nn.Module):
         if self._needs_counts:
             raise ValueError(
                 "confidence='log_count': the class counts are unknown. Add "
-                "dict(type='ClassCountsHook') to custom_hooks with a training data set that has "
-                'class_counts (for any host data set: LongTailDataset)')
+                "dict(type='ClassCountsHook') to custom_hooks")
         return semantic_scores(features, prototypes, scores, self.class_counts, self.top_k,
                                self.omega, self.confidence)
 

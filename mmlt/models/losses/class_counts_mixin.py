@@ -71,8 +71,7 @@ class ClassCountsMixin:
         if self.class_counts is None:
             raise ValueError(
                 f"{name}: the class counts are unknown. Add dict(type='ClassCountsHook') to "
-                'custom_hooks with a training data set that has class_counts (for any host data '
-                "set: LongTailDataset), or pass class_counts=[...]")
+                'custom_hooks, or pass class_counts=[...]')
         if self.class_counts.numel() != cls_score.shape[-1]:
             raise ValueError(
                 f'{name}: the logits have {cls_score.shape[-1]} classes, the training data '
