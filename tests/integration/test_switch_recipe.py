@@ -78,11 +78,11 @@ def test_the_hooks_of_a_loss_find_the_one_that_came(tmp_path):
         dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=1, loss=dict(
             type='CARLoss', criterion=dict(type='LogitAdjustedLoss')))]),
         dict(type='EMAConfusionHook', start_epoch=1, warmup_epochs=2),
-        dict(type='DeferredReweightingHook', start_epoch=2)])
+        dict(type='DeferredReweightingHook', start_epoch=0)])
     record = Record()
     runner.register_hook(record)
     runner.train()
-    assert record.seen == [(0.0, False), (0.5, False), (1.0, True)]
+    assert record.seen == [(0.0, True), (0.5, True), (1.0, True)]
 
 
 def test_resumed_after_mixing_was_switched_off(tmp_path):
