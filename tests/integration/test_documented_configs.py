@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
@@ -30,6 +31,7 @@ REPOSITORY = Path(__file__).parents[2]
 PROMISED = {
     'LogitAdjustedLoss': 'LogitAdjustedLoss',
     'LDAMLoss': 'CosineClsHead',
+    'frozen_stages': 'ResNet',
     'CARLoss': 'CARLoss',
     'resnet50_concutmix_car': 'ContrastiveClsHead',
     'DeviceViewsDataPreprocessor': 'DeviceViewsDataPreprocessor',
@@ -99,6 +101,18 @@ model = dict(train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, t
 """)
     augment, = runner.model.data_preprocessor.batch_augments.augments
     assert augment.class_counts.tolist() == [6, 3, 1]
+
+
+def test_the_second_stage_of_crt_trains_the_classifier_alone(project_of_the_host):
+    first = run(project_of_the_host, '')
+    lines, = (block for block in python_blocks('docs/methods.md') if 'frozen_stages' in block)
+    lines = lines.replace('work_dirs/resnet50_ce/epoch_100.pth',
+                          f'{first.work_dir}/epoch_1.pth').replace('max_epochs=10', 'max_epochs=1')
+    second = run(project_of_the_host, lines)
+    for (name, before), after in zip(first.model.backbone.state_dict().items(),
+                                     second.model.backbone.state_dict().values(), strict=True):
+        assert torch.equal(before, after), name
+    assert not torch.equal(first.model.head.fc.weight, second.model.head.fc.weight)
 
 
 @pytest.mark.parametrize('name', PROMISED)
