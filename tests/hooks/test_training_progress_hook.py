@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from mmengine.runner import Runner
 
-from tests.digits_runner import digits_runner
+from tests.digits_runner import digits_config, digits_runner
 
 
 def test_progress_reaches_modules_and_batch_augments(tmp_path):
@@ -76,3 +77,16 @@ def test_a_run_from_other_weights_forgets_what_they_saw(tmp_path):
                             resume=True, **options)
     resumed.train()
     assert resumed.model.head.loss_module.running_steps == 10
+
+
+def test_a_law_that_cannot_act_is_said_before_training(tmp_path):
+    cfg = digits_config(tmp_path / 'a', 'resnet8_cpmix', **{
+        'train_dataloader.sampler.start_epoch': 9, 'experiment_name': f'law_{tmp_path.name}'})
+    del cfg.default_hooks['confusion']
+    runner = Runner.from_cfg(cfg)
+    messages = []
+    runner.logger.warning = lambda message, *args: messages.append((runner.iter, str(message)))
+    runner.train()
+    said = {message for iteration, message in messages if iteration == 0}
+    assert any('start_epoch=9 is never reached in 1 epochs' in message for message in said)
+    assert any('EMAConfusionHook' in message for message in said)
