@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from mmengine.dist import sync_random_seed
 from mmengine.logging import print_log
+from mmpretrain.models.utils.batch_augments import RandomBatchAugment
 from mmpretrain.registry import BATCH_AUGMENTS
 
 __all__ = ['BatchAugmentChoice', 'takes_partners']
@@ -82,6 +83,25 @@ class BatchAugmentChoice:
             raise TypeError(
                 f'batch_augments: expected dict(augments=..., probs=...), got {config!r}')
         return cls(**config)
+
+    @classmethod
+    def adopt(cls, augments: Any) -> BatchAugmentChoice:
+        """From what configs and MMPretrain's hooks put in place.
+
+        Args:
+            augments: a choice, MMPretrain's ``RandomBatchAugment``, or a config as
+                :meth:`from_config` takes it.
+
+        Raises:
+            TypeError: if it is none of these.
+        """
+        if isinstance(augments, cls):
+            return augments
+        if isinstance(augments, RandomBatchAugment):
+            # It has completed the probabilities with that of no augment.
+            given = [augment for augment in augments.augments if augment is not None]
+            return cls(given, augments.probs and augments.probs[:len(given)])
+        return cls.from_config(augments)
 
     def set_progress(self, iteration: int, seed: int) -> None:
         """Where the run is: which draw :meth:`draw` is to make.

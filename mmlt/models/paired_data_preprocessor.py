@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmpretrain.models.utils import ClsDataPreprocessor
-from mmpretrain.models.utils.batch_augments import RandomBatchAugment
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -81,7 +80,7 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
 
     @batch_augments.setter
     def batch_augments(self, augments: Any) -> None:
-        choice = _as_choice(augments)
+        choice = None if augments is None else BatchAugmentChoice.adopt(augments)
         if self.to_onehot and choice is not None and choice.paired:
             raise ValueError('to_onehot: expected False with an augment that mixes partners; '
                              'scores are made where batches are mixed')
@@ -205,17 +204,6 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         targets = targets.to(self.device, non_blocking=True)
         scores = torch.zeros(len(samples), num_classes, device=self.device)
         return scores.scatter_(1, targets[:, None], 1.)
-
-
-def _as_choice(augments: Any) -> BatchAugmentChoice | None:
-    """From what MMPretrain's hooks assign, among them its own ``RandomBatchAugment``."""
-    if augments is None or isinstance(augments, BatchAugmentChoice):
-        return augments
-    if isinstance(augments, RandomBatchAugment):
-        # It has completed the probabilities with that of no augment.
-        given = [augment for augment in augments.augments if augment is not None]
-        return BatchAugmentChoice(given, augments.probs and augments.probs[:len(given)])
-    return BatchAugmentChoice.from_config(augments)
 
 
 def is_multi_view(inputs: Any) -> bool:
