@@ -79,8 +79,9 @@ def check_batch_sizes(runner: Runner) -> None:
     Raises:
         ValueError: naming the sampler's option and the module's.
     """
-    even = len(training_dataset(runner)) % get_world_size() == 0
-    if even or getattr(sampler_of(runner), 'round_up', True):
+    if getattr(sampler_of(runner), 'round_up', True):
+        return
+    if len(training_dataset(runner)) % get_world_size() == 0:
         return
     names = [name for name, module in unwrap(runner.model).named_modules()
              if getattr(module, 'equal_batch_sizes', False)]
