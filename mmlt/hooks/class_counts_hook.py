@@ -87,11 +87,11 @@ class ClassCountsHook(Hook):
                 f'{_describe(self._training_counts)}. Restore the data set, or start a new run '
                 'from the weights with load_from and resume=False')
         elif runner._resume:
-            # The host compares the rest with what the data set itself tells.
+            # The host is about to compare this with what the data set itself tells.
             told = runner.train_dataloader.dataset.metainfo
-            checkpoint['meta']['dataset_meta'] = {
-                **{key: value for key, value in meta.items() if key != 'class_counts'},
-                **{key: told[key] for key in ('class_counts',) if key in told}}
+            meta.pop('class_counts')
+            if 'class_counts' in told:
+                meta['class_counts'] = told['class_counts']
 
     def _hand_out(self, runner: Runner, counts: list[int], source: str) -> None:
         components = components_with(runner, 'set_class_counts')

@@ -10,11 +10,11 @@ from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor, nn
 
-from mmlt.datasets.dataset_labels import dataset_class_counts
+from mmlt.datasets.dataset_labels import training_class_counts
 from mmlt.models.confusion_pair_counts import ConfusionPairCounts
 from mmlt.models.paired_data_preprocessor import PairedDataPreprocessor
 
-from .components import components_with, training_dataset, unwrap
+from .components import components_with, num_classes_of, training_dataset, unwrap
 
 __all__ = ['NAME', 'ConfusionPairRecorder']
 
@@ -187,15 +187,8 @@ def _mean_over_experts(logits: Tensor) -> Tensor:
 
 
 def _num_classes(runner: Runner, head: nn.Module) -> int:
-    known: Any = getattr(head, 'num_classes', None)
-    if known is None:
-        counts = dataset_class_counts(training_dataset(runner))
-        known = None if counts is None else len(counts)
-    if known is None:
-        raise ValueError(
-            'confusion pairs: the number of classes is unknown; expected a head with '
-            '`num_classes` or a training data set with `class_counts`')
-    return int(known)
+    known = num_classes_of(head)
+    return len(training_class_counts(training_dataset(runner))) if known is None else known
 
 
 def _continues_epoch(runner: Runner) -> bool:
