@@ -27,6 +27,8 @@ class TrainingProgressHook(Hook):
     Where a run begins, with weights of another one or without, ``begin_run()`` is called of those
     that define it: what they have learned of other data is forgotten.
 
+    Before training, a run is refused in which pairs are drawn, loaded or mixed, but not all three.
+
     After each iteration, each loss module that keeps ``loss_parts`` (name to 0-dimensional tensor)
     has them written into the log as ``train/<name>``, so that ``loss_cls`` and ``loss_car`` are
     visible with any MMPretrain head.
