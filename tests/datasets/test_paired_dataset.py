@@ -153,7 +153,7 @@ def test_pipeline_that_returns_nothing():
 
 def test_a_partner_that_cannot_be_loaded_gives_way_to_one_of_its_class():
     """As an anchor does; one broken file must not end a long run."""
-    missing = {int(np.flatnonzero(LABELS == k)[0]) for k in (0, 1, 3)}
+    missing = {LABELS.tolist().index(k) for k in (0, 1, 3)}
 
     def broken(results):
         return None if results['sample_idx'] in missing else results
