@@ -53,7 +53,7 @@ setup(
     name='mmlt',
     version=version(),
     description='Long-tailed recognition for MMPretrain: CP-Mix, ConCutMix, CAR, samplers, '
-                'data sets, metrics and baselines',
+    'data sets, metrics and baselines',
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     author='The mmlt authors',
@@ -70,10 +70,7 @@ setup(
     python_requires='>=3.10,<3.13',
     packages=find_packages(include=['mmlt', 'mmlt.*']),
     install_requires=requirements('runtime'),
-    extras_require={
-        name: requirements(name)
-        for name in ('openmmlab', 'onedl', 'tests', 'report')
-    },
+    extras_require={name: requirements(name) for name in ('openmmlab', 'onedl', 'tests', 'report')},
     cmdclass={'build_py': BuildWithConfigs},
     zip_safe=False,
 )

@@ -14,10 +14,16 @@ INSTALL_HINT = (
     'mmlt plugs into MMPretrain and does not choose its stack for you. Install one of\n'
     "    pip install 'mmlt[openmmlab]'    upstream: mmengine, mmcv-lite, mmpretrain\n"
     "    pip install 'mmlt[onedl]'        the maintained OneDL forks, same import names\n"
-    'but never both: they own the same directories.')
+    'but never both: they own the same directories.'
+)
 
-MINIMUM = {'torch': '2.1', 'torchvision': '0.16', 'mmengine': '0.10', 'mmcv': '2.1',
-           'mmpretrain': '1.2'}
+MINIMUM = {
+    'torch': '2.1',
+    'torchvision': '0.16',
+    'mmengine': '0.10',
+    'mmcv': '2.1',
+    'mmpretrain': '1.2',
+}
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -38,8 +44,11 @@ def check_host() -> None:
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:
             missing = error.name or name
-            reason = 'is not installed' if missing.split('.')[0] == name else (
-                f'cannot be imported: it needs {missing!r}')
+            reason = (
+                'is not installed'
+                if missing.split('.')[0] == name
+                else (f'cannot be imported: it needs {missing!r}')
+            )
             if missing == 'pkg_resources':
                 reason += ' (install setuptools<81)'
             problems.append(f'{name} {reason}')
@@ -50,8 +59,10 @@ def check_host() -> None:
         raise ImportError('mmlt cannot run here: ' + '; '.join(problems) + '.\n' + INSTALL_HINT)
     installed = {_name(dist) for dist in importlib.metadata.distributions()}
     if {'mmengine', 'onedl-mmengine'} <= installed:
-        raise ImportError('mmengine and onedl-mmengine are both installed and overwrite each '
-                          'other; uninstall both, then install one.\n' + INSTALL_HINT)
+        raise ImportError(
+            'mmengine and onedl-mmengine are both installed and overwrite each '
+            'other; uninstall both, then install one.\n' + INSTALL_HINT
+        )
 
 
 def _name(distribution: importlib.metadata.Distribution) -> str:
@@ -73,8 +84,15 @@ def allow_safe_checkpoints() -> None:
         return
     core = getattr(np, '_core', None) or np.core
     scalars = (np.float32, np.float64, np.int32, np.int64, np.bool_, np.uint8)
-    allowed = [HistoryBuffer, getattr, np.ndarray, np.dtype, core.multiarray._reconstruct,
-               core.multiarray.scalar, *{type(np.dtype(scalar)) for scalar in scalars}]
+    allowed = [
+        HistoryBuffer,
+        getattr,
+        np.ndarray,
+        np.dtype,
+        core.multiarray._reconstruct,
+        core.multiarray.scalar,
+        *{type(np.dtype(scalar)) for scalar in scalars},
+    ]
     if _numbers(torch.__version__) >= (2, 7):
         # Pairs of object and name: the OneDL fork withdraws the bare objects of its own list
         # after each load, and numpy 1 and 2 write two functions under different names.
@@ -87,5 +105,6 @@ def _pickled_names(item: Any) -> list[str]:
     name = f'{item.__module__}.{item.__qualname__}'
     if '.multiarray.' not in name:
         return [name]
-    return [f'{package}.multiarray.{item.__qualname__}'
-            for package in ('numpy.core', 'numpy._core')]
+    return [
+        f'{package}.multiarray.{item.__qualname__}' for package in ('numpy.core', 'numpy._core')
+    ]

@@ -54,11 +54,17 @@ def plan_runs(root: Path, seeds: int, quick: bool) -> list[Run]:
             epochs = QUICK_EPOCHS if quick else Config.fromfile(config).train_cfg.max_epochs
             # Checkpoints and figures of the last epoch only: writing them takes longer than
             # training does.
-            argv = (str(config), '--work-dir', str(root / f'{leaf}_seed{seed}'), '--cfg-options',
-                    f'randomness.seed={seed}', f'train_cfg.max_epochs={epochs}',
-                    f'train_cfg.val_interval={epochs}',
-                    f'default_hooks.checkpoint.interval={epochs}',
-                    f'val_evaluator.csv_file={csv_file(root, label, seed)}')
+            argv = (
+                str(config),
+                '--work-dir',
+                str(root / f'{leaf}_seed{seed}'),
+                '--cfg-options',
+                f'randomness.seed={seed}',
+                f'train_cfg.max_epochs={epochs}',
+                f'train_cfg.val_interval={epochs}',
+                f'default_hooks.checkpoint.interval={epochs}',
+                f'val_evaluator.csv_file={csv_file(root, label, seed)}',
+            )
             runs.append(Run(label, seed, epochs, root / f'{leaf}_seed{seed}.log', argv))
     return runs
 
@@ -69,12 +75,17 @@ def train_with_progress(train: Trainer, runs: Sequence[Run], jobs: int) -> dict[
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(highlight=False, soft_wrap=True)
-    columns = (TextColumn('{task.completed}/{task.total} epochs'), BarColumn(bar_width=None),
-               TextColumn('{task.percentage:.0f} %'), TimeElapsedColumn())
+    columns = (
+        TextColumn('{task.completed}/{task.total} epochs'),
+        BarColumn(bar_width=None),
+        TextColumn('{task.percentage:.0f} %'),
+        TimeElapsedColumn(),
+    )
     done: dict[Run, Figures] = {}
     # Without a thread of its own, which a fork could catch holding a lock.
-    with Progress(*columns, console=console, auto_refresh=False,
-                  disable=not console.is_terminal) as bar:
+    with Progress(
+        *columns, console=console, auto_refresh=False, disable=not console.is_terminal
+    ) as bar:
         task = bar.add_task('', total=sum(run.epochs for run in runs))
 
         def show(epochs: int) -> None:
@@ -83,8 +94,10 @@ def train_with_progress(train: Trainer, runs: Sequence[Run], jobs: int) -> dict[
 
         for run, figures, seconds in train_all(train, runs, tuple(COLUMNS.values()), jobs, show):
             done[run] = figures
-            console.print(f'{len(done):>3}/{len(runs)}  {run.label}, seed {run.seed}: '
-                          f'{figures[COLUMNS["all"]]:.1f} % in {seconds:.0f} s')
+            console.print(
+                f'{len(done):>3}/{len(runs)}  {run.label}, seed {run.seed}: '
+                f'{figures[COLUMNS["all"]]:.1f} % in {seconds:.0f} s'
+            )
     return done
 
 
@@ -93,11 +106,13 @@ def format_table(done: dict[Run, Figures]) -> str:
     rows = [['method', *COLUMNS]]
     for label in METHODS:
         mine = [figures for run, figures in done.items() if run.label == label]
-        rows.append([label, *(summary([one[figure] for one in mine])
-                              for figure in COLUMNS.values())])
+        rows.append(
+            [label, *(summary([one[figure] for one in mine]) for figure in COLUMNS.values())]
+        )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return '\n'.join('  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-                     for row in rows)
+    return '\n'.join(
+        '  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    )
 
 
 def draw(root: Path, seeds: int) -> Path:
@@ -105,8 +120,10 @@ def draw(root: Path, seeds: int) -> Path:
     from analysis_tools.per_class_report import plot_per_class
 
     picture = root / 'per_class_accuracy.png'
-    plot_per_class({label: [csv_file(root, label, seed) for seed in range(seeds)]
-                    for label in METHODS}, picture)
+    plot_per_class(
+        {label: [csv_file(root, label, seed) for seed in range(seeds)] for label in METHODS},
+        picture,
+    )
     return picture
 
 
@@ -114,10 +131,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seeds', type=int, default=3, help='runs of each method')
     parser.add_argument('--jobs', type=int, default=2, help='runs at a time, one thread each')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/demo'),
-                        help='folder for logs, tables and the picture')
-    parser.add_argument('--quick', action='store_true',
-                        help=f'only {QUICK_EPOCHS} epochs: does it run, not what does it reach')
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        default=Path('work_dirs/demo'),
+        help='folder for logs, tables and the picture',
+    )
+    parser.add_argument(
+        '--quick',
+        action='store_true',
+        help=f'only {QUICK_EPOCHS} epochs: does it run, not what does it reach',
+    )
     args = parser.parse_args(argv)
     for name in ('seeds', 'jobs'):
         if getattr(args, name) < 1:
@@ -133,8 +157,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     train = import_trainer()
     runs = plan_runs(args.work_dir, args.seeds, args.quick)
     args.work_dir.mkdir(parents=True, exist_ok=True)
-    print(f'{len(METHODS)} methods x {args.seeds} seeds on long-tailed digits, {args.jobs} at a '
-          'time', flush=True)
+    print(
+        f'{len(METHODS)} methods x {args.seeds} seeds on long-tailed digits, {args.jobs} at a time',
+        flush=True,
+    )
     try:
         done = train_with_progress(train, runs, args.jobs)
     except RunFailed as error:
@@ -142,11 +168,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     picture = draw(args.work_dir, args.seeds)
     spread = f', mean ± standard deviation over {args.seeds} seeds' if args.seeds > 1 else ''
-    print(f'\nTest accuracy in per cent{spread}:\n\n{format_table(done)}\n\n'
-          f'{picture}: accuracy of each class against its training images\n'
-          f'{args.work_dir}/*.csv: the same in numbers, a file for each run\n'
-          f'{args.work_dir}/*.log: what each run printed\n'
-          f'{time.monotonic() - start:.0f} s in all')
+    print(
+        f'\nTest accuracy in per cent{spread}:\n\n{format_table(done)}\n\n'
+        f'{picture}: accuracy of each class against its training images\n'
+        f'{args.work_dir}/*.csv: the same in numbers, a file for each run\n'
+        f'{args.work_dir}/*.log: what each run printed\n'
+        f'{time.monotonic() - start:.0f} s in all'
+    )
     return 0
 
 

@@ -42,8 +42,9 @@ def read_study(path: Path) -> Study:
     study = dict(Config.fromfile(path)['study'])
     for label, variant in study.items():
         if len(variant) != 2 or not (CONFIGS / f'{variant[0]}.py').is_file():
-            raise ValueError(f'{path}: {label!r}: expected (leaf of {CONFIGS}, options), '
-                             f'got {variant!r}')
+            raise ValueError(
+                f'{path}: {label!r}: expected (leaf of {CONFIGS}, options), got {variant!r}'
+            )
     return study
 
 
@@ -57,9 +58,15 @@ def plan_runs(study: Study, root: Path, seeds: int) -> list[Run]:
             config = CONFIGS / f'{leaf}.py'
             epochs = Config.fromfile(config).train_cfg.max_epochs
             name = f'{number:02d}_{leaf}_seed{seed}'
-            argv = (str(config), '--work-dir', str(root / name), '--cfg-options',
-                    f'randomness.seed={seed}', f'default_hooks.checkpoint.interval={epochs}',
-                    *(f'{key}={value}' for key, value in options.items()))
+            argv = (
+                str(config),
+                '--work-dir',
+                str(root / name),
+                '--cfg-options',
+                f'randomness.seed={seed}',
+                f'default_hooks.checkpoint.interval={epochs}',
+                *(f'{key}={value}' for key, value in options.items()),
+            )
             runs.append(Run(label, seed, epochs, root / f'{name}.log', argv))
     return runs
 
@@ -90,17 +97,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     done: dict[Run, Figures] = {}
     try:
         for run, figures, seconds in train_all(
-                train, runs, tuple(COLUMNS.values()), args.jobs, show=lambda epochs: None):
+            train, runs, tuple(COLUMNS.values()), args.jobs, show=lambda epochs: None
+        ):
             done[run] = figures
-            print(f'{len(done)}/{len(runs)}  {run.label}, seed {run.seed}: '
-                  f'{figures[COLUMNS["all"]]:.1f} % in {seconds:.0f} s', flush=True)
+            print(
+                f'{len(done)}/{len(runs)}  {run.label}, seed {run.seed}: '
+                f'{figures[COLUMNS["all"]]:.1f} % in {seconds:.0f} s',
+                flush=True,
+            )
     except RunFailed as error:
         print(error, file=sys.stderr)
         return 1
     table = to_markdown(study, done)
     (root / 'table.md').write_text(table + '\n', encoding='utf-8')
-    figures_by_run = [dict(label=run.label, seed=run.seed, **figures)
-                      for run, figures in done.items()]
+    figures_by_run = [
+        dict(label=run.label, seed=run.seed, **figures) for run, figures in done.items()
+    ]
     (root / 'figures.json').write_text(json.dumps(figures_by_run, indent=1), encoding='utf-8')
     print(table)
     return 0

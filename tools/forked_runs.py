@@ -51,8 +51,14 @@ class RunFailed(Exception):
 
     def __init__(self, run: Run) -> None:
         lines = run.log.read_text(encoding='utf-8').splitlines()[-LOG_LINES_SHOWN:]
-        super().__init__('\n'.join([f'{run.label}, seed {run.seed} failed. The end of {run.log}:',
-                                    *(f'    {line}' for line in lines)]))
+        super().__init__(
+            '\n'.join(
+                [
+                    f'{run.label}, seed {run.seed} failed. The end of {run.log}:',
+                    *(f'    {line}' for line in lines),
+                ]
+            )
+        )
 
 
 def import_trainer() -> Trainer:
@@ -97,8 +103,9 @@ class Started:
         context = multiprocessing.get_context('fork')
         inlet, outlet = context.Pipe(duplex=False)
         run.log.write_text('', encoding='utf-8')
-        process = context.Process(target=train_apart, args=(train, run, figures, outlet),
-                                  daemon=True)
+        process = context.Process(
+            target=train_apart, args=(train, run, figures, outlet), daemon=True
+        )
         process.start()
         outlet.close()
         return cls(run, process, inlet, time.monotonic())
@@ -115,8 +122,13 @@ class Started:
         return figures
 
 
-def train_all(train: Trainer, runs: Sequence[Run], figures: Sequence[str], jobs: int,
-              show: Callable[[int], None]) -> Iterator[tuple[Run, Figures, float]]:
+def train_all(
+    train: Trainer,
+    runs: Sequence[Run],
+    figures: Sequence[str],
+    jobs: int,
+    show: Callable[[int], None],
+) -> Iterator[tuple[Run, Figures, float]]:
     """Train, and yield run, figures and seconds as each one ends.
 
     Args:

@@ -28,15 +28,21 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('config', help='path of the config file')
     parser.add_argument('checkpoint', help='path of the checkpoint')
     parser.add_argument('--out', help='file for the results (.pkl, .json)')
-    parser.add_argument('--out-item', choices=['metrics', 'pred'],
-                        help='what --out receives; predictions unless said otherwise')
+    parser.add_argument(
+        '--out-item',
+        choices=['metrics', 'pred'],
+        help='what --out receives; predictions unless said otherwise',
+    )
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument('--interval', type=int, default=1, help='show every n-th image')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds each window stays')
-    parser.add_argument('--tta', action='store_true',
-                        help='test-time augmentation: tta_model and tta_pipeline of the config, '
-                        'or averaged scores of the image and its mirror image')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='test-time augmentation: tta_model and tta_pipeline of the config, '
+        'or averaged scores of the image and its mirror image',
+    )
     add_common_arguments(parser)
     args = parser.parse_args(argv)
     if args.out is None and args.out_item is not None:
@@ -58,17 +64,23 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(args.cfg_options)
     if args.amp and torch.cuda.is_available():
         cfg.test_cfg.fp16 = True
-    set_loader_defaults(cfg, ('test_dataloader', ), pin_memory=not args.no_pin_memory)
+    set_loader_defaults(cfg, ('test_dataloader',), pin_memory=not args.no_pin_memory)
     return cfg
 
 
 def show_predictions(cfg: Config, args: argparse.Namespace) -> None:
     if 'visualization' not in cfg.default_hooks:
-        raise ValueError('--show and --show-dir need default_hooks.visualization='
-                         "dict(type='VisualizationHook') in the config")
+        raise ValueError(
+            '--show and --show-dir need default_hooks.visualization='
+            "dict(type='VisualizationHook') in the config"
+        )
     cfg.default_hooks.visualization.update(
-        enable=True, show=args.show, wait_time=args.wait_time, out_dir=args.show_dir,
-        interval=args.interval)
+        enable=True,
+        show=args.show,
+        wait_time=args.wait_time,
+        out_dir=args.show_dir,
+        interval=args.interval,
+    )
 
 
 def add_test_time_augmentation(cfg: Config) -> None:
@@ -79,7 +91,7 @@ def add_test_time_augmentation(cfg: Config) -> None:
         flips = [dict(type='RandomFlip', prob=prob) for prob in (1.0, 0.0)]
         cfg.tta_pipeline = [
             *pipeline[:-1],
-            dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])
+            dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]]),
         ]
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline

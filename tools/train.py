@@ -25,14 +25,23 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a model')
     parser.add_argument('config', help='path of the config file')
     parser.add_argument(
-        '--resume', nargs='?', type=str, const='auto',
-        help='continue from this checkpoint, or without a value from the latest in the work dir')
-    parser.add_argument('--no-validate', action='store_true',
-                        help='do not evaluate while training')
-    parser.add_argument('--auto-scale-lr', action='store_true',
-                        help='scale the learning rate by actual over base batch size')
-    parser.add_argument('--no-persistent-workers', action='store_true',
-                        help='start the data loading workers anew for each epoch')
+        '--resume',
+        nargs='?',
+        type=str,
+        const='auto',
+        help='continue from this checkpoint, or without a value from the latest in the work dir',
+    )
+    parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by actual over base batch size',
+    )
+    parser.add_argument(
+        '--no-persistent-workers',
+        action='store_true',
+        help='start the data loading workers anew for each epoch',
+    )
     add_common_arguments(parser)
     args = parser.parse_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -52,8 +61,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(args.cfg_options)
     if args.auto_scale_lr:
         if not cfg.get('auto_scale_lr'):
-            raise ValueError('--auto-scale-lr: the config has no auto_scale_lr=dict('
-                             'base_batch_size=...)')
+            raise ValueError(
+                '--auto-scale-lr: the config has no auto_scale_lr=dict(base_batch_size=...)'
+            )
         cfg.auto_scale_lr.enable = True
     if args.amp:
         choose_autocast(cfg)

@@ -9,15 +9,13 @@ _base_ = [
 ]
 
 train_dataloader = dict(
-    dataset=dict(
-        _delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
+    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
     sampler=dict(_delete_=True, type='PairSampler', law='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5))
+    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
+)
 model = dict(
     head=dict(
-        num_classes=100,
-        loss=dict(tau=0.79),
-        label_start_epoch=160,
-        top_k=30,
-        omega=20 / 255),
-    train_cfg=dict(augments=dict(type='ConCutMixAugment')))
+        num_classes=100, loss=dict(tau=0.79), label_start_epoch=160, top_k=30, omega=20 / 255
+    ),
+    train_cfg=dict(augments=dict(type='ConCutMixAugment')),
+)

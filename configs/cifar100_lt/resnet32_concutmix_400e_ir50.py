@@ -17,14 +17,15 @@ train_dataloader = dict(
             data_root='data/cifar100',
             split='train',
             imbalance_ratio=50,
-            pipeline={{_base_.train_pipeline}})),
+            pipeline={{_base_.train_pipeline}},
+        ),
+    ),
     sampler=dict(_delete_=True, type='PairSampler', law='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5))
+    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
+)
 model = dict(
     head=dict(
-        num_classes=100,
-        loss=dict(tau=0.75),
-        label_start_epoch=160,
-        top_k=30,
-        omega=20 / 255),
-    train_cfg=dict(augments=dict(type='ConCutMixAugment')))
+        num_classes=100, loss=dict(tau=0.75), label_start_epoch=160, top_k=30, omega=20 / 255
+    ),
+    train_cfg=dict(augments=dict(type='ConCutMixAugment')),
+)

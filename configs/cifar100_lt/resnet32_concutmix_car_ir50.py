@@ -17,9 +17,12 @@ train_dataloader = dict(
             data_root='data/cifar100',
             split='train',
             imbalance_ratio=50,
-            pipeline={{_base_.train_pipeline}})),
+            pipeline={{_base_.train_pipeline}},
+        ),
+    ),
     sampler=dict(_delete_=True, type='PairSampler', law='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5))
+    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
+)
 model = dict(
     head=dict(
         num_classes=100,
@@ -27,6 +30,8 @@ model = dict(
         label_start_epoch=100,
         top_k=30,
         omega=20 / 255,
-        loss_car=dict(type='CARLoss', criterion=None)),
-    train_cfg=dict(augments=dict(type='ConCutMixAugment')))
+        loss_car=dict(type='CARLoss', criterion=None),
+    ),
+    train_cfg=dict(augments=dict(type='ConCutMixAugment')),
+)
 default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

@@ -10,4 +10,5 @@ _base_ = [
 
 train_dataloader = dict(dataset=dict(imbalance_ratio=50))
 model = dict(
-    head=dict(num_classes=100, loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0)))
+    head=dict(num_classes=100, loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0))
+)

@@ -9,5 +9,5 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(num_classes=100),
-    train_cfg=dict(augments=dict(type='RemixBatchAugment', alpha=1.0)))
+    head=dict(num_classes=100), train_cfg=dict(augments=dict(type='RemixBatchAugment', alpha=1.0))
+)

@@ -10,5 +10,5 @@ _base_ = [
 
 train_dataloader = dict(dataset=dict(imbalance_ratio=50))
 model = dict(
-    head=dict(num_classes=100),
-    train_cfg=dict(augments=dict(type='RemixBatchAugment', alpha=1.0)))
+    head=dict(num_classes=100), train_cfg=dict(augments=dict(type='RemixBatchAugment', alpha=1.0))
+)

@@ -9,6 +9,6 @@ _base_ = [
 ]
 
 train_dataloader = dict(
-    dataset=dict(imbalance_ratio=10),
-    sampler=dict(_delete_=True, type='ClassBalancedSampler'))
+    dataset=dict(imbalance_ratio=10), sampler=dict(_delete_=True, type='ClassBalancedSampler')
+)
 model = dict(head=dict(num_classes=10))

@@ -10,16 +10,12 @@ _base_ = [
 
 train_dataloader = dict(
     batch_size=128,
-    dataset=dict(
-        _delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
+    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
     sampler=dict(_delete_=True, type='PairSampler', law='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5))
+    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
+)
 model = dict(
-    head=dict(
-        num_classes=10,
-        loss=dict(tau=0.85),
-        label_start_epoch=8,
-        top_k=3,
-        omega=2 / 255),
-    train_cfg=dict(augments=dict(type='ConCutMixAugment')))
+    head=dict(num_classes=10, loss=dict(tau=0.85), label_start_epoch=8, top_k=3, omega=2 / 255),
+    train_cfg=dict(augments=dict(type='ConCutMixAugment')),
+)
 default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))

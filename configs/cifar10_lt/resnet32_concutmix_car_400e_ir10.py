@@ -17,9 +17,12 @@ train_dataloader = dict(
             data_root='data/cifar10',
             split='train',
             imbalance_ratio=10,
-            pipeline={{_base_.train_pipeline}})),
+            pipeline={{_base_.train_pipeline}},
+        ),
+    ),
     sampler=dict(_delete_=True, type='PairSampler', law='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5))
+    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
+)
 model = dict(
     head=dict(
         num_classes=10,
@@ -27,6 +30,8 @@ model = dict(
         label_start_epoch=160,
         top_k=3,
         omega=2 / 255,
-        loss_car=dict(type='CARLoss', criterion=None)),
-    train_cfg=dict(augments=dict(type='ConCutMixAugment')))
+        loss_car=dict(type='CARLoss', criterion=None),
+    ),
+    train_cfg=dict(augments=dict(type='ConCutMixAugment')),
+)
 default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

@@ -17,14 +17,13 @@ train_dataloader = dict(
             data_root='data/cifar10',
             split='train',
             imbalance_ratio=10,
-            pipeline={{_base_.train_pipeline}})),
+            pipeline={{_base_.train_pipeline}},
+        ),
+    ),
     sampler=dict(_delete_=True, type='PairSampler', law='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5))
+    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
+)
 model = dict(
-    head=dict(
-        num_classes=10,
-        loss=dict(tau=1.0),
-        label_start_epoch=100,
-        top_k=3,
-        omega=2 / 255),
-    train_cfg=dict(augments=dict(type='ConCutMixAugment')))
+    head=dict(num_classes=10, loss=dict(tau=1.0), label_start_epoch=100, top_k=3, omega=2 / 255),
+    train_cfg=dict(augments=dict(type='ConCutMixAugment')),
+)

@@ -18,19 +18,17 @@ train_dataloader = dict(
             data_root='data/cifar10',
             split='train',
             imbalance_ratio=10,
-            pipeline={{_base_.train_pipeline}})),
-    sampler=dict(
-        _delete_=True,
-        type='PairSampler',
-        law='confusion',
-        pairing='anchor'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5))
+            pipeline={{_base_.train_pipeline}},
+        ),
+    ),
+    sampler=dict(_delete_=True, type='PairSampler', law='confusion', pairing='anchor'),
+    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
+)
 model = dict(
     head=dict(
         num_classes=10,
-        loss=dict(
-            _delete_=True,
-            type='CARLoss',
-            criterion=dict(type='CrossEntropyLoss'))),
-    train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)))
+        loss=dict(_delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss')),
+    ),
+    train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)),
+)
 default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

@@ -10,14 +10,10 @@ _base_ = [
 
 data_preprocessor = dict(type='PairedDataPreprocessor')
 train_dataloader = dict(
-    dataset=dict(
-        _delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(
-        _delete_=True,
-        type='PairSampler',
-        law='confusion',
-        pairing='anchor'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5))
+    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
+    sampler=dict(_delete_=True, type='PairSampler', law='confusion', pairing='anchor'),
+    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
+)
 model = dict(
     backbone=dict(num_stages=2),
     neck=None,
@@ -28,6 +24,8 @@ model = dict(
         expert=dict(type='CIFARResNetStage', depth=32, stage=2),
         num_classes=10,
         in_channels=64,
-        loss=dict(type='CrossEntropyLoss')),
-    train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)))
+        loss=dict(type='CrossEntropyLoss'),
+    ),
+    train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)),
+)
 default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

@@ -14,5 +14,7 @@ model = dict(
         type='CosineClsHead',
         num_classes=10,
         scale=30.0,
-        loss=dict(_delete_=True, type='LDAMLoss', max_margin=0.5, scale=30.0, logit_scale=30.0)))
+        loss=dict(_delete_=True, type='LDAMLoss', max_margin=0.5, scale=30.0, logit_scale=30.0),
+    )
+)
 default_hooks = dict(reweighting=dict(type='DeferredReweightingHook', start_epoch=160))

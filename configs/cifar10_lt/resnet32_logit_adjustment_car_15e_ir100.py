@@ -11,8 +11,9 @@ _base_ = [
 model = dict(
     head=dict(
         num_classes=10,
-        loss=dict(
-            _delete_=True, type='CARLoss', criterion=dict(type='LogitAdjustedLoss'))))
+        loss=dict(_delete_=True, type='CARLoss', criterion=dict(type='LogitAdjustedLoss')),
+    )
+)
 default_hooks = dict(
-    confusion=dict(type='EMAConfusionHook'),
-    channels_last=dict(type='ChannelsLastHook'))
+    confusion=dict(type='EMAConfusionHook'), channels_last=dict(type='ChannelsLastHook')
+)

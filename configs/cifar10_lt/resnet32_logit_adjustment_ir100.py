@@ -8,5 +8,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(
-    head=dict(num_classes=10, loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0)))
+model = dict(head=dict(num_classes=10, loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0)))

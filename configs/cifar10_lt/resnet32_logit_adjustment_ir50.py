@@ -9,5 +9,4 @@ _base_ = [
 ]
 
 train_dataloader = dict(dataset=dict(imbalance_ratio=50))
-model = dict(
-    head=dict(num_classes=10, loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0)))
+model = dict(head=dict(num_classes=10, loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0)))

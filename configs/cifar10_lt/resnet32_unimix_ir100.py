@@ -11,11 +11,12 @@ _base_ = [
 data_preprocessor = dict(type='PairedDataPreprocessor')
 train_dataloader = dict(
     batch_size=64,
-    dataset=dict(
-        _delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
+    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
     sampler=dict(_delete_=True, type='PairSampler', law=0.5),
-    batch_sampler=dict(type='PairBatchSampler', prob=1.0))
+    batch_sampler=dict(type='PairBatchSampler', prob=1.0),
+)
 model = dict(
     head=dict(num_classes=10, loss=dict(_delete_=True, type='LogitAdjustedLoss')),
-    train_cfg=dict(augments=dict(type='UniMixBatchAugment')))
+    train_cfg=dict(augments=dict(type='UniMixBatchAugment')),
+)
 auto_scale_lr = dict(base_batch_size=64)

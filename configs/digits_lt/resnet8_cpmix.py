@@ -10,14 +10,9 @@ _base_ = [
 
 data_preprocessor = dict(type='PairedDataPreprocessor')
 train_dataloader = dict(
-    dataset=dict(
-        _delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(
-        _delete_=True,
-        type='PairSampler',
-        law='confusion',
-        pairing='anchor'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5))
-model = dict(
-    train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)))
+    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
+    sampler=dict(_delete_=True, type='PairSampler', law='confusion', pairing='anchor'),
+    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
+)
+model = dict(train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)))
 default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

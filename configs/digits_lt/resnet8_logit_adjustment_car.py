@@ -9,7 +9,6 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(
-        loss=dict(
-            _delete_=True, type='CARLoss', criterion=dict(type='LogitAdjustedLoss'))))
+    head=dict(loss=dict(_delete_=True, type='CARLoss', criterion=dict(type='LogitAdjustedLoss')))
+)
 default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

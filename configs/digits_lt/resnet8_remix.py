@@ -8,5 +8,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(
-    train_cfg=dict(augments=dict(type='RemixBatchAugment', alpha=1.0)))
+model = dict(train_cfg=dict(augments=dict(type='RemixBatchAugment', alpha=1.0)))

@@ -9,16 +9,18 @@ _base_ = [
 ]
 
 train_dataloader = dict(
-    dataset=dict(
-        _delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
+    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
     sampler=dict(_delete_=True, type='PairSampler', law='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5))
+    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
+)
 model = dict(
     head=dict(
         num_classes=1000,
         label_start_epoch=60,
         top_k=30,
         omega=200 / 255,
-        loss_car=dict(type='CARLoss', criterion=None)),
-    train_cfg=dict(augments=dict(type='ConCutMixAugment')))
+        loss_car=dict(type='CARLoss', criterion=None),
+    ),
+    train_cfg=dict(augments=dict(type='ConCutMixAugment')),
+)
 default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

@@ -11,6 +11,7 @@ _base_ = [
 model = dict(
     head=dict(
         num_classes=8142,
-        loss=dict(
-            _delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss'))))
+        loss=dict(_delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss')),
+    )
+)
 default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

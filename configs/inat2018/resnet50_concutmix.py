@@ -9,14 +9,11 @@ _base_ = [
 ]
 
 train_dataloader = dict(
-    dataset=dict(
-        _delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
+    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
     sampler=dict(_delete_=True, type='PairSampler', law='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5))
+    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
+)
 model = dict(
-    head=dict(
-        num_classes=8142,
-        label_start_epoch=80,
-        top_k=30,
-        omega=1628 / 255),
-    train_cfg=dict(augments=dict(type='ConCutMixAugment')))
+    head=dict(num_classes=8142, label_start_epoch=80, top_k=30, omega=1628 / 255),
+    train_cfg=dict(augments=dict(type='ConCutMixAugment')),
+)

@@ -9,4 +9,5 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(num_classes=8142, loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0)))
+    head=dict(num_classes=8142, loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0))
+)

@@ -13,6 +13,7 @@ train_dataloader = dict(batch_size=16)
 model = dict(
     head=dict(
         num_classes=8142,
-        loss=dict(
-            _delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss'))))
+        loss=dict(_delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss')),
+    )
+)
 default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

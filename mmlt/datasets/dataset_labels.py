@@ -14,8 +14,13 @@ from mmlt.functional.class_statistics import count_labels
 
 from .labels import Labels, as_labels
 
-__all__ = ['dataset_class_counts', 'dataset_labels', 'dataset_num_classes',
-           'training_class_counts', 'unsliced']
+__all__ = [
+    'dataset_class_counts',
+    'dataset_labels',
+    'dataset_num_classes',
+    'training_class_counts',
+    'unsliced',
+]
 
 
 def dataset_labels(dataset: Any) -> Labels:
@@ -47,8 +52,7 @@ def dataset_labels(dataset: Any) -> Labels:
     if unsliced(dataset) is not dataset:
         labels = labels[:size]
     if len(labels) != size:
-        raise ValueError(
-            f'{type(dataset).__name__}: {size} images but {len(labels)} labels')
+        raise ValueError(f'{type(dataset).__name__}: {size} images but {len(labels)} labels')
     return labels
 
 
@@ -109,7 +113,8 @@ def training_class_counts(dataset: Any, num_classes: int | None = None) -> list[
         raise ValueError(
             f'class counts: the training data set {type(whole).__name__} has no class_counts in '
             'its metainfo, and its labels cannot be counted; expected get_gt_labels() with one '
-            f'class an image, got: {error}') from error
+            f'class an image, got: {error}'
+        ) from error
     known = dataset_num_classes(whole, labels)
     if num_classes is not None and not _class_names(whole):
         known = max(known, num_classes)
@@ -157,7 +162,8 @@ def dataset_num_classes(dataset: Any, labels: Labels) -> int:
             if num_classes < needed:
                 raise ValueError(
                     f"{type(dataset).__name__}: metainfo['{key}'] has {num_classes} classes, but "
-                    f'a label is {needed - 1}')
+                    f'a label is {needed - 1}'
+                )
             return num_classes
     return needed
 
@@ -192,7 +198,8 @@ def _collect(dataset: Any) -> Labels:
         return as_labels([_only(dataset.get_cat_ids(i)) for i in range(len(dataset))])
     raise TypeError(
         f'{type(dataset).__name__}: cannot tell the labels; a data set needs get_gt_labels() or '
-        'get_cat_ids(index)')
+        'get_cat_ids(index)'
+    )
 
 
 def _labels_of_host(dataset: Any) -> Any:

@@ -51,7 +51,8 @@ class PairedDataset:
             dataset = DATASETS.build(dataset)
         if not (hasattr(dataset, '__getitem__') and hasattr(dataset, '__len__')):
             raise TypeError(
-                f'dataset: expected a data set or its config, got {type(dataset).__name__}')
+                f'dataset: expected a data set or its config, got {type(dataset).__name__}'
+            )
         self.dataset = dataset
         self._given = None if partner_pipeline is None else _compose(partner_pipeline)
         self._labels: Labels | None = None
@@ -59,7 +60,8 @@ class PairedDataset:
         if self.partner_pipeline is not None and not hasattr(dataset, 'get_data_info'):
             raise TypeError(
                 f'dataset: {type(dataset).__name__} has no get_data_info(index), which a '
-                'partner pipeline needs')
+                'partner pipeline needs'
+            )
 
     @property
     def partner_pipeline(self) -> Compose | None:
@@ -114,7 +116,8 @@ class PairedDataset:
         """As ``get_subset_``, in a new data set."""
         return PairedDataset(
             self.dataset.get_subset(indices),
-            None if self._given is None else self._given.transforms)
+            None if self._given is None else self._given.transforms,
+        )
 
     def __getitem__(self, index: Index) -> dict[str, Any]:
         """One image, or an anchor with its partner.
@@ -139,7 +142,8 @@ class PairedDataset:
             raise ValueError(
                 f'partner_pipeline: the image of partner {partner} has shape {tuple(got)}, the '
                 f'first view of anchor {anchor} has {tuple(expected)}; end both pipelines in the '
-                'same size')
+                'same size'
+            )
         return {**sample, 'partner': paired}
 
     def _partner(self, index: int) -> dict[str, Any]:
@@ -167,7 +171,8 @@ class PairedDataset:
                 return sample
         raise RuntimeError(
             f'partner_pipeline: returned None for image {index} and for every other image of '
-            f'class {labels[index]} that was tried')
+            f'class {labels[index]} that was tried'
+        )
 
 
 def _first_view(inputs: Any) -> Any:
@@ -185,9 +190,13 @@ def _first_view_pipeline(pipelines: list[list[Callable[..., Any]]]) -> Compose |
     if len({repr(transforms) for transforms in pipelines}) > 1:
         raise ValueError(
             'partner_pipeline: the wrapped data sets have different multi-view pipelines; say '
-            'which one partners take')
-    print_log('PairedDataset: the pipeline makes several views; partners take the first only.',
-              logger='current', level=logging.INFO)
+            'which one partners take'
+        )
+    print_log(
+        'PairedDataset: the pipeline makes several views; partners take the first only.',
+        logger='current',
+        level=logging.INFO,
+    )
     return Compose([_take_first_view(t) for t in pipelines[0]])
 
 

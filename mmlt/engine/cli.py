@@ -17,16 +17,27 @@ __all__ = ['add_common_arguments', 'prepare_cpu_ranks', 'set_loader_defaults', '
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of MMPretrain's tools that training and testing have in common."""
     parser.add_argument('--work-dir', help='folder for logs, checkpoints and metrics')
-    parser.add_argument('--amp', action='store_true',
-                        help='mixed precision; bfloat16 autocast where there is no GPU')
-    parser.add_argument('--no-pin-memory', action='store_true',
-                        help='do not pin the memory of the data loaders')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction,
+        '--amp',
+        action='store_true',
+        help='mixed precision; bfloat16 autocast where there is no GPU',
+    )
+    parser.add_argument(
+        '--no-pin-memory', action='store_true', help='do not pin the memory of the data loaders'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
         help='override settings of the config, key=value; lists as key="[a,b]" or key=a,b, '
-        'nested ones as key="[(a,b),(c,d)]", quoted and without white space')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
-                        default='none', help='job launcher')
+        'nested ones as key="[(a,b),(c,d)]", quoted and without white space',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
+    )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
@@ -57,8 +68,9 @@ def set_loader_defaults(cfg: Config, fields: tuple[str, ...], pin_memory: bool) 
             loader.setdefault(key, deepcopy(value))
         silent = not {'worker_init_fn', 'persistent_workers'} & set(loader)
         if field == 'train_dataloader' and silent:
-            loader.update(persistent_workers=False,
-                          worker_init_fn=dict(type='seed_worker_of_epoch'))
+            loader.update(
+                persistent_workers=False, worker_init_fn=dict(type='seed_worker_of_epoch')
+            )
         if not pin_memory or not torch.cuda.is_available():
             loader.pin_memory = False
         else:
@@ -82,12 +94,18 @@ def prepare_cpu_ranks(cfg: Config) -> None:
     if cfg.launcher != 'pytorch':
         raise RuntimeError(
             f'--launcher {cfg.launcher} needs GPUs, and torch sees none here; several processes '
-            'on CPUs start with tools/dist_train.sh (torchrun, --launcher pytorch)')
-    missing = [name for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
-               if name not in os.environ]
+            'on CPUs start with tools/dist_train.sh (torchrun, --launcher pytorch)'
+        )
+    missing = [
+        name
+        for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
+        if name not in os.environ
+    ]
     if missing:
-        raise RuntimeError(f'--launcher pytorch outside torchrun: {", ".join(missing)} not set; '
-                           'use tools/dist_train.sh or tools/dist_test.sh')
+        raise RuntimeError(
+            f'--launcher pytorch outside torchrun: {", ".join(missing)} not set; '
+            'use tools/dist_train.sh or tools/dist_test.sh'
+        )
     if not dist.is_initialized():
         dist.init_process_group('gloo')
     wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)

@@ -32,13 +32,16 @@ def true_labels(data_samples: Sequence[dict[str, Any]]) -> Tensor:
     for sample in data_samples:
         if 'gt_label' not in sample or sample['gt_label'].numel() != 1:
             given = sample['gt_label'].numel() if 'gt_label' in sample else 'none'
-            raise ValueError('`gt_label`: expected one label per image (single-label data with '
-                             f'ground truth), got {given}')
+            raise ValueError(
+                '`gt_label`: expected one label per image (single-label data with '
+                f'ground truth), got {given}'
+            )
     return torch.cat([sample['gt_label'].reshape(1) for sample in data_samples])
 
 
-def rank_classes(scores: Tensor, k: int, class_counts: Sequence[int] | None = None,
-                 post_hoc_tau: float = 0.0) -> Tensor:
+def rank_classes(
+    scores: Tensor, k: int, class_counts: Sequence[int] | None = None, post_hoc_tau: float = 0.0
+) -> Tensor:
     """The best ``k`` classes of each image.
 
     Args:
@@ -62,11 +65,15 @@ def rank_classes(scores: Tensor, k: int, class_counts: Sequence[int] | None = No
     invalid = scores.isnan().any(dim=1, keepdim=True)
     if post_hoc_tau:
         if class_counts is None:
-            raise ValueError("post_hoc_tau needs the training class counts: add "
-                             "dict(type='ClassCountsHook') to `custom_hooks`")
+            raise ValueError(
+                'post_hoc_tau needs the training class counts: add '
+                "dict(type='ClassCountsHook') to `custom_hooks`"
+            )
         if bool((scores < 0).any()):
-            raise ValueError('post_hoc_tau expects probabilities in `pred_score` (a head that '
-                             'ends in a softmax), got negative values')
+            raise ValueError(
+                'post_hoc_tau expects probabilities in `pred_score` (a head that '
+                'ends in a softmax), got negative values'
+            )
         scores = adjust_logits(scores.float().log(), class_counts, post_hoc_tau)
     best = scores.topk(min(k, scores.shape[1]), dim=1).indices
     return best.masked_fill(invalid, -1)

@@ -42,8 +42,9 @@ class PairRates:
         Returns:
             Model -> per cent; 0 where there is no pair.
         """
-        return {title: float(rates.sum()) / max(len(rates), 1)
-                for title, rates in self.rates.items()}
+        return {
+            title: float(rates.sum()) / max(len(rates), 1) for title, rates in self.rates.items()
+        }
 
 
 def compare_pairs(confusions: Mapping[str, NDArray[np.int64]], count: int) -> PairRates:
@@ -71,9 +72,14 @@ def compare_pairs(confusions: Mapping[str, NDArray[np.int64]], count: int) -> Pa
     if len(shapes) != 1:
         raise ValueError(f'confusions: expected matrices of one shape, got {sorted(shapes)}')
     true, predicted, _ = top_error_pairs(next(iter(confusions.values())), count)
-    return PairRates(true, predicted, {
-        title: 100 * error_rates(confusion)[true, predicted]
-        for title, confusion in confusions.items()})
+    return PairRates(
+        true,
+        predicted,
+        {
+            title: 100 * error_rates(confusion)[true, predicted]
+            for title, confusion in confusions.items()
+        },
+    )
 
 
 def group_table(grouped: GroupConfusion) -> str:
@@ -92,12 +98,19 @@ def group_table(grouped: GroupConfusion) -> str:
         |---|---|---|---|
         | all | 8 | 62.5 | 37.5 |
     """
-    rows = [[name, str(images),
-             *('' if np.isnan(share) else f'{100 * share:.1f}' for share in (right, *wrong))]
-            for name, images, right, wrong in zip(
-                grouped.names, grouped.images, grouped.right, grouped.wrong, strict=True)]
-    return _markdown(['true class', 'images', 'right',
-                      *(f'wrong: {name}' for name in grouped.names)], rows)
+    rows = [
+        [
+            name,
+            str(images),
+            *('' if np.isnan(share) else f'{100 * share:.1f}' for share in (right, *wrong)),
+        ]
+        for name, images, right, wrong in zip(
+            grouped.names, grouped.images, grouped.right, grouped.wrong, strict=True
+        )
+    ]
+    return _markdown(
+        ['true class', 'images', 'right', *(f'wrong: {name}' for name in grouped.names)], rows
+    )
 
 
 def pair_table(pairs: PairRates, names: Sequence[str]) -> str:
@@ -118,9 +131,10 @@ def pair_table(pairs: PairRates, names: Sequence[str]) -> str:
         | cat | dog | 30.0 |
         | mean of 1 |  | 30.00 |
     """
-    rows = [[names[j], names[i], *(f'{rate:.1f}' for rate in rates)]
-            for j, i, *rates in zip(pairs.true, pairs.predicted, *pairs.rates.values(),
-                                    strict=True)]
+    rows = [
+        [names[j], names[i], *(f'{rate:.1f}' for rate in rates)]
+        for j, i, *rates in zip(pairs.true, pairs.predicted, *pairs.rates.values(), strict=True)
+    ]
     means = [f'mean of {len(rows)}', '', *(f'{mean:.2f}' for mean in pairs.means.values())]
     return _markdown(['true', 'predicted', *pairs.rates], [*rows, means])
 

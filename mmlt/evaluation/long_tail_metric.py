@@ -71,16 +71,16 @@ class LongTailMetric(BaseMetric):
     default_prefix = 'long_tail'
 
     def __init__(
-            self,
-            many_threshold: int = 100,
-            few_threshold: int = 20,
-            topk: Sequence[int] = (1, 5),
-            post_hoc_tau: float = 0.0,
-            floor: float = 0.0,
-            csv_file: str | Path | None = None,
-            prefix: str | None = None,
-            collect_device: str = 'cpu',
-            collect_dir: str | None = None,
+        self,
+        many_threshold: int = 100,
+        few_threshold: int = 20,
+        topk: Sequence[int] = (1, 5),
+        post_hoc_tau: float = 0.0,
+        floor: float = 0.0,
+        csv_file: str | Path | None = None,
+        prefix: str | None = None,
+        collect_device: str = 'cpu',
+        collect_dir: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.topk = tuple(topk)
@@ -135,8 +135,10 @@ class LongTailMetric(BaseMetric):
             self._check_class_counts(scores.shape[1])
             ranked = rank_classes(scores, max(self.topk), self.class_counts, self.post_hoc_tau)
         elif self.post_hoc_tau:
-            raise ValueError('post_hoc_tau needs `pred_score` in the data samples; the head '
-                             'gives only `pred_label`')
+            raise ValueError(
+                'post_hoc_tau needs `pred_score` in the data samples; the head '
+                'gives only `pred_label`'
+            )
         else:
             ranked = torch.stack([sample['pred_label'].reshape(1) for sample in data_samples])
         rows = torch.cat([targets[:, None].to(ranked), ranked], dim=1)
@@ -184,12 +186,17 @@ class LongTailMetric(BaseMetric):
         groups = self._groups()
         figures = long_tail_figures(ranked, targets, num_classes, groups, self.topk, self.floor)
         self.tallies = count_predictions(ranked[:, 0], targets, num_classes)
-        self._log_once(describe_omissions(
-            self.tallies, ranked, self.topk, self.class_counts is not None))
+        self._log_once(
+            describe_omissions(self.tallies, ranked, self.topk, self.class_counts is not None)
+        )
         if self.csv_file is not None and is_main_process():
             confused = most_confused_with(ranked[:, 0], targets, num_classes)
-            write_per_class_csv(self.csv_file, per_class_rows(
-                self.tallies, confused, self.class_counts, groups, self._names(num_classes)))
+            write_per_class_csv(
+                self.csv_file,
+                per_class_rows(
+                    self.tallies, confused, self.class_counts, groups, self._names(num_classes)
+                ),
+            )
         return {name: 100 * value for name, value in figures.items()}
 
     def _groups(self) -> dict[str, NDArray[np.bool_]]:
@@ -211,7 +218,8 @@ class LongTailMetric(BaseMetric):
         if self.class_counts is not None and len(self.class_counts) != num_classes:
             raise ValueError(
                 f'LongTailMetric: the training set has {len(self.class_counts)} classes '
-                f'(class counts), the model predicts {num_classes}')
+                f'(class counts), the model predicts {num_classes}'
+            )
 
     def _log_once(self, notes: Sequence[str]) -> None:
         for note in notes:

@@ -12,8 +12,9 @@ from mmlt.functional.class_tallies import ClassTallies
 __all__ = ['describe_omissions']
 
 
-def describe_omissions(tallies: ClassTallies, ranked: NDArray[np.int32], topk: Sequence[int],
-                       has_class_counts: bool) -> list[str]:
+def describe_omissions(
+    tallies: ClassTallies, ranked: NDArray[np.int32], topk: Sequence[int], has_class_counts: bool
+) -> list[str]:
     """Sentences about the figures, classes and images that are left out.
 
     Args:
@@ -35,21 +36,27 @@ def describe_omissions(tallies: ClassTallies, ranked: NDArray[np.int32], topk: S
         notes.append(
             'no training class counts: many_shot, medium_shot and few_shot are left out. Add '
             "dict(type='ClassCountsHook') to `custom_hooks`; it takes the counts from the "
-            'training set, or from the checkpoint at test')
+            'training set, or from the checkpoint at test'
+        )
     num_classes = len(tallies.targets)
     untested = np.flatnonzero(tallies.targets == 0)
     if len(untested):
         shown = ', '.join(str(index) for index in untested[:10])
         notes.append(
             f'{len(untested)} of {num_classes} classes have no test images and are left out of '
-            f'the per-class figures: {shown}{", ..." if len(untested) > 10 else ""}')
+            f'the per-class figures: {shown}{", ..." if len(untested) > 10 else ""}'
+        )
     too_large = [f'top{k}' for k in topk if k > ranked.shape[1]]
     if too_large:
-        reason = (f'there are only {num_classes} classes' if ranked.shape[1] == num_classes
-                  else 'the model gives labels without scores')
+        reason = (
+            f'there are only {num_classes} classes'
+            if ranked.shape[1] == num_classes
+            else 'the model gives labels without scores'
+        )
         notes.append(f'{", ".join(too_large)} left out: {reason}')
     lost = int((ranked[:, 0] < 0).sum())
     if lost:
-        notes.append(f'{lost} of {len(ranked)} images have scores that are not numbers; they '
-                     'count as wrong')
+        notes.append(
+            f'{lost} of {len(ranked)} images have scores that are not numbers; they count as wrong'
+        )
     return notes

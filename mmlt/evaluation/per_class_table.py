@@ -16,8 +16,18 @@ from mmlt.functional.class_tallies import ClassTallies
 
 __all__ = ['PerClassRow', 'per_class_rows', 'read_per_class_csv', 'write_per_class_csv']
 
-COLUMNS = ('class_id', 'name', 'train_count', 'shot', 'test_images', 'accuracy', 'precision', 'f1',
-           'most_confused_with', 'most_confused_name')
+COLUMNS = (
+    'class_id',
+    'name',
+    'train_count',
+    'shot',
+    'test_images',
+    'accuracy',
+    'precision',
+    'f1',
+    'most_confused_with',
+    'most_confused_name',
+)
 
 
 @dataclass(frozen=True)
@@ -50,11 +60,11 @@ class PerClassRow:
 
 
 def per_class_rows(
-        tallies: ClassTallies,
-        confused_with: NDArray[np.int64],
-        class_counts: Sequence[int] | None = None,
-        groups: Mapping[str, NDArray[np.bool_]] | None = None,
-        names: Sequence[str] | None = None,
+    tallies: ClassTallies,
+    confused_with: NDArray[np.int64],
+    class_counts: Sequence[int] | None = None,
+    groups: Mapping[str, NDArray[np.bool_]] | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[PerClassRow]:
     """Rows of the table.
 
@@ -79,8 +89,10 @@ def per_class_rows(
     for shot, mask in (groups or {}).items():
         for index in np.flatnonzero(mask):
             shots[index] = shot
-    percent = [[None if np.isnan(value) else 100 * float(value) for value in column]
-               for column in (tallies.accuracy, tallies.precision, tallies.f1)]
+    percent = [
+        [None if np.isnan(value) else 100 * float(value) for value in column]
+        for column in (tallies.accuracy, tallies.precision, tallies.f1)
+    ]
     return [
         PerClassRow(
             class_id=index,
@@ -93,7 +105,8 @@ def per_class_rows(
             f1=percent[2][index],
             most_confused_with=int(other) if other >= 0 else None,
             most_confused_name=str(names[other]) if other >= 0 else '',
-        ) for index, other in enumerate(confused_with)
+        )
+        for index, other in enumerate(confused_with)
     ]
 
 
@@ -131,8 +144,10 @@ def read_per_class_csv(path: str | Path) -> list[PerClassRow]:
         reader = csv.DictReader(file)
         missing = set(COLUMNS) - set(reader.fieldnames or ())
         if missing:
-            raise ValueError(f'{path}: no column {", ".join(sorted(missing))}; expected a table '
-                             'written by LongTailMetric(csv_file=...)')
+            raise ValueError(
+                f'{path}: no column {", ".join(sorted(missing))}; expected a table '
+                'written by LongTailMetric(csv_file=...)'
+            )
         rows = []
         for entry in reader:
             try:
@@ -162,4 +177,5 @@ def _from_text(entry: Mapping[str, str]) -> PerClassRow:
         precision=number('precision', float),
         f1=number('f1', float),
         most_confused_with=number('most_confused_with', int),
-        most_confused_name=entry['most_confused_name'])
+        most_confused_name=entry['most_confused_name'],
+    )

@@ -30,6 +30,7 @@ def interleave_ranks(parts: Sequence[NDArray[np.int32]], size: int) -> NDArray[n
     """
     world_size = len(parts)
     position = np.concatenate(
-        [np.arange(len(part)) * world_size + rank for rank, part in enumerate(parts)])
+        [np.arange(len(part)) * world_size + rank for rank, part in enumerate(parts)]
+    )
     filled = [part for part in parts if len(part)] or list(parts[:1])
     return np.concatenate(filled)[np.argsort(position, kind='stable')][:size]

@@ -14,8 +14,14 @@ import numpy as np
 from .class_tallies import ClassTallies, FloatArray, count_predictions
 
 __all__ = [
-    'geometric_mean', 'group_accuracies', 'harmonic_mean', 'macro_f1', 'per_class_accuracy',
-    'topk_accuracy', 'worst_class', 'worst_class_ratio',
+    'geometric_mean',
+    'group_accuracies',
+    'harmonic_mean',
+    'macro_f1',
+    'per_class_accuracy',
+    'topk_accuracy',
+    'worst_class',
+    'worst_class_ratio',
 ]
 
 
@@ -63,7 +69,8 @@ def topk_accuracy(ranked_predictions: Any, targets: Any, k: int) -> float:
     if ranked.ndim != 2 or targets.shape != ranked.shape[:1] or not 1 <= k <= ranked.shape[1]:
         raise ValueError(
             'topk_accuracy: expected `ranked_predictions` (N, M), `targets` (N,) and 1 <= k <= M, '
-            f'got {ranked.shape}, {targets.shape} and k={k}')
+            f'got {ranked.shape}, {targets.shape} and k={k}'
+        )
     if not len(targets):
         return float('nan')
     return float((ranked[:, :k] == targets[:, None]).any(axis=1).mean())
@@ -96,8 +103,10 @@ def group_accuracies(per_class: FloatArray, groups: Mapping[str, Any]) -> dict[s
     for name, mask in groups.items():
         mask = np.asarray(mask, dtype=bool)
         if mask.shape != per_class.shape:
-            raise ValueError(f'group_accuracies: `groups[{name!r}]` has shape {mask.shape}, '
-                             f'expected {per_class.shape}')
+            raise ValueError(
+                f'group_accuracies: `groups[{name!r}]` has shape {mask.shape}, '
+                f'expected {per_class.shape}'
+            )
         values = _tested(per_class[mask])
         if values.size:
             means[name] = float(values.mean())
@@ -184,8 +193,7 @@ def macro_f1(tallies: ClassTallies) -> float:
     return float(values.mean()) if values.size else float('nan')
 
 
-def worst_class_ratio(test_per_class: FloatArray, train_per_class: FloatArray
-                      ) -> tuple[int, float]:
+def worst_class_ratio(test_per_class: FloatArray, train_per_class: FloatArray) -> tuple[int, float]:
     """WR: test accuracy of the worst test class over the same class's training accuracy.
 
     Args:
@@ -207,8 +215,10 @@ def worst_class_ratio(test_per_class: FloatArray, train_per_class: FloatArray
         (1, 0.25)
     """
     if test_per_class.shape != train_per_class.shape:
-        raise ValueError(f'worst_class_ratio: `test_per_class` has shape {test_per_class.shape}, '
-                         f'`train_per_class` {train_per_class.shape}')
+        raise ValueError(
+            f'worst_class_ratio: `test_per_class` has shape {test_per_class.shape}, '
+            f'`train_per_class` {train_per_class.shape}'
+        )
     lowest = worst_class(test_per_class)[1]
     trained = np.where(test_per_class == lowest, np.nan_to_num(train_per_class), -1.0)
     index = int(trained.argmax())

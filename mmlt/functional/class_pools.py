@@ -61,7 +61,8 @@ def class_pools(labels: ArrayLike, num_classes: int) -> ClassPools:
         raise ValueError(f'labels: expected at least one, in one dimension, got {array.shape}')
     if array.min() < 0 or array.max() >= num_classes:
         raise ValueError(
-            f'labels: expected integers in [0, {num_classes}), got {array.min()} .. {array.max()}')
+            f'labels: expected integers in [0, {num_classes}), got {array.min()} .. {array.max()}'
+        )
     counts = np.bincount(array, minlength=num_classes)
     return ClassPools(np.argsort(array, kind='stable'), counts, np.cumsum(counts) - counts)
 
@@ -92,8 +93,7 @@ def draw_images(pools: ClassPools, classes: NDArray[Any], rng: np.random.Generat
     return images
 
 
-def next_images(pools: ClassPools, classes: NDArray[Any], drawn: IntArray,
-                seed: int) -> IntArray:
+def next_images(pools: ClassPools, classes: NDArray[Any], drawn: IntArray, seed: int) -> IntArray:
     """For each class drawn, the next image of its shuffled pool; a new shuffle when it is empty.
 
     Args:
@@ -148,7 +148,8 @@ def _walk_pools(pools: ClassPools, quotas: IntArray, drawn: IntArray, seed: int)
     image = pools.images[pools.starts[used][block_class][block] + _ramp(block_size)]
     # Block number above, hash below: one sort shuffles all blocks.
     keys = (block.astype(np.uint64) << np.uint64(40)) | (
-        _hash(image, block_round[block], seed) >> np.uint64(24))
+        _hash(image, block_round[block], seed) >> np.uint64(24)
+    )
     walked = image[np.argsort(keys, kind='stable')]
 
     class_start = np.cumsum(counts * rounds) - counts * rounds

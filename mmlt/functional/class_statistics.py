@@ -45,7 +45,8 @@ def validate_class_counts(class_counts: ClassCounts, allow_empty: bool = True) -
         counts = torch.as_tensor(np.asarray(class_counts, dtype=np.float64))
     if counts.ndim != 1 or counts.numel() == 0:
         raise ValueError(
-            f'class_counts: expected one number per class, got shape {tuple(counts.shape)}')
+            f'class_counts: expected one number per class, got shape {tuple(counts.shape)}'
+        )
     if not bool(torch.isfinite(counts).all()) or bool((counts < 0).any()):
         raise ValueError('class_counts: expected finite counts of at least 0')
     if float(counts.sum()) <= 0:
@@ -57,7 +58,8 @@ def validate_class_counts(class_counts: ClassCounts, allow_empty: bool = True) -
             f'class_counts: {len(empty)} of {len(counts)} classes have no training image '
             f'(class {shown}{", ..." if len(empty) > 10 else ""}); lower num_classes if the '
             'labels end before, remove the classes, or leave them out with '
-            "empty_classes='ignore' where that option exists")
+            "empty_classes='ignore' where that option exists"
+        )
     return counts
 
 
@@ -82,7 +84,8 @@ def count_labels(labels: Sequence[int] | np.ndarray[Any, Any], num_classes: int)
     if array.size and (array.min() < 0 or array.max() >= num_classes):
         raise ValueError(
             f'labels: expected integers in [0, {num_classes}), got '
-            f'{int(array.min())} .. {int(array.max())}')
+            f'{int(array.min())} .. {int(array.max())}'
+        )
     return [int(count) for count in np.bincount(array, minlength=num_classes)]
 
 
@@ -103,8 +106,9 @@ def class_prior(class_counts: ClassCounts) -> Tensor:
     return counts / counts.sum()
 
 
-def shot_groups(class_counts: ClassCounts, many_threshold: int = 100,
-                few_threshold: int = 20) -> dict[str, np.ndarray[Any, Any]]:
+def shot_groups(
+    class_counts: ClassCounts, many_threshold: int = 100, few_threshold: int = 20
+) -> dict[str, np.ndarray[Any, Any]]:
     """Many-, medium- and few-shot classes.
 
     Args:
@@ -127,14 +131,16 @@ def shot_groups(class_counts: ClassCounts, many_threshold: int = 100,
     """
     if few_threshold > many_threshold + 1:
         raise ValueError(
-            f'few_threshold ({few_threshold}) must not exceed many_threshold ({many_threshold})')
+            f'few_threshold ({few_threshold}) must not exceed many_threshold ({many_threshold})'
+        )
     counts = validate_class_counts(class_counts).cpu().numpy()
     many, few = counts > many_threshold, counts < few_threshold
     return {'many': many, 'medium': ~(many | few), 'few': few}
 
 
-def frequency_weights(class_counts: ClassCounts, r0: float = 0.2,
-                      normalize: bool = False) -> Tensor:
+def frequency_weights(
+    class_counts: ClassCounts, r0: float = 0.2, normalize: bool = False
+) -> Tensor:
     r"""Weights that grow as a class gets rarer, :math:`\lambda_k = (\pi_k + r_0)^{-1/2}`.
 
     Args:

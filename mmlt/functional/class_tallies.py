@@ -98,7 +98,8 @@ def count_predictions(predictions: Any, targets: Any, num_classes: int) -> Class
     return ClassTallies(
         targets=np.bincount(targets, minlength=num_classes),
         predicted=np.bincount(predictions[predictions >= 0], minlength=num_classes),
-        correct=np.bincount(targets[predictions == targets], minlength=num_classes))
+        correct=np.bincount(targets[predictions == targets], minlength=num_classes),
+    )
 
 
 def most_confused_with(predictions: Any, targets: Any, num_classes: int) -> IntArray:
@@ -143,7 +144,8 @@ def _check_labels(predictions: Any, targets: Any, num_classes: int) -> tuple[Int
     if targets.ndim != 1 or predictions.shape != targets.shape:
         raise ValueError(
             f'expected `predictions` and `targets` of one shape (N,), got {predictions.shape} '
-            f'and {targets.shape}')
+            f'and {targets.shape}'
+        )
     for name, labels, lowest in (('predictions', predictions, None), ('targets', targets, 0)):
         if not labels.size:
             continue
@@ -152,5 +154,6 @@ def _check_labels(predictions: Any, targets: Any, num_classes: int) -> tuple[Int
         if labels.max() >= num_classes or (lowest is not None and labels.min() < lowest):
             raise ValueError(
                 f'`{name}` must lie in [0, {num_classes}), got values from {labels.min()} '
-                f'to {labels.max()}')
+                f'to {labels.max()}'
+            )
     return predictions.astype(np.int64), targets.astype(np.int64)

@@ -40,7 +40,8 @@ def adjusted_bias(bias: Tensor, class_counts: ClassCounts, tau: float = 1.0) -> 
         raise ValueError(f'adjusted_bias: expected `bias` of shape (K,), got {tuple(bias.shape)}')
     if len(class_counts) != len(bias):
         raise ValueError(
-            f'adjusted_bias: `class_counts` has {len(class_counts)} classes, `bias` {len(bias)}')
+            f'adjusted_bias: `class_counts` has {len(class_counts)} classes, `bias` {len(bias)}'
+        )
     return adjust_logits(bias.double(), class_counts, tau).to(bias.dtype)
 
 
@@ -70,9 +71,10 @@ def tau_normalize(weight: Tensor, tau: float = 1.0) -> Tensor:
     """
     if weight.ndim != 2:
         raise ValueError(
-            f'tau_normalize: expected `weight` of shape (K, D), got {tuple(weight.shape)}')
+            f'tau_normalize: expected `weight` of shape (K, D), got {tuple(weight.shape)}'
+        )
     norm = torch.linalg.vector_norm(weight.double(), dim=1, keepdim=True)
     if bool((norm == 0).any()):
         raise ValueError('tau_normalize: a row of `weight` is zero and has no direction')
-    normalized: Tensor = weight.double() / norm ** tau
+    normalized: Tensor = weight.double() / norm**tau
     return normalized.to(weight.dtype)

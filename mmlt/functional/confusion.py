@@ -7,16 +7,17 @@ from torch import Tensor
 
 from .label_pairs import label_pairs, pair_shares
 
-__all__ = [
-    'blend_confusion',
-    'confusion_rows',
-    'soft_confusion',
-    'top_confused_pairs',
-]
+__all__ = ['blend_confusion', 'confusion_rows', 'soft_confusion', 'top_confused_pairs']
 
 
-def confusion_rows(logits: Tensor, labels: Tensor, margin: float = 0.0, temperature: float = 1.0,
-                   detach_gate: bool = False, detach_baseline: bool = False) -> Tensor:
+def confusion_rows(
+    logits: Tensor,
+    labels: Tensor,
+    margin: float = 0.0,
+    temperature: float = 1.0,
+    detach_gate: bool = False,
+    detach_baseline: bool = False,
+) -> Tensor:
     r"""What each image adds to the confusion row of its class.
 
     .. math:: \sigma(m + f_i - f_y) \cdot \operatorname{softmax}((f - f_y) / T)_i, \quad
@@ -50,9 +51,15 @@ def confusion_rows(logits: Tensor, labels: Tensor, margin: float = 0.0, temperat
     return (gate * probability).scatter(1, column, 0.0)
 
 
-def soft_confusion(logits: Tensor, targets: Tensor, margin: float = 0.0, temperature: float = 1.0,
-                   detach_gate: bool = False, detach_baseline: bool = False,
-                   max_labels: int = 2) -> Tensor:
+def soft_confusion(
+    logits: Tensor,
+    targets: Tensor,
+    margin: float = 0.0,
+    temperature: float = 1.0,
+    detach_gate: bool = False,
+    detach_baseline: bool = False,
+    max_labels: int = 2,
+) -> Tensor:
     r"""Soft confusion of a batch, ``confusion[true, predicted]``.
 
     .. math:: \tilde c_{ji} = \frac{1}{N_j} \sum_{q: y_q = j}
@@ -89,21 +96,33 @@ def soft_confusion(logits: Tensor, targets: Tensor, margin: float = 0.0, tempera
     if logits.ndim != 2 or targets.shape[:1] != logits.shape[:1]:
         raise ValueError(
             'logits: expected (N, K) with one row per target, got shape '
-            f'{tuple(logits.shape)} for targets {tuple(targets.shape)}')
+            f'{tuple(logits.shape)} for targets {tuple(targets.shape)}'
+        )
     if temperature <= 0:
         raise ValueError(f'temperature: expected a positive number, got {temperature}')
     num_classes = logits.shape[1]
     pairs = label_pairs(targets, num_classes, max_labels)
     pairs = pairs._replace(scores=pairs.scores.to(logits.dtype))
     labels = pairs.labels.reshape(-1)
-    rows = confusion_rows(logits.repeat_interleave(pairs.labels.shape[1], dim=0), labels, margin,
-                          temperature, detach_gate, detach_baseline)
+    rows = confusion_rows(
+        logits.repeat_interleave(pairs.labels.shape[1], dim=0),
+        labels,
+        margin,
+        temperature,
+        detach_gate,
+        detach_baseline,
+    )
     shares = pair_shares(pairs, num_classes)
     return rows.new_zeros(num_classes, num_classes).index_add(0, labels, rows * shares[:, None])
 
 
-def blend_confusion(previous: Tensor, batch: Tensor, presence: Tensor, beta: float = 0.5,
-                    absent_classes: str = 'decay') -> Tensor:
+def blend_confusion(
+    previous: Tensor,
+    batch: Tensor,
+    presence: Tensor,
+    beta: float = 0.5,
+    absent_classes: str = 'decay',
+) -> Tensor:
     r"""Moving average of confusion, :math:`C_t = \beta C_{t-1} + (1 - \beta)\,\tilde c_t`.
 
     The plain form, for reading and testing; training goes through

@@ -15,8 +15,7 @@ import torch
 from .class_tallies import FloatArray, IntArray, count_predictions
 from .confusion import top_confused_pairs
 
-__all__ = ['GroupConfusion', 'error_rates', 'group_confusion', 'hard_confusion',
-           'top_error_pairs']
+__all__ = ['GroupConfusion', 'error_rates', 'group_confusion', 'hard_confusion', 'top_error_pairs']
 
 
 @dataclass(frozen=True)
@@ -97,18 +96,23 @@ def group_confusion(confusion: IntArray, groups: Mapping[str, Any]) -> GroupConf
     _check_square(confusion)
     masks = [np.asarray(mask, dtype=bool) for mask in groups.values()]
     if any(mask.shape != confusion.shape[:1] for mask in masks):
-        raise ValueError(f'groups: expected masks of shape {confusion.shape[:1]}, got '
-                         f'{[mask.shape for mask in masks]}')
+        raise ValueError(
+            f'groups: expected masks of shape {confusion.shape[:1]}, got '
+            f'{[mask.shape for mask in masks]}'
+        )
     members = np.array(masks, dtype=np.int64).reshape(len(masks), len(confusion))
     if (members.sum(axis=0) != 1).any():
-        raise ValueError('groups: expected each class in exactly one group, got classes '
-                         f'{np.flatnonzero(members.sum(axis=0) != 1)[:10].tolist()} in none or '
-                         'several')
+        raise ValueError(
+            'groups: expected each class in exactly one group, got classes '
+            f'{np.flatnonzero(members.sum(axis=0) != 1)[:10].tolist()} in none or '
+            'several'
+        )
     right = members @ confusion.diagonal()
     images = members @ confusion.sum(axis=1)
     wrong = members @ confusion @ members.T - np.diag(right)
     return GroupConfusion(
-        tuple(groups), images, _shares(right, images), _shares(wrong, images[:, None]))
+        tuple(groups), images, _shares(right, images), _shares(wrong, images[:, None])
+    )
 
 
 def error_rates(confusion: IntArray) -> FloatArray:

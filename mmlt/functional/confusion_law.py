@@ -57,11 +57,14 @@ class ConfusionLaw:
         return _sorted_law(
             np.concatenate([self.true, self.predicted]),
             np.concatenate([self.predicted, self.true]),
-            np.concatenate([weights, weights]), len(self.row_ends) - 1)
+            np.concatenate([weights, weights]),
+            len(self.row_ends) - 1,
+        )
 
 
-def confusion_law(counts: Tensor | NDArray[Any] | ArrayLike, class_counts: ArrayLike,
-                  normalize: bool = False) -> ConfusionLaw:
+def confusion_law(
+    counts: Tensor | NDArray[Any] | ArrayLike, class_counts: ArrayLike, normalize: bool = False
+) -> ConfusionLaw:
     r"""Law of the confusion pairs in a matrix of counts.
 
     Args:
@@ -100,8 +103,9 @@ def confusion_law(counts: Tensor | NDArray[Any] | ArrayLike, class_counts: Array
     return _sorted_law(true, predicted, weights, len(images))
 
 
-def draw_confusion_pairs(law: ConfusionLaw, size: int,
-                         rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+def draw_confusion_pairs(
+    law: ConfusionLaw, size: int, rng: np.random.Generator
+) -> tuple[IntArray, IntArray]:
     """Independent pairs of classes from the law.
 
     Args:
@@ -126,8 +130,9 @@ def draw_confusion_pairs(law: ConfusionLaw, size: int,
     return law.true[pairs], law.predicted[pairs]
 
 
-def draw_partner_classes(law: ConfusionLaw, anchor_classes: NDArray[Any], fallback: ArrayLike,
-                         rng: np.random.Generator) -> IntArray:
+def draw_partner_classes(
+    law: ConfusionLaw, anchor_classes: NDArray[Any], fallback: ArrayLike, rng: np.random.Generator
+) -> IntArray:
     """For each anchor a class from its row of the law.
 
     Args:
@@ -151,8 +156,9 @@ def draw_partner_classes(law: ConfusionLaw, anchor_classes: NDArray[Any], fallba
     recorded = end > first
     first, end = first[recorded], end[recorded]
     low, high = law.cumulative[first], law.cumulative[end]
-    pairs = np.searchsorted(
-        law.cumulative, low + uniform[recorded] * (high - low), side='right') - 1
+    pairs = (
+        np.searchsorted(law.cumulative, low + uniform[recorded] * (high - low), side='right') - 1
+    )
     # Rounding may reach the next row's first pair.
     partners[recorded] = law.predicted[pairs.clip(first, end - 1)]
     return partners
@@ -168,7 +174,8 @@ def _nonzero_entries(counts: Any, num_classes: int) -> tuple[IntArray, IntArray,
     if tuple(counts.shape) != (num_classes, num_classes):
         raise ValueError(
             f'counts: expected shape {(num_classes, num_classes)} for {num_classes} classes, '
-            f'got {tuple(counts.shape)}')
+            f'got {tuple(counts.shape)}'
+        )
     if isinstance(counts, Tensor) and counts.layout != torch.strided:
         entries = counts.to_sparse().coalesce()
         true, predicted = entries.indices().numpy()
@@ -178,13 +185,15 @@ def _nonzero_entries(counts: Any, num_classes: int) -> tuple[IntArray, IntArray,
     return true, predicted, dense[true, predicted].astype(np.float64)
 
 
-def _sorted_law(true: IntArray, predicted: IntArray, weights: FloatArray,
-                num_classes: int) -> ConfusionLaw:
+def _sorted_law(
+    true: IntArray, predicted: IntArray, weights: FloatArray, num_classes: int
+) -> ConfusionLaw:
     recorded = weights > 0
     true, predicted, weights = true[recorded], predicted[recorded], weights[recorded]
     # Two bytes a key make numpy sort by radix, in linear time.
     keys = true.astype(np.uint16) if num_classes <= 2**16 else true
     order = np.argsort(keys, kind='stable')
     row_ends = np.concatenate([[0], np.cumsum(np.bincount(true, minlength=num_classes))])
-    return ConfusionLaw(true[order], predicted[order],
-                        np.concatenate([[0.], np.cumsum(weights[order])]), row_ends)
+    return ConfusionLaw(
+        true[order], predicted[order], np.concatenate([[0.0], np.cumsum(weights[order])]), row_ends
+    )

@@ -8,8 +8,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ['MIXED', 'UNCOUNTED', 'add_pair_codes', 'add_pair_codes_', 'pair_codes',
-           'without_mixed_batches']
+__all__ = [
+    'MIXED',
+    'UNCOUNTED',
+    'add_pair_codes',
+    'add_pair_codes_',
+    'pair_codes',
+    'without_mixed_batches',
+]
 
 UNCOUNTED = -1
 MIXED = -2
@@ -45,7 +51,8 @@ def pair_codes(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> Tensor:
     if logits.ndim != 2 or targets.shape not in (logits.shape, logits.shape[:1]):
         raise ValueError(
             f'targets: expected (N,) labels or (N, K) scores for (N, K) logits, got shapes '
-            f'{tuple(targets.shape)} and {tuple(logits.shape)}')
+            f'{tuple(targets.shape)} and {tuple(logits.shape)}'
+        )
     largest, predicted = logits.detach().max(dim=1)
     if targets.ndim == 1:
         true = targets.long()

@@ -22,8 +22,13 @@ from .spectral import leading_singular_triplet
 __all__ = ['confusion_norm_']
 
 
-def confusion_norm_(logits: Tensor, pairs: LabelPairs, state: ConfusionState,
-                    row_weights: Tensor, options: ConfusionOptions | None = None) -> Tensor:
+def confusion_norm_(
+    logits: Tensor,
+    pairs: LabelPairs,
+    state: ConfusionState,
+    row_weights: Tensor,
+    options: ConfusionOptions | None = None,
+) -> Tensor:
     r"""Blend a batch into the estimate, in place, and return the weighted spectral norm.
 
     Args:
@@ -52,15 +57,21 @@ def confusion_norm_(logits: Tensor, pairs: LabelPairs, state: ConfusionState,
     """
     with torch.autocast(logits.device.type, enabled=False):
         norm: Tensor = _ConfusionNorm.apply(  # type: ignore[no-untyped-call]
-            logits, pairs, state, row_weights, options or ConfusionOptions())
+            logits, pairs, state, row_weights, options or ConfusionOptions()
+        )
     return norm
 
 
 class _ConfusionNorm(torch.autograd.Function):
-
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, pairs: LabelPairs, state: ConfusionState,
-                row_weights: Tensor, options: ConfusionOptions) -> Tensor:
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        pairs: LabelPairs,
+        state: ConfusionState,
+        row_weights: Tensor,
+        options: ConfusionOptions,
+    ) -> Tensor:
         pairs, valid = _fit_pairs(logits, pairs, state.confusion.shape[0])
         labels, shares = pairs.labels.reshape(-1), pair_shares(pairs, state.confusion.shape[0])
         gate, softmax = _gate_and_softmax(logits, valid, labels, pairs.labels.shape[1], options)
@@ -70,8 +81,13 @@ class _ConfusionNorm(torch.autograd.Function):
 
         _blend_rows_(state.confusion, rows, labels, parts, keep, options.absent_classes)
         triplet = leading_singular_triplet(
-            state.confusion, row_weights, _start_vector(state, labels, row_weights),
-            options.exact, options.max_steps, options.tolerance)
+            state.confusion,
+            row_weights,
+            _start_vector(state, labels, row_weights),
+            options.exact,
+            options.max_steps,
+            options.tolerance,
+        )
         state.left_vector.copy_(triplet.left)
         state.right_vector.copy_(triplet.right)
         state.norm.copy_(triplet.value)
@@ -82,8 +98,11 @@ class _ConfusionNorm(torch.autograd.Function):
             pull = carry * (row_weights * triplet.left).index_select(0, labels)
             grad = _rows_gradient_(gate, softmax, rows, labels, triplet.right, options)
             grad.mul_(pull[:, None])
-            ctx.save_for_backward(grad.view(logits.shape[0], -1, logits.shape[1]).sum(dim=1)
-                                  if pairs.labels.shape[1] > 1 else grad)
+            ctx.save_for_backward(
+                grad.view(logits.shape[0], -1, logits.shape[1]).sum(dim=1)
+                if pairs.labels.shape[1] > 1
+                else grad
+            )
         return triplet.value.clone()
 
     @staticmethod
@@ -103,12 +122,12 @@ def _fit_pairs(logits: Tensor, pairs: LabelPairs, num_classes: int) -> tuple[Lab
     return LabelPairs(labels.clamp(0, num_classes - 1), scores), valid
 
 
-def _gate_and_softmax(logits: Tensor, valid: Tensor, labels: Tensor, labels_per_image: int,
-                      options: ConfusionOptions) -> tuple[Tensor, Tensor]:
+def _gate_and_softmax(
+    logits: Tensor, valid: Tensor, labels: Tensor, labels_per_image: int, options: ConfusionOptions
+) -> tuple[Tensor, Tensor]:
     """The two factors of :func:`confusion_rows`; the gate is 0 at the true class."""
     gate = torch.where(valid, logits, torch.zeros_like(logits[:1]))
-    softmax = torch.softmax(
-        gate if options.temperature == 1 else gate / options.temperature, dim=1)
+    softmax = torch.softmax(gate if options.temperature == 1 else gate / options.temperature, dim=1)
     if labels_per_image > 1:
         gate = gate.repeat_interleave(labels_per_image, dim=0)
         softmax = softmax.repeat_interleave(labels_per_image, dim=0)
@@ -117,8 +136,9 @@ def _gate_and_softmax(logits: Tensor, valid: Tensor, labels: Tensor, labels_per_
     return gate, softmax
 
 
-def _factors(valid: Tensor, state: ConfusionState,
-             options: ConfusionOptions) -> tuple[Tensor, Tensor, Tensor]:
+def _factors(
+    valid: Tensor, state: ConfusionState, options: ConfusionOptions
+) -> tuple[Tensor, Tensor, Tensor]:
     """Factors of the past and of the batch, and 0 or 1 for its gradient; 0-dimensional."""
     used = valid.to(state.confusion.dtype)
     keep = used * options.beta + (1 - used)
@@ -131,8 +151,14 @@ def _factors(valid: Tensor, state: ConfusionState,
     return keep, step, carry
 
 
-def _blend_rows_(confusion: Tensor, rows: Tensor, labels: Tensor, parts: Tensor, keep: Tensor,
-                 absent_classes: str) -> None:
+def _blend_rows_(
+    confusion: Tensor,
+    rows: Tensor,
+    labels: Tensor,
+    parts: Tensor,
+    keep: Tensor,
+    absent_classes: str,
+) -> None:
     """Blend the images' ``rows`` into those of their classes; ``parts`` is their share in that.
 
     In ``hold`` each image moves its row towards its own contribution. The parts of a present
@@ -155,8 +181,14 @@ def _start_vector(state: ConfusionState, labels: Tensor, row_weights: Tensor) ->
     return state.right_vector + start_from_rows(fresh, row_weights.index_select(0, labels))
 
 
-def _rows_gradient_(gate: Tensor, softmax: Tensor, rows: Tensor, labels: Tensor, right: Tensor,
-                    options: ConfusionOptions) -> Tensor:
+def _rows_gradient_(
+    gate: Tensor,
+    softmax: Tensor,
+    rows: Tensor,
+    labels: Tensor,
+    right: Tensor,
+    options: ConfusionOptions,
+) -> Tensor:
     r"""Gradient of ``rows @ right`` in the logits, ``(P, K)``; overwrites its first three
     arguments.
 

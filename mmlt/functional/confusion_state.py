@@ -54,7 +54,8 @@ class ConfusionOptions:
             raise ValueError(f'temperature: expected a positive number, got {self.temperature}')
         if self.absent_classes not in ('decay', 'hold'):
             raise ValueError(
-                f"absent_classes: expected 'decay' or 'hold', got {self.absent_classes!r}")
+                f"absent_classes: expected 'decay' or 'hold', got {self.absent_classes!r}"
+            )
         if self.start not in ('zero', 'first_batch'):
             raise ValueError(f"start: expected 'zero' or 'first_batch', got {self.start!r}")
 
@@ -95,5 +96,11 @@ class ConfusionState(NamedTuple):
         """
         matrix = torch.zeros(num_classes, num_classes, dtype=dtype)
         counter = torch.zeros((), dtype=torch.int64)
-        return cls(matrix, matrix.new_zeros(num_classes), matrix.new_zeros(num_classes),
-                   matrix.new_zeros(()), counter, counter.clone())
+        return cls(
+            matrix,
+            matrix.new_zeros(num_classes),
+            matrix.new_zeros(num_classes),
+            matrix.new_zeros(()),
+            counter,
+            counter.clone(),
+        )

@@ -17,11 +17,18 @@ class _BalancedContrastive(torch.autograd.Function):
     """Computes the gradients in the forward pass, so that no similarity matrix is kept."""
 
     @staticmethod
-    def forward(ctx: Any, views: Tensor, targets: Tensor, prototypes: Tensor,
-                temperature: float, with_gradients: bool) -> Tensor:
+    def forward(
+        ctx: Any,
+        views: Tensor,
+        targets: Tensor,
+        prototypes: Tensor,
+        temperature: float,
+        with_gradients: bool,
+    ) -> Tensor:
         """Loss of ``views (M, D)``; keeps the gradients for the backward pass."""
         loss, ctx.gradients = contrastive_terms(
-            views, targets, prototypes, temperature, with_gradients)
+            views, targets, prototypes, temperature, with_gradients
+        )
         ctx.temperature = temperature
         ctx.save_for_backward(views, targets, prototypes)
         return loss
@@ -38,12 +45,18 @@ class _BalancedContrastive(torch.autograd.Function):
             gradients = contrastive_terms(views, targets, prototypes, ctx.temperature, True)[1]
         if gradients is None:
             return None, None, None, None, None
-        return (gradients.views.mul_(grad_loss), None,
-                gradients.prototypes.mul_(grad_loss), None, None)
+        return (
+            gradients.views.mul_(grad_loss),
+            None,
+            gradients.prototypes.mul_(grad_loss),
+            None,
+            None,
+        )
 
 
-def balanced_contrastive_loss(embeddings: Tensor, targets: Tensor, prototypes: Tensor,
-                              temperature: float = 0.1) -> Tensor:
+def balanced_contrastive_loss(
+    embeddings: Tensor, targets: Tensor, prototypes: Tensor, temperature: float = 0.1
+) -> Tensor:
     r"""Supervised contrastive loss with class averaging and class complement (BCL).
 
     The keys are all ``N * V`` views and the ``K`` prototypes. For an anchor :math:`a` with the
@@ -89,36 +102,48 @@ def balanced_contrastive_loss(embeddings: Tensor, targets: Tensor, prototypes: T
     dtype = torch.float64 if double else torch.float32
     num_views = embeddings.shape[1]
     with_gradients = torch.is_grad_enabled() and (
-        embeddings.requires_grad or prototypes.requires_grad)
+        embeddings.requires_grad or prototypes.requires_grad
+    )
     with torch.autocast(embeddings.device.type, enabled=False):
         loss: Tensor = _BalancedContrastive.apply(  # type: ignore[no-untyped-call]
             embeddings.to(dtype).flatten(0, 1),
             targets.to(embeddings.device, torch.int64).repeat_interleave(num_views),
-            prototypes.to(dtype).contiguous(), float(temperature), with_gradients)
+            prototypes.to(dtype).contiguous(),
+            float(temperature),
+            with_gradients,
+        )
     return loss
 
 
 def _check(embeddings: Tensor, targets: Tensor, prototypes: Tensor, temperature: float) -> None:
     if embeddings.ndim != 3 or embeddings.shape[1] < 2:
-        raise ValueError('embeddings: expected (N, V, D) with V >= 2 views, '
-                         f'got shape {tuple(embeddings.shape)}')
+        raise ValueError(
+            f'embeddings: expected (N, V, D) with V >= 2 views, got shape {tuple(embeddings.shape)}'
+        )
     num_images, _, channels = embeddings.shape
     if num_images == 0:
         raise ValueError('embeddings: expected at least one image, got none')
     if prototypes.ndim != 2 or prototypes.shape[1] != channels:
-        raise ValueError(f'prototypes: expected (K, {channels}) to go with the embeddings, '
-                         f'got shape {tuple(prototypes.shape)}')
+        raise ValueError(
+            f'prototypes: expected (K, {channels}) to go with the embeddings, '
+            f'got shape {tuple(prototypes.shape)}'
+        )
     if targets.ndim == 2:
-        raise ValueError('targets: expected integer classes (N,), got scores of shape '
-                         f'{tuple(targets.shape)}; the contrastive views are not mixed')
+        raise ValueError(
+            'targets: expected integer classes (N,), got scores of shape '
+            f'{tuple(targets.shape)}; the contrastive views are not mixed'
+        )
     if targets.shape != (num_images,):
         raise ValueError(f'targets: expected shape ({num_images},), got {tuple(targets.shape)}')
     if targets.is_floating_point() or targets.dtype == torch.bool:
         raise TypeError(f'targets: expected integers, got {targets.dtype}')
     # On a device this look would wait for it; indexing reports the mistake there.
     if targets.device.type == 'cpu' and not bool(
-            ((targets >= 0) & (targets < prototypes.shape[0])).all()):
-        raise ValueError(f'targets: expected classes in [0, {prototypes.shape[0]}), got '
-                         f'{int(targets.min())} to {int(targets.max())}')
+        ((targets >= 0) & (targets < prototypes.shape[0])).all()
+    ):
+        raise ValueError(
+            f'targets: expected classes in [0, {prototypes.shape[0]}), got '
+            f'{int(targets.min())} to {int(targets.max())}'
+        )
     if not temperature > 0:
         raise ValueError(f'temperature: expected a positive number, got {temperature}')

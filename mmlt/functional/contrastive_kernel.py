@@ -41,12 +41,13 @@ def keys_per_class(targets: Tensor, num_classes: int, dtype: torch.dtype) -> Ten
 
 
 def contrastive_terms(
-        views: Tensor,
-        targets: Tensor,
-        prototypes: Tensor,
-        temperature: float,
-        with_gradients: bool,
-        block_elements: int = BLOCK_ELEMENTS) -> tuple[Tensor, ContrastiveGradients | None]:
+    views: Tensor,
+    targets: Tensor,
+    prototypes: Tensor,
+    temperature: float,
+    with_gradients: bool,
+    block_elements: int = BLOCK_ELEMENTS,
+) -> tuple[Tensor, ContrastiveGradients | None]:
     r"""Loss of :func:`~mmlt.functional.contrastive.balanced_contrastive_loss` and its gradients.
 
     With :math:`q_{aj}` the weighted softmax over the keys of anchor :math:`a`, the gradient of

@@ -20,8 +20,9 @@ from .view_parameters import Array, ViewParameters
 __all__ = ['render_views']
 
 
-def render_views(images: Tensor, parameters: ViewParameters, size: tuple[int, int],
-                 blur_kernel: int = 13) -> Tensor:
+def render_views(
+    images: Tensor, parameters: ViewParameters, size: tuple[int, int], blur_kernel: int = 13
+) -> Tensor:
     """Crop, mirror, colour jitter, grayscale, blur: each image by its own parameters.
 
     Which images an operation meets is known on the host, so it is run on those only, and
@@ -47,14 +48,18 @@ def render_views(images: Tensor, parameters: ViewParameters, size: tuple[int, in
         torch.Size([2, 3, 4, 4])
     """
     if images.ndim != 4 or images.shape[1] != 3 or len(images) != len(parameters.boxes):
-        raise ValueError(f'images: expected shape ({len(parameters.boxes)}, 3, H, W), '
-                         f'got {tuple(images.shape)}')
+        raise ValueError(
+            f'images: expected shape ({len(parameters.boxes)}, 3, H, W), got {tuple(images.shape)}'
+        )
     device = images.device
     factors = _on(parameters.factors, device)
     with torch.autocast(device.type, enabled=False):
         views = resized_crop(
-            images.float(), _on(parameters.boxes, device),
-            torch.from_numpy(parameters.flipped).to(device, non_blocking=True), size)
+            images.float(),
+            _on(parameters.boxes, device),
+            torch.from_numpy(parameters.flipped).to(device, non_blocking=True),
+            size,
+        )
         for turn in range(4):
             for kind in range(4):
                 rows = _rows(parameters.jittered & (parameters.order[:, turn] == kind), device)

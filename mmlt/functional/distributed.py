@@ -73,7 +73,7 @@ class _GatherWithGrad(torch.autograd.Function):
         padded = tensor
         if tensor.shape[0] < longest:
             padded = tensor.new_zeros(longest, *tensor.shape[1:])
-            padded[:tensor.shape[0]] = tensor
+            padded[: tensor.shape[0]] = tensor
         parts = [torch.empty_like(padded, memory_format=torch.contiguous_format) for _ in sizes]
         dist.all_gather(parts, padded.contiguous())
         return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
@@ -82,7 +82,7 @@ class _GatherWithGrad(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         total = grad.contiguous().clone()
         dist.all_reduce(total)
-        return total[ctx.start:ctx.start + ctx.size], None
+        return total[ctx.start : ctx.start + ctx.size], None
 
 
 def _gather(tensor: Tensor, sizes: list[int]) -> Tensor:

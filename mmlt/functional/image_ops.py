@@ -11,8 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = [
-    'adjust_brightness', 'adjust_contrast', 'adjust_hue', 'adjust_saturation', 'gaussian_blur',
-    'resized_crop', 'to_grayscale',
+    'adjust_brightness',
+    'adjust_contrast',
+    'adjust_hue',
+    'adjust_saturation',
+    'gaussian_blur',
+    'resized_crop',
+    'to_grayscale',
 ]
 
 # ITU-R 601 luma, as PIL and torchvision.
@@ -126,8 +131,10 @@ def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
     chroma = value - images.amin(dim=1)
     span = torch.where(chroma > 0, chroma, 1)
     hue = torch.where(
-        value == red, (green - blue) / span,
-        torch.where(value == green, 2 + (blue - red) / span, 4 + (red - green) / span))
+        value == red,
+        (green - blue) / span,
+        torch.where(value == green, 2 + (blue - red) / span, 4 + (red - green) / span),
+    )
     hue = hue + 6 * shift[:, None, None]
     k = torch.stack([hue + 5, hue + 3, hue + 1], dim=1) % 6
     return value[:, None] - chroma[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)
@@ -159,10 +166,12 @@ def gaussian_blur(images: Tensor, sigma: Tensor, kernel_size: int) -> Tensor:
     kernel = torch.softmax(-0.5 * (place / sigma[:, None]) ** 2, dim=1)
     kernel = kernel.repeat_interleave(channels, dim=0)[:, None]
     rows = F.pad(images, (half, half, half, half), mode='reflect').reshape(
-        1, num_images * channels, height + 2 * half, width + 2 * half)
+        1, num_images * channels, height + 2 * half, width + 2 * half
+    )
     groups = num_images * channels
-    blurred = F.conv2d(F.conv2d(rows, kernel[:, :, :, None], groups=groups),
-                       kernel[:, :, None, :], groups=groups)
+    blurred = F.conv2d(
+        F.conv2d(rows, kernel[:, :, :, None], groups=groups), kernel[:, :, None, :], groups=groups
+    )
     return blurred.view(images.shape)
 
 
@@ -187,8 +196,12 @@ def resized_crop(images: Tensor, boxes: Tensor, flipped: Tensor, size: tuple[int
     top, left, height, width = boxes.to(images.dtype).unbind(dim=1)
     zero = torch.zeros_like(top)
     across = torch.where(flipped, -width, width)
-    theta = torch.stack([
-        torch.stack([across, zero, 2 * left + width - 1], dim=1),
-        torch.stack([zero, height, 2 * top + height - 1], dim=1)], dim=1)
+    theta = torch.stack(
+        [
+            torch.stack([across, zero, 2 * left + width - 1], dim=1),
+            torch.stack([zero, height, 2 * top + height - 1], dim=1),
+        ],
+        dim=1,
+    )
     grid = F.affine_grid(theta, [*images.shape[:2], *size], align_corners=False)
     return F.grid_sample(images, grid, padding_mode='border', align_corners=False)

@@ -82,8 +82,11 @@ def pair_weights(counts: Tensor, normalize: bool = False) -> PairWeights:
     keys, position = torch.unique(both, return_inverse=True)
     sums = values.new_zeros(len(keys)).index_add(0, position, torch.cat([values, values]))
     # An entry that no pair has keeps the look-up free of a special case for "no errors".
-    return PairWeights(torch.cat([keys, keys.new_tensor([num_classes ** 2])]),
-                       torch.cat([sums, sums.new_zeros(1)]), num_classes)
+    return PairWeights(
+        torch.cat([keys, keys.new_tensor([num_classes**2])]),
+        torch.cat([sums, sums.new_zeros(1)]),
+        num_classes,
+    )
 
 
 def look_up_pairs(pairs: PairWeights, first: Tensor, second: Tensor) -> Tensor:
@@ -104,7 +107,7 @@ def look_up_pairs(pairs: PairWeights, first: Tensor, second: Tensor) -> Tensor:
     """
     wanted = first * pairs.num_classes + second
     position = torch.searchsorted(pairs.keys, wanted.contiguous())
-    return torch.where(pairs.keys[position] == wanted, pairs.weights[position], 0.)
+    return torch.where(pairs.keys[position] == wanted, pairs.weights[position], 0.0)
 
 
 def in_batch_partner_weights(pairs: PairWeights, anchors: Tensor, candidates: Tensor) -> Tensor:
@@ -159,8 +162,10 @@ def draw_columns(weights: Tensor, uniform: Tensor) -> Tensor:
         tensor([2, 0])
     """
     if weights.ndim != 2 or uniform.shape != weights.shape[:1]:
-        raise ValueError(f'uniform: expected one number for each row of {tuple(weights.shape)} '
-                         f'weights, got shape {tuple(uniform.shape)}')
+        raise ValueError(
+            f'uniform: expected one number for each row of {tuple(weights.shape)} '
+            f'weights, got shape {tuple(uniform.shape)}'
+        )
     # In integers the running sum is exact, and deterministic on a GPU as well.
     shares = weights.double() / weights.amax(dim=1, keepdim=True)
     cumulative = (shares * 2.0**40).round().long().cumsum(dim=1)

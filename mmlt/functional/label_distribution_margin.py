@@ -36,8 +36,14 @@ def ldam_margins(class_counts: ClassCounts, max_margin: float = 0.5) -> Tensor:
     return margins * (max_margin / margins.max())
 
 
-def ldam_cross_entropy(cosines: Tensor, targets: Tensor, margins: Tensor, scale: float = 30.0,
-                       weight: Tensor | None = None, reduction: str = 'mean') -> Tensor:
+def ldam_cross_entropy(
+    cosines: Tensor,
+    targets: Tensor,
+    margins: Tensor,
+    scale: float = 30.0,
+    weight: Tensor | None = None,
+    reduction: str = 'mean',
+) -> Tensor:
     r"""Cross-entropy of ``scale * (cosines - margin of the target)``.
 
     Args:
@@ -64,8 +70,9 @@ def ldam_cross_entropy(cosines: Tensor, targets: Tensor, margins: Tensor, scale:
     margins = margins.to(cosines)
     if targets.ndim == 1:
         shift = F.one_hot(targets, cosines.shape[1]).to(cosines) * margins
-        return F.cross_entropy(scale * (cosines - shift), targets, weight=weight,
-                               reduction=reduction)
+        return F.cross_entropy(
+            scale * (cosines - shift), targets, weight=weight, reduction=reduction
+        )
     log_probabilities = F.log_softmax(scale * cosines, dim=1)
     log_others = torch.log1p(-log_probabilities.exp().clamp(max=1 - 1e-7))
     shifted = log_probabilities - scale * margins

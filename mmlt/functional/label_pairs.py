@@ -56,13 +56,15 @@ def label_pairs(targets: Tensor, num_classes: int, max_labels: int = 2) -> Label
         if targets.device.type == 'cpu' and bool(((targets < 0) | (targets >= num_classes)).any()):
             raise ValueError(
                 f'targets: expected labels in [0, {num_classes}), got '
-                f'{int(targets.min())} .. {int(targets.max())}')
+                f'{int(targets.min())} .. {int(targets.max())}'
+            )
         labels = targets.long()[:, None]
         return LabelPairs(labels, torch.ones_like(labels, dtype=torch.float32))
     if targets.ndim != 2 or targets.shape[1] != num_classes:
         raise ValueError(
             f'targets: expected (N,) labels or (N, {num_classes}) scores, got shape '
-            f'{tuple(targets.shape)}')
+            f'{tuple(targets.shape)}'
+        )
     if not targets.is_floating_point():
         raise TypeError(f'targets: expected (N, K) floating-point scores, got {targets.dtype}')
     scores, labels = targets.detach().topk(min(max_labels, num_classes), dim=1)

@@ -57,8 +57,9 @@ def start_from_rows(rows: Tensor, weights: Tensor | None = None) -> Tensor:
     if weights is None:
         weights = torch.ones_like(lengths)
     strongest = rows.index_select(0, (weights * lengths).argmax().reshape(1)).squeeze(0)
-    return START_PART * (_unit(rows.t() @ weights) + _unit(strongest)
-                         + _unit(torch.ones_like(strongest)))
+    return START_PART * (
+        _unit(rows.t() @ weights) + _unit(strongest) + _unit(torch.ones_like(strongest))
+    )
 
 
 def _unit(vector: Tensor) -> Tensor:
@@ -66,8 +67,13 @@ def _unit(vector: Tensor) -> Tensor:
     return unit
 
 
-def lanczos_triplet(matrix: Tensor, weights: Tensor | None, start: Tensor,
-                    max_steps: int | None = None, tolerance: float = 1e-3) -> SingularTriplet:
+def lanczos_triplet(
+    matrix: Tensor,
+    weights: Tensor | None,
+    start: Tensor,
+    max_steps: int | None = None,
+    tolerance: float = 1e-3,
+) -> SingularTriplet:
     """Leading singular triplet of ``diag(weights) @ matrix``, which is never formed.
 
     The basis spans the Krylov space of the start vector, orthonormal; each step multiplies its
@@ -103,8 +109,10 @@ def lanczos_triplet(matrix: Tensor, weights: Tensor | None, start: Tensor,
         if on_cpu and FEWEST_STEPS <= done < steps:
             combination = _leading_combination(images[:done])
             # A Python number costs a CPU nothing; elsewhere the number of steps is fixed.
-            if float(_residual(combination, basis[:done], images[:done],
-                               returns[:done])) <= tolerance:
+            if (
+                float(_residual(combination, basis[:done], images[:done], returns[:done]))
+                <= tolerance
+            ):
                 break
     return _ritz_triplet(images[:done], returns[:done])
 

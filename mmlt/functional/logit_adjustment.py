@@ -56,8 +56,9 @@ def adjust_logits(logits: Tensor, class_counts: ClassCounts, tau: float = 1.0) -
     return logits - (tau * log_prior(class_counts)).to(logits)
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor | None = None,
-                  reduction: str = 'mean') -> Tensor:
+def cross_entropy(
+    logits: Tensor, targets: Tensor, weight: Tensor | None = None, reduction: str = 'mean'
+) -> Tensor:
     r"""Cross-entropy through ``log_softmax`` that leaves out classes whose logit is ``-inf``.
 
     Args:
@@ -81,7 +82,8 @@ def cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor | None = None,
     if logits.ndim != 2 or targets.shape not in (logits.shape, logits.shape[:1]):
         raise ValueError(
             f'expected logits (N, K) and targets (N,) or (N, K), got {tuple(logits.shape)} '
-            f'and {tuple(targets.shape)}')
+            f'and {tuple(targets.shape)}'
+        )
     if targets.ndim == 1:
         return F.cross_entropy(logits, targets, weight=weight, reduction=reduction)
     log_probabilities = F.log_softmax(logits, dim=1)
@@ -97,10 +99,15 @@ def cross_entropy(logits: Tensor, targets: Tensor, weight: Tensor | None = None,
     return losses.mean() if weight is None else losses.sum() / shares.sum()
 
 
-def logit_adjusted_cross_entropy(logits: Tensor, targets: Tensor, class_counts: ClassCounts,
-                                 tau: float = 1.0, weight: Tensor | None = None,
-                                 reduction: str = 'mean',
-                                 empty_classes: str = 'error') -> Tensor:
+def logit_adjusted_cross_entropy(
+    logits: Tensor,
+    targets: Tensor,
+    class_counts: ClassCounts,
+    tau: float = 1.0,
+    weight: Tensor | None = None,
+    reduction: str = 'mean',
+    empty_classes: str = 'error',
+) -> Tensor:
     r"""Logit-compensated cross-entropy :math:`\mathrm{CE}(f + \tau \log \pi, t)`.
 
     Args:
@@ -132,7 +139,8 @@ def logit_adjusted_cross_entropy(logits: Tensor, targets: Tensor, class_counts: 
     if logits.ndim != 2 or logits.shape[1] != offset.shape[0]:
         raise ValueError(
             f'expected logits (N, {offset.shape[0]}) for {offset.shape[0]} class counts, got '
-            f'{tuple(logits.shape)}')
+            f'{tuple(logits.shape)}'
+        )
     # tau = 0 must not turn the -inf of a left-out class into NaN
     offset = torch.where(offset == -torch.inf, offset, tau * offset)
     return cross_entropy(logits + offset.to(logits), targets, weight, reduction)

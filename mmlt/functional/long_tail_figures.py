@@ -21,12 +21,12 @@ __all__ = ['long_tail_figures']
 
 
 def long_tail_figures(
-        ranked_predictions: Any,
-        targets: Any,
-        num_classes: int,
-        groups: Mapping[str, Any] | None = None,
-        topk: Sequence[int] = (1, 5),
-        floor: float = 0.0,
+    ranked_predictions: Any,
+    targets: Any,
+    num_classes: int,
+    groups: Mapping[str, Any] | None = None,
+    topk: Sequence[int] = (1, 5),
+    floor: float = 0.0,
 ) -> dict[str, float]:
     """Top-k accuracy, accuracy by shot group, worst class, means over classes and macro F1.
 
@@ -53,14 +53,19 @@ def long_tail_figures(
     """
     ranked = np.asarray(ranked_predictions)
     if ranked.ndim != 2 or not ranked.size:
-        raise ValueError('long_tail_figures: expected `ranked_predictions` of shape (N, M) with '
-                         f'at least one image and one prediction, got {ranked.shape}')
+        raise ValueError(
+            'long_tail_figures: expected `ranked_predictions` of shape (N, M) with '
+            f'at least one image and one prediction, got {ranked.shape}'
+        )
     tallies = count_predictions(ranked[:, 0], targets, num_classes)
     accuracy = tallies.accuracy
     shots = group_accuracies(accuracy, groups or {})
     return {
-        **{f'top{k}': topk_accuracy(ranked, targets, k)
-           for k in sorted({1, *topk}) if k <= ranked.shape[1]},
+        **{
+            f'top{k}': topk_accuracy(ranked, targets, k)
+            for k in sorted({1, *topk})
+            if k <= ranked.shape[1]
+        },
         **{f'{name}_shot': value for name, value in shots.items()},
         'worst_class': worst_class(accuracy)[1],
         'harmonic_mean': harmonic_mean(accuracy, floor),

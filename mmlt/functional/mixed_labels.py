@@ -20,8 +20,7 @@ LABEL_RULES = ('prior', 'linear', 'remix')
 Number = float | Tensor
 
 
-def mixed_label_weight(lam: Number, count_i: Number, count_j: Number,
-                       tau: float = 1.0) -> Tensor:
+def mixed_label_weight(lam: Number, count_i: Number, count_j: Number, tau: float = 1.0) -> Tensor:
     r"""Weight of the first label, moved towards the rarer class.
 
     .. math:: \lambda_y = \frac{\lambda\, n_i^{-\tau}}
@@ -60,8 +59,9 @@ def mixed_label_weight(lam: Number, count_i: Number, count_j: Number,
     return (exact / (exact + (1 - exact) * odds)).to(lam.dtype)
 
 
-def remix_label_weight(lam: Number, count_i: Number, count_j: Number, kappa: float = 3.0,
-                       tau: float = 0.5) -> Tensor:
+def remix_label_weight(
+    lam: Number, count_i: Number, count_j: Number, kappa: float = 3.0, tau: float = 0.5
+) -> Tensor:
     r"""Weight of the first label by Remix: the whole label to a much rarer class.
 
     It is 0 where :math:`n_i / n_j \ge \kappa` and :math:`\lambda < \tau`, 1 where
@@ -100,8 +100,9 @@ def remix_label_weight(lam: Number, count_i: Number, count_j: Number, kappa: flo
     return torch.where(first_is_rare, torch.ones_like(lam), weight)
 
 
-def label_weight(rule: str, lam: Tensor, count_i: Tensor, count_j: Tensor, tau: float = 1.0,
-                 kappa: float = 3.0) -> Tensor:
+def label_weight(
+    rule: str, lam: Tensor, count_i: Tensor, count_j: Tensor, tau: float = 1.0, kappa: float = 3.0
+) -> Tensor:
     """Weight of the first label by a named rule.
 
     Args:
@@ -167,8 +168,9 @@ def unimix_factor(lam: Tensor, count_i: Tensor, count_j: Tensor) -> Tensor:
 def _as_tensors(lam: Number, count_i: Number, count_j: Number) -> tuple[Tensor, Tensor, Tensor]:
     if not isinstance(lam, Tensor):
         lam = torch.tensor(lam, dtype=torch.float64)
-    counts = [torch.as_tensor(count, device=lam.device).to(torch.float64)
-              for count in (count_i, count_j)]
+    counts = [
+        torch.as_tensor(count, device=lam.device).to(torch.float64) for count in (count_i, count_j)
+    ]
     if lam.device.type == 'cpu':
         if not bool(((lam >= 0) & (lam <= 1)).all()):
             raise ValueError(f'lam: expected numbers in [0, 1], got {lam}')

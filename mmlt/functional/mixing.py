@@ -17,8 +17,9 @@ __all__ = [
 ]
 
 
-def cutmix_box(height: int, width: int, lam: float,
-               centre: tuple[int, int]) -> tuple[tuple[int, int, int, int], float]:
+def cutmix_box(
+    height: int, width: int, lam: float, centre: tuple[int, int]
+) -> tuple[tuple[int, int, int, int], float]:
     r"""Box of CutMix, and the share of the image that stays outside it.
 
     The sides are :math:`\sqrt{1-\lambda}` of the image's, rounded down to whole pixels and then
@@ -151,8 +152,10 @@ def mix_scores(scores: Tensor, partner_scores: Tensor, weight: Tensor) -> Tensor
         tensor([[0.2500, 0.7500]])
     """
     if scores.shape != partner_scores.shape:
-        raise ValueError(f'partner_scores: expected shape {tuple(scores.shape)}, got '
-                         f'{tuple(partner_scores.shape)}')
+        raise ValueError(
+            f'partner_scores: expected shape {tuple(scores.shape)}, got '
+            f'{tuple(partner_scores.shape)}'
+        )
     return per_image(weight, scores) * scores + per_image(1 - weight, scores) * partner_scores
 
 
@@ -176,7 +179,8 @@ def per_image(weight: Tensor, like: Tensor) -> Tensor:
     if weight.shape != like.shape[:1]:
         raise ValueError(
             f'weight: expected one for each of {like.shape[0]} images, got shape '
-            f'{tuple(weight.shape)}')
+            f'{tuple(weight.shape)}'
+        )
     return weight.to(like).view(-1, *[1] * (like.ndim - 1))
 
 
@@ -184,4 +188,5 @@ def _check_same_shape(images: Tensor, partner_images: Tensor) -> None:
     if images.shape != partner_images.shape:
         raise ValueError(
             'partner_images: expected one partner of the same size for each image '
-            f'{tuple(images.shape)}, got {tuple(partner_images.shape)}')
+            f'{tuple(images.shape)}, got {tuple(partner_images.shape)}'
+        )

@@ -30,15 +30,17 @@ def paired_distances(features: Tensor, prototypes: Tensor, classes: Tensor) -> T
     """
     rows = max(1, BLOCK_ELEMENTS // max(1, classes.shape[1] * features.shape[1]))
     blocks = [
-        torch.cdist(own[:, None], prototypes[listed],
-                    compute_mode='donot_use_mm_for_euclid_dist')[:, 0]
+        torch.cdist(own[:, None], prototypes[listed], compute_mode='donot_use_mm_for_euclid_dist')[
+            :, 0
+        ]
         for own, listed in zip(torch.split(features, rows), torch.split(classes, rows), strict=True)
     ]
     return torch.cat(blocks)
 
 
-def nearest_prototypes(features: Tensor, prototypes: Tensor,
-                       top_k: int) -> tuple[Tensor, Tensor, Tensor]:
+def nearest_prototypes(
+    features: Tensor, prototypes: Tensor, top_k: int
+) -> tuple[Tensor, Tensor, Tensor]:
     r"""The ``top_k`` nearest prototypes, and those tied with the last of them.
 
     One matrix product ranks all classes; the distances of the foremost ``M = top_k + 8`` are
@@ -66,8 +68,10 @@ def nearest_prototypes(features: Tensor, prototypes: Tensor,
         (tensor([0]), tensor([1.]))
     """
     if features.ndim != 2 or prototypes.ndim != 2 or features.shape[1] != prototypes.shape[1]:
-        raise ValueError('features, prototypes: expected (N, D) and (K, D), got '
-                         f'{tuple(features.shape)} and {tuple(prototypes.shape)}')
+        raise ValueError(
+            'features, prototypes: expected (N, D) and (K, D), got '
+            f'{tuple(features.shape)} and {tuple(prototypes.shape)}'
+        )
     if top_k < 1:
         raise ValueError(f'top_k: expected at least 1 class, got {top_k}')
     num_classes = prototypes.shape[0]

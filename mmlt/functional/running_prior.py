@@ -8,8 +8,9 @@ from torch import Tensor
 __all__ = ['blended_log_prior', 'update_running_prior']
 
 
-def update_running_prior(prior: Tensor, mass: Tensor, steps: Tensor,
-                         momentum: float = 0.999) -> tuple[Tensor, Tensor]:
+def update_running_prior(
+    prior: Tensor, mass: Tensor, steps: Tensor, momentum: float = 0.999
+) -> tuple[Tensor, Tensor]:
     r"""One step of the running mean of the label mass.
 
     The first steps form a plain mean, in which the initial prior counts as one step; later the
@@ -55,5 +56,6 @@ def blended_log_prior(train_log_prior: Tensor, running_prior: Tensor, blend: flo
     """
     tiny = torch.finfo(running_prior.dtype).tiny
     blended = torch.lerp(
-        train_log_prior.clamp(min=-1e4), running_prior.clamp(min=tiny).log(), blend)
+        train_log_prior.clamp(min=-1e4), running_prior.clamp(min=tiny).log(), blend
+    )
     return blended.masked_fill(train_log_prior == -torch.inf, -torch.inf)

@@ -104,7 +104,8 @@ def progressive_probabilities(start: Tensor, end: Tensor, progress: float) -> Te
         raise ValueError(f'progress: expected a number in [0, 1], got {progress}')
     if start.shape != end.shape:
         raise ValueError(
-            f'start, end: expected one shape, got {tuple(start.shape)} and {tuple(end.shape)}')
+            f'start, end: expected one shape, got {tuple(start.shape)} and {tuple(end.shape)}'
+        )
     return (1 - progress) * start + progress * end
 
 
@@ -125,8 +126,7 @@ def draw_classes(probabilities: ArrayLike, size: int, rng: np.random.Generator) 
     """
     cumulative = np.cumsum(np.asarray(probabilities, dtype=np.float64))
     # Divided by its own last entry it ends at exactly 1, above every draw.
-    classes: IntArray = np.searchsorted(
-        cumulative / cumulative[-1], rng.random(size), side='right')
+    classes: IntArray = np.searchsorted(cumulative / cumulative[-1], rng.random(size), side='right')
     return classes
 
 

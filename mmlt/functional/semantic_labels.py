@@ -42,8 +42,9 @@ def semantic_similarity(features: Tensor, prototypes: Tensor, top_k: int) -> Ten
     return similarity / similarity.sum(dim=1, keepdim=True)
 
 
-def label_confidence(scores: Tensor, class_counts: ClassCounts, omega: float,
-                     confidence: str | float = 'log_count') -> Tensor:
+def label_confidence(
+    scores: Tensor, class_counts: ClassCounts, omega: float, confidence: str | float = 'log_count'
+) -> Tensor:
     r"""How far a label is moved: :math:`\gamma = \omega \log(\sum_k n_k t_k) / \sum_k \log n_k`.
 
     Args:
@@ -71,20 +72,29 @@ def label_confidence(scores: Tensor, class_counts: ClassCounts, omega: float,
         return scores.new_full((scores.shape[0],), float(confidence))
     if confidence != 'log_count':
         raise ValueError(
-            f"confidence: expected 'log_count' or a number in [0, 1], got {confidence!r}")
+            f"confidence: expected 'log_count' or a number in [0, 1], got {confidence!r}"
+        )
     counts = torch.as_tensor(class_counts, device=scores.device).to(scores.dtype).clamp(min=1)
     if counts.shape != scores.shape[1:]:
-        raise ValueError(f'class_counts: expected shape ({scores.shape[1]},) to go with the '
-                         f'scores, got {tuple(counts.shape)}')
+        raise ValueError(
+            f'class_counts: expected shape ({scores.shape[1]},) to go with the '
+            f'scores, got {tuple(counts.shape)}'
+        )
     total = counts.log().sum()
     expected = (scores * counts).sum(dim=1).clamp(min=1).log()
     return torch.where(total > 0, omega * expected / total, 0).clamp(0, 1)
 
 
 @torch.no_grad()
-def semantic_scores(features: Tensor, prototypes: Tensor, scores: Tensor,
-                    class_counts: ClassCounts, top_k: int, omega: float,
-                    confidence: str | float = 'log_count') -> tuple[Tensor, Tensor]:
+def semantic_scores(
+    features: Tensor,
+    prototypes: Tensor,
+    scores: Tensor,
+    class_counts: ClassCounts,
+    top_k: int,
+    omega: float,
+    confidence: str | float = 'log_count',
+) -> tuple[Tensor, Tensor]:
     r"""Rectified label :math:`\gamma s + (1 - \gamma) t` of mixed images, without gradient.
 
     :math:`s` is :func:`semantic_similarity` of the unnormalised features and prototypes,
@@ -123,7 +133,8 @@ def semantic_scores(features: Tensor, prototypes: Tensor, scores: Tensor,
     if scores.ndim != 2 or scores.shape != (features.shape[0], prototypes.shape[0]):
         raise ValueError(
             f'scores: expected (N, K) = {(features.shape[0], prototypes.shape[0])}, '
-            f'got {tuple(scores.shape)}')
+            f'got {tuple(scores.shape)}'
+        )
     if not omega >= 0:
         raise ValueError(f'omega: expected a number >= 0, got {omega}')
     dtype = torch.float64 if features.dtype == torch.float64 else torch.float32

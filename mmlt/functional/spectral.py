@@ -10,9 +10,14 @@ from .lanczos import SingularTriplet, lanczos_triplet, oriented_triplet, start_f
 __all__ = ['leading_singular_triplet', 'spectral_norm']
 
 
-def spectral_norm(matrix: Tensor, row_weights: Tensor | None = None, start: Tensor | None = None,
-                  exact: bool = False, max_steps: int | None = None,
-                  tolerance: float = 1e-3) -> Tensor:
+def spectral_norm(
+    matrix: Tensor,
+    row_weights: Tensor | None = None,
+    start: Tensor | None = None,
+    exact: bool = False,
+    max_steps: int | None = None,
+    tolerance: float = 1e-3,
+) -> Tensor:
     r"""Weighted spectral norm :math:`\|\operatorname{diag}(w)\,C\|_2`, differentiable.
 
     The gradient is :math:`\operatorname{diag}(w)\,u v^\top`, with the leading singular vectors
@@ -43,8 +48,7 @@ def spectral_norm(matrix: Tensor, row_weights: Tensor | None = None, start: Tens
         >>> round(float(norm), 4)
         3.0
     """
-    triplet = leading_singular_triplet(
-        matrix, row_weights, start, exact, max_steps, tolerance)
+    triplet = leading_singular_triplet(matrix, row_weights, start, exact, max_steps, tolerance)
     if not (torch.is_grad_enabled() and matrix.requires_grad):
         return triplet.value
     left = triplet.left if row_weights is None else triplet.left * row_weights
@@ -54,10 +58,14 @@ def spectral_norm(matrix: Tensor, row_weights: Tensor | None = None, start: Tens
 
 
 @torch.no_grad()
-def leading_singular_triplet(matrix: Tensor, row_weights: Tensor | None = None,
-                             start: Tensor | None = None, exact: bool = False,
-                             max_steps: int | None = None,
-                             tolerance: float = 1e-3) -> SingularTriplet:
+def leading_singular_triplet(
+    matrix: Tensor,
+    row_weights: Tensor | None = None,
+    start: Tensor | None = None,
+    exact: bool = False,
+    max_steps: int | None = None,
+    tolerance: float = 1e-3,
+) -> SingularTriplet:
     """Leading singular value and vectors of ``diag(row_weights) @ matrix``, without gradient.
 
     The weighted matrix is never formed. The right vectors are an orthonormal basis of the Krylov
@@ -101,13 +109,17 @@ def _decompose(matrix: Tensor, weights: Tensor | None) -> SingularTriplet:
     return oriented_triplet(values[0], left[:, 0], right[0])
 
 
-def _validate(matrix: Tensor, row_weights: Tensor | None, start: Tensor | None,
-              max_steps: int | None) -> None:
+def _validate(
+    matrix: Tensor, row_weights: Tensor | None, start: Tensor | None, max_steps: int | None
+) -> None:
     if matrix.ndim != 2 or matrix.numel() == 0:
         raise ValueError(
-            f'matrix: expected two non-empty dimensions, got shape {tuple(matrix.shape)}')
-    for name, vector, size in (('row_weights', row_weights, matrix.shape[0]),
-                               ('start', start, matrix.shape[1])):
+            f'matrix: expected two non-empty dimensions, got shape {tuple(matrix.shape)}'
+        )
+    for name, vector, size in (
+        ('row_weights', row_weights, matrix.shape[0]),
+        ('start', start, matrix.shape[1]),
+    ):
         if vector is not None and vector.shape != (size,):
             raise ValueError(f'{name}: expected shape ({size},), got {tuple(vector.shape)}')
     if max_steps is not None and max_steps < 1:

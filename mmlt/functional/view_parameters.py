@@ -41,8 +41,15 @@ class ViewLaw:
     blur_sigma: tuple[float, float] = (0.1, 2.0)
 
     def __post_init__(self) -> None:
-        for name in ('flip_prob', 'jitter_prob', 'gray_prob', 'blur_prob', 'brightness',
-                     'contrast', 'saturation'):
+        for name in (
+            'flip_prob',
+            'jitter_prob',
+            'gray_prob',
+            'blur_prob',
+            'brightness',
+            'contrast',
+            'saturation',
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f'{name}: expected a number in [0, 1], got {getattr(self, name)}')
         if not 0 <= self.hue <= 0.5:
@@ -77,8 +84,9 @@ class ViewParameters:
         return ViewParameters(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def draw_crop_boxes(rng: np.random.Generator, sizes: Array, law: ViewLaw,
-                    attempts: int = 10) -> Array:
+def draw_crop_boxes(
+    rng: np.random.Generator, sizes: Array, law: ViewLaw, attempts: int = 10
+) -> Array:
     """Boxes by the law of torchvision's ``RandomResizedCrop``, in whole pixels.
 
     The first of ``attempts`` boxes that fits is taken; if none does, the largest central box
@@ -118,7 +126,8 @@ def draw_crop_boxes(rng: np.random.Generator, sizes: Array, law: ViewLaw,
     top = np.where(none, (height - box_height) // 2, top)
     left = np.where(none, (width - box_width) // 2, left)
     return np.concatenate(
-        [top / height, left / width, box_height / height, box_width / width], axis=1)
+        [top / height, left / width, box_height / height, box_width / width], axis=1
+    )
 
 
 def draw_view_parameters(rng: np.random.Generator, sizes: Array, law: ViewLaw) -> ViewParameters:
@@ -148,4 +157,5 @@ def draw_view_parameters(rng: np.random.Generator, sizes: Array, law: ViewLaw) -
         order=rng.random((number, 4)).argsort(axis=1),
         grayed=rng.random(number) < law.gray_prob,
         blurred=rng.random(number) < law.blur_prob,
-        sigma=rng.uniform(*law.blur_sigma, number))
+        sigma=rng.uniform(*law.blur_sigma, number),
+    )

@@ -37,7 +37,9 @@ class BatchNormSyncHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Average in one collective; nothing to do on a single rank."""
         statistics = [
-            buffer for model in _models(runner) for module in model.modules()
+            buffer
+            for model in _models(runner)
+            for module in model.modules()
             if isinstance(module, _BatchNorm) and module.track_running_stats
             for buffer in (module.running_mean, module.running_var)
         ]
@@ -45,8 +47,9 @@ class BatchNormSyncHook(Hook):
             return
         mean = all_reduce_sum(torch.cat(statistics)) / get_world_size()
         with torch.no_grad():
-            for buffer, value in zip(statistics, mean.split([s.numel() for s in statistics]),
-                                     strict=True):
+            for buffer, value in zip(
+                statistics, mean.split([s.numel() for s in statistics]), strict=True
+            ):
                 buffer.copy_(value)
 
 

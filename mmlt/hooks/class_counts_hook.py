@@ -50,13 +50,17 @@ class ClassCountsHook(Hook):
         _check_num_classes(model, len(counts))
         self._training_counts = counts
         self._hand_out(
-            runner, counts, 'the training data' if told else 'the labels of the training data')
+            runner, counts, 'the training data' if told else 'the labels of the training data'
+        )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Serve what another hook has put in place for this epoch (``SwitchRecipeHook``)."""
         if batch_idx == 0 and self._training_counts is not None:
-            newcomers = [component for component in components_with(runner, 'set_class_counts')
-                         if getattr(component, 'class_counts', ()) is None]
+            newcomers = [
+                component
+                for component in components_with(runner, 'set_class_counts')
+                if getattr(component, 'class_counts', ()) is None
+            ]
             for component in newcomers:
                 component.set_class_counts(self._training_counts)
 
@@ -65,7 +69,9 @@ class ClassCountsHook(Hook):
         if self._training_counts is not None:
             meta = checkpoint['meta']
             meta['dataset_meta'] = {
-                **(meta.get('dataset_meta') or {}), 'class_counts': list(self._training_counts)}
+                **(meta.get('dataset_meta') or {}),
+                'class_counts': list(self._training_counts),
+            }
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Check the counts on resume; take them from the checkpoint when only testing."""
@@ -75,7 +81,8 @@ class ClassCountsHook(Hook):
             if self._training_counts is None and components_with(runner, 'set_class_counts'):
                 runner.logger.warning(
                     'ClassCountsHook: the checkpoint has no class_counts in its dataset_meta '
-                    '(it was not trained with mmlt); what needs them will say so')
+                    '(it was not trained with mmlt); what needs them will say so'
+                )
             return
         saved = [int(count) for count in saved]
         if self._training_counts is None:
@@ -85,7 +92,8 @@ class ClassCountsHook(Hook):
                 'ClassCountsHook: the run is resumed with other training data than it was '
                 f'started with: the checkpoint has {_describe(saved)}, the data set '
                 f'{_describe(self._training_counts)}. Restore the data set, or start a new run '
-                'from the weights with load_from and resume=False')
+                'from the weights with load_from and resume=False'
+            )
         elif runner._resume:
             # The host is about to compare this with what the data set itself tells.
             told = runner.train_dataloader.dataset.metainfo
@@ -103,7 +111,8 @@ class ClassCountsHook(Hook):
                 component.to(device)
         names = ', '.join(sorted({type(component).__name__ for component in components}))
         runner.logger.info(
-            f'Class counts from {source}: {_describe(counts)}; given to {names or "nothing"}.')
+            f'Class counts from {source}: {_describe(counts)}; given to {names or "nothing"}.'
+        )
 
 
 def _check_num_classes(model: Any, expected: int) -> None:
@@ -115,9 +124,11 @@ def _check_num_classes(model: Any, expected: int) -> None:
     for name, part in parts.items():
         found = num_classes_of(part)
         if found not in (None, expected):
-            raise ValueError(f'{name}.num_classes: expected {expected}, the number of classes of '
-                             f'the training data, got {found} (or is it the data set that needs '
-                             'metainfo=dict(classes=[...])?)')
+            raise ValueError(
+                f'{name}.num_classes: expected {expected}, the number of classes of '
+                f'the training data, got {found} (or is it the data set that needs '
+                'metainfo=dict(classes=[...])?)'
+            )
 
 
 def _describe(counts: list[int]) -> str:
@@ -125,5 +136,3 @@ def _describe(counts: list[int]) -> str:
     empty = len(counts) - len(filled)
     text = f'{sum(counts)} images in {len(counts)} classes ({max(counts)} .. {min(filled)})'
     return f'{text}, {empty} of them empty' if empty else text
-
-

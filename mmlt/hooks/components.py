@@ -10,8 +10,15 @@ from mmengine.runner import Runner
 from mmpretrain.engine.hooks import SwitchRecipeHook
 from torch import nn
 
-__all__ = ['batch_augments', 'components_with', 'num_classes_of', 'sampler_of', 'switched',
-           'training_dataset', 'unwrap']
+__all__ = [
+    'batch_augments',
+    'components_with',
+    'num_classes_of',
+    'sampler_of',
+    'switched',
+    'training_dataset',
+    'unwrap',
+]
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -35,8 +42,12 @@ def num_classes_of(part: Any) -> int | None:
 
 def switched(runner: Runner, what: str) -> bool:
     """Whether a ``SwitchRecipeHook`` is going to exchange ``'loss'`` or ``'batch_augments'``."""
-    return any(what in recipe for hook in runner.hooks if isinstance(hook, SwitchRecipeHook)
-               for recipe in hook.schedule.values())
+    return any(
+        what in recipe
+        for hook in runner.hooks
+        if isinstance(hook, SwitchRecipeHook)
+        for recipe in hook.schedule.values()
+    )
 
 
 def _built_loader(runner: Runner, which: str) -> Any:

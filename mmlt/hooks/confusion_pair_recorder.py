@@ -72,9 +72,12 @@ class ConfusionPairRecorder:
         paired: Sequence[Any] = ()
         if isinstance(augments, PairedDataPreprocessor) and augments.batch_augments is not None:
             paired = augments.batch_augments.augments
-        return [component for component in components_with(runner, 'set_confusion_counts')
-                if getattr(component, 'law', 'confusion') == 'confusion'
-                and not any(component is augment for augment in paired)]
+        return [
+            component
+            for component in components_with(runner, 'set_confusion_counts')
+            if getattr(component, 'law', 'confusion') == 'confusion'
+            and not any(component is augment for augment in paired)
+        ]
 
     def attach(self, runner: Runner) -> None:
         """Put the counts into the model's head; once, however often it is called.
@@ -90,7 +93,8 @@ class ConfusionPairRecorder:
         if not isinstance(getattr(head, 'loss_module', None), nn.Module):
             raise ValueError(
                 'confusion pairs: expected a model with a `head` that has a `loss_module`, as '
-                f"MMPretrain's classification heads do, got head {type(head).__name__}")
+                f"MMPretrain's classification heads do, got head {type(head).__name__}"
+            )
         counts = getattr(head, NAME, None)
         if counts is None:
             counts = ConfusionPairCounts(_num_classes(runner, head), **self.options)
@@ -144,9 +148,11 @@ class ConfusionPairRecorder:
             print_log(
                 f'confusion pairs: no image was counted in epoch {runner.epoch + 1}, so the law '
                 'stays as it is (at first: class-balanced). Labels that are mixed or smoothed '
-                "are not counted; mix a part of the batches only, or count them with "
-                "confusion_pairs=dict(mixed='dominant').", logger='current',
-                level=logging.WARNING)
+                'are not counted; mix a part of the batches only, or count them with '
+                "confusion_pairs=dict(mixed='dominant').",
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def begin_run(self, runner: Runner) -> None:
         """Check the loop; a law that came with the weights of another run is forgotten.
@@ -161,7 +167,8 @@ class ConfusionPairRecorder:
             raise ValueError(
                 'confusion pairs: the law is made at the end of an epoch, but the training loop is '
                 f'{type(runner.train_loop).__name__}; train with train_cfg=dict(by_epoch=True, '
-                'max_epochs=...)')
+                'max_epochs=...)'
+            )
         if runner.iter == 0:
             self._attached().reset()
 
@@ -175,8 +182,10 @@ class _Count:
     def __call__(self, loss: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if not self.head.training:
             return
-        values = [*args, *(kwargs[name] for name in ('cls_score', 'pred', 'target')
-                           if name in kwargs)]
+        values = [
+            *args,
+            *(kwargs[name] for name in ('cls_score', 'pred', 'target') if name in kwargs),
+        ]
         logits, targets = values[:2]
         if isinstance(logits, Tensor):
             getattr(self.head, NAME)(_mean_over_experts(logits), targets)

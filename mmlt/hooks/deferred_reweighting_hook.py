@@ -9,13 +9,7 @@ from mmpretrain.registry import HOOKS
 from mmlt.datasets.dataset_labels import training_class_counts
 from mmlt.functional.class_statistics import effective_number_weights
 
-from .components import (
-    components_with,
-    num_classes_of,
-    switched,
-    training_dataset,
-    unwrap,
-)
+from .components import components_with, num_classes_of, switched, training_dataset, unwrap
 
 __all__ = ['DeferredReweightingHook']
 
@@ -60,12 +54,14 @@ class DeferredReweightingHook(Hook):
         if not components_with(runner, 'set_class_weight') and not switched(runner, 'loss'):
             raise ValueError(
                 'DeferredReweightingHook: no loss of the model takes class weights; use '
-                "loss=dict(type='LDAMLoss') or dict(type='LogitAdjustedLoss')")
+                "loss=dict(type='LDAMLoss') or dict(type='LogitAdjustedLoss')"
+            )
         self._weights = effective_number_weights(counts, self.beta)
         if self.start_epoch >= runner.max_epochs:
             runner.logger.warning(
                 f'DeferredReweightingHook: start_epoch={self.start_epoch} is never reached in '
-                f'{runner.max_epochs} epochs; nothing will be re-weighted')
+                f'{runner.max_epochs} epochs; nothing will be re-weighted'
+            )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Set or clear the weights for this epoch."""
@@ -73,5 +69,7 @@ class DeferredReweightingHook(Hook):
         for loss in components_with(runner, 'set_class_weight'):
             loss.set_class_weight(weights)
         if weights is not None and runner.epoch == self.start_epoch:
-            runner.logger.info('Deferred re-weighting starts: class weights '
-                               f'{float(weights.min()):.3g} .. {float(weights.max()):.3g}.')
+            runner.logger.info(
+                'Deferred re-weighting starts: class weights '
+                f'{float(weights.min()):.3g} .. {float(weights.max()):.3g}.'
+            )

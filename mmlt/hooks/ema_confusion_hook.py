@@ -60,11 +60,20 @@ class EMAConfusionHook(Hook):
     # Before EMAHook (NORMAL), which copies the model that the counts become a part of.
     priority = 'HIGH'
 
-    def __init__(self, num_pairs: int = 10, interval: int = 1, start_epoch: int = 0,
-                 warmup_epochs: int = 0, confusion_pairs: dict[str, Any] | None = None) -> None:
-        for name, value, least in (('num_pairs', num_pairs, 0), ('interval', interval, 1),
-                                   ('start_epoch', start_epoch, 0),
-                                   ('warmup_epochs', warmup_epochs, 0)):
+    def __init__(
+        self,
+        num_pairs: int = 10,
+        interval: int = 1,
+        start_epoch: int = 0,
+        warmup_epochs: int = 0,
+        confusion_pairs: dict[str, Any] | None = None,
+    ) -> None:
+        for name, value, least in (
+            ('num_pairs', num_pairs, 0),
+            ('interval', interval, 1),
+            ('start_epoch', start_epoch, 0),
+            ('warmup_epochs', warmup_epochs, 0),
+        ):
             if value < least:
                 raise ValueError(f'{name}: expected at least {least}, got {value}')
         self.num_pairs, self.interval = num_pairs, interval
@@ -96,13 +105,16 @@ class EMAConfusionHook(Hook):
         if self.start_epoch >= runner.max_epochs:
             runner.logger.warning(
                 f'EMAConfusionHook: start_epoch={self.start_epoch} is never reached in '
-                f'{runner.max_epochs} epochs; the regulariser stays off')
-        estimated = any(isinstance(module, ConfusionEstimate)
-                        for module in unwrap(runner.model).modules())
+                f'{runner.max_epochs} epochs; the regulariser stays off'
+            )
+        estimated = any(
+            isinstance(module, ConfusionEstimate) for module in unwrap(runner.model).modules()
+        )
         if not estimated and not self.pair_recorder.attached:
             runner.logger.warning(
                 'EMAConfusionHook has nothing to do: the model has no CARLoss, and no sampler or '
-                'batch augment draws by confusion (a loss belongs into model.head.loss)')
+                'batch augment draws by confusion (a loss belongs into model.head.loss)'
+            )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Set the weight of the regulariser, and hand over the law of the confusion pairs."""
@@ -130,8 +142,11 @@ class EMAConfusionHook(Hook):
 
     def estimates(self, runner: Runner) -> Iterator[tuple[str, ConfusionEstimate]]:
         """Name in the log and module of every estimate that has begun."""
-        found = [(name, module) for name, module in unwrap(runner.model).named_modules()
-                 if isinstance(module, ConfusionEstimate) and module.num_classes is not None]
+        found = [
+            (name, module)
+            for name, module in unwrap(runner.model).named_modules()
+            if isinstance(module, ConfusionEstimate) and module.num_classes is not None
+        ]
         for name, module in found:
             yield ('confusion' if len(found) == 1 else f'confusion/{name}'), module
 
@@ -139,8 +154,10 @@ class EMAConfusionHook(Hook):
         """Write one estimate into log and visualiser."""
         classes = _class_names(runner, estimate.confusion.shape[0])
         report = self.report(estimate)
-        pairs = ', '.join(f'{classes[true]} -> {classes[predicted]} {value:.3g}'
-                          for true, predicted, value in report.pop('pairs'))
+        pairs = ', '.join(
+            f'{classes[true]} -> {classes[predicted]} {value:.3g}'
+            for true, predicted, value in report.pop('pairs')
+        )
         scalars = {f'{name}/{key}': value for key, value in report.items()}
         runner.visualizer.add_scalars(scalars, step=runner.iter)
         worst = classes[report['worst_class']]
@@ -148,7 +165,8 @@ class EMAConfusionHook(Hook):
             f'{name}: spectral norm {report["spectral_norm"]:.4g}, worst class {worst} '
             f'(weighted confusion {report["worst_confusion"]:.4g}), '
             f'{report["skipped_batches"]} batches skipped. '
-            f'Most confused (true -> predicted): {pairs or "none"}')
+            f'Most confused (true -> predicted): {pairs or "none"}'
+        )
 
     @torch.no_grad()
     def report(self, estimate: ConfusionEstimate) -> dict[str, Any]:
@@ -168,8 +186,9 @@ class EMAConfusionHook(Hook):
             'worst_class': int(worst),
             'worst_confusion': float(weighted[worst]),
             'skipped_batches': int(estimate.num_skipped),
-            'pairs': [pair for pair in zip(*(part.tolist() for part in pairs), strict=True)
-                      if pair[2] > 0],
+            'pairs': [
+                pair for pair in zip(*(part.tolist() for part in pairs), strict=True) if pair[2] > 0
+            ],
         }
 
 

@@ -41,7 +41,8 @@ class EpochSeedHook(Hook):
             return
         if 'seed' not in (loader.get('sampler') or {}) and sampler.seed != runner.seed:
             runner.logger.info(
-                f'{type(sampler).__name__}: takes the seed of the run that is resumed')
+                f'{type(sampler).__name__}: takes the seed of the run that is resumed'
+            )
             sampler.seed = runner.seed
 
     def before_train_epoch(self, runner: Runner) -> None:

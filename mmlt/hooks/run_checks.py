@@ -41,31 +41,55 @@ def check_pairing(runner: Runner) -> None:
     model = unwrap(runner.model)
     dataset, sampler = unsliced(training_dataset(runner)), sampler_of(runner)
     preprocessor = getattr(model, 'data_preprocessor', None)
-    augments = [augment for augment in batch_augments(model)
-                if isinstance(augment, PairedBatchAugment)]
+    augments = [
+        augment for augment in batch_augments(model) if isinstance(augment, PairedBatchAugment)
+    ]
     draws, loads = isinstance(sampler, PairSampler), isinstance(dataset, PairedDataset)
     mixes = isinstance(preprocessor, PairedDataPreprocessor)
 
     if draws and not loads:
-        _refuse('PairSampler draws pairs', 'the training data set', dataset,
-                f'{_DATASET}, around every other wrapper')
-    if loads and not draws and (isinstance(sampler, EpochSampler)
-                                or type(sampler) in _SAMPLERS_OF_SINGLE_IMAGES):
+        _refuse(
+            'PairSampler draws pairs',
+            'the training data set',
+            dataset,
+            f'{_DATASET}, around every other wrapper',
+        )
+    if (
+        loads
+        and not draws
+        and (isinstance(sampler, EpochSampler) or type(sampler) in _SAMPLERS_OF_SINGLE_IMAGES)
+    ):
         _refuse('PairedDataset loads pairs', 'the sampler', sampler, _SAMPLER)
     if loads and not mixes:
-        _refuse('PairedDataset loads pairs', 'the preprocessor, which drops the partners,',
-                preprocessor, _PREPROCESSOR)
+        _refuse(
+            'PairedDataset loads pairs',
+            'the preprocessor, which drops the partners,',
+            preprocessor,
+            _PREPROCESSOR,
+        )
     if mixes and augments and not loads:
-        _refuse(f'{type(augments[0]).__name__} mixes pairs', 'the training data set', dataset,
-                f'{_DATASET} and {_SAMPLER}')
+        _refuse(
+            f'{type(augments[0]).__name__} mixes pairs',
+            'the training data set',
+            dataset,
+            f'{_DATASET} and {_SAMPLER}',
+        )
     if not mixes and any(not isinstance(augment, InBatchMixin) for augment in augments):
-        _refuse(f'{type(augments[0]).__name__} mixes pairs', 'the preprocessor', preprocessor,
-                f'{_PREPROCESSOR}, {_DATASET} and {_SAMPLER}')
+        _refuse(
+            f'{type(augments[0]).__name__} mixes pairs',
+            'the preprocessor',
+            preprocessor,
+            f'{_PREPROCESSOR}, {_DATASET} and {_SAMPLER}',
+        )
     if draws and mixes and not augments and not switched(runner, 'batch_augments'):
         choice = preprocessor.batch_augments
         if choice is None or not choice.paired:
-            _refuse('PairSampler draws pairs', 'the batch augment', choice and choice.augments[0],
-                    _AUGMENT)
+            _refuse(
+                'PairSampler draws pairs',
+                'the batch augment',
+                choice and choice.augments[0],
+                _AUGMENT,
+            )
     if draws:
         _warn_of_the_schedule(runner, sampler)
 
@@ -83,13 +107,17 @@ def check_batch_sizes(runner: Runner) -> None:
         return
     if len(training_dataset(runner)) % get_world_size() == 0:
         return
-    names = [name for name, module in unwrap(runner.model).named_modules()
-             if getattr(module, 'equal_batch_sizes', False)]
+    names = [
+        name
+        for name, module in unwrap(runner.model).named_modules()
+        if getattr(module, 'equal_batch_sizes', False)
+    ]
     if names:
         raise ValueError(
             'train_dataloader.sampler.round_up=False: ranks have batches of other sizes, but '
             f'{" and ".join(names)} gather batches of one size; expected round_up=True, or '
-            'equal_batch_sizes=False of those')
+            'equal_batch_sizes=False of those'
+        )
 
 
 def _refuse(fact: str, part: str, found: Any, expected: str) -> None:
@@ -101,9 +129,12 @@ def _warn_of_the_schedule(runner: Runner, sampler: PairSampler) -> None:
     if sampler.start_epoch >= runner.max_epochs:
         runner.logger.warning(
             f'PairSampler: start_epoch={sampler.start_epoch} is never reached in '
-            f'{runner.max_epochs} epochs, so its law is never used')
+            f'{runner.max_epochs} epochs, so its law is never used'
+        )
     if sampler.law == 'confusion' and not any(
-            isinstance(hook, EMAConfusionHook) for hook in runner.hooks):
+        isinstance(hook, EMAConfusionHook) for hook in runner.hooks
+    ):
         runner.logger.warning(
             "PairSampler: law='confusion' needs counts after its first epoch, and there is no "
-            "dict(type='EMAConfusionHook') in the hooks to bring them")
+            "dict(type='EMAConfusionHook') in the hooks to bring them"
+        )

@@ -56,22 +56,28 @@ class TrainingProgressHook(Hook):
         if runner.iter == 0:
             for component in components_with(runner, 'begin_run'):
                 component.begin_run()
+
     def _collect(self, runner: Runner) -> None:
         self._progressive = components_with(runner, 'set_progress')
-        self._composite = [module for module in unwrap(runner.model).modules()
-                           if hasattr(module, 'loss_parts')]
+        self._composite = [
+            module for module in unwrap(runner.model).modules() if hasattr(module, 'loss_parts')
+        ]
 
-    def before_train_iter(self, runner: Runner, batch_idx: int,
-                          data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Announce the iteration that is about to run; samplers hear of epochs elsewhere."""
         if batch_idx == 0:
             self._collect(runner)  # SwitchRecipeHook exchanges losses and batch augments
         for component in self._progressive:
-            component.set_progress(epoch=runner.epoch, max_epochs=runner.max_epochs,
-                                   iteration=runner.iter, seed=self._seed)
+            component.set_progress(
+                epoch=runner.epoch,
+                max_epochs=runner.max_epochs,
+                iteration=runner.iter,
+                seed=self._seed,
+            )
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+    ) -> None:
         """Publish loss parts. MMEngine has read the loss of this step already, which was the
         wait for the device; these scalars lie ready."""
         for module in self._composite:

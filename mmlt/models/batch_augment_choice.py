@@ -62,7 +62,8 @@ class BatchAugmentChoice:
             names = ', '.join(type(augment).__name__ for augment in self.augments)
             raise ValueError(
                 'augments: expected at least one, and all for batches with partners or none, got '
-                f'{names or "none"}')
+                f'{names or "none"}'
+            )
         self.paired = kinds.pop()
         self.probs = _complete_probs(probs, len(self.augments))
         self._iteration = -1
@@ -81,7 +82,8 @@ class BatchAugmentChoice:
         """
         if not isinstance(config, dict) or not {'augments'} <= set(config) <= {'augments', 'probs'}:
             raise TypeError(
-                f'batch_augments: expected dict(augments=..., probs=...), got {config!r}')
+                f'batch_augments: expected dict(augments=..., probs=...), got {config!r}'
+            )
         return cls(**config)
 
     @classmethod
@@ -100,7 +102,7 @@ class BatchAugmentChoice:
         if isinstance(augments, RandomBatchAugment):
             # It has completed the probabilities with that of no augment.
             given = [augment for augment in augments.augments if augment is not None]
-            return cls(given, augments.probs and augments.probs[:len(given)])
+            return cls(given, augments.probs and augments.probs[: len(given)])
         return cls.from_config(augments)
 
     def set_progress(self, iteration: int, seed: int) -> None:
@@ -136,7 +138,9 @@ class BatchAugmentChoice:
             print_log(
                 "BatchAugmentChoice: without custom_hooks=[dict(type='TrainingProgressHook')] a "
                 'resumed run draws other augments than an uninterrupted one.',
-                logger='current', level=logging.WARNING)
+                logger='current',
+                level=logging.WARNING,
+            )
         self._iteration += 1
 
 
@@ -155,7 +159,7 @@ def _complete_probs(probs: float | Sequence[float] | None, num_augments: int) ->
     given = np.atleast_1d(np.asarray(probs, dtype=np.float64))
     if given.shape != (num_augments,) or (given < 0).any() or given.sum() > 1 + 1e-9:
         raise ValueError(
-            f'probs: expected {num_augments} numbers of at least 0, at most 1 together, got '
-            f'{probs}')
-    complete = np.append(given, max(0., 1 - given.sum()))
+            f'probs: expected {num_augments} numbers of at least 0, at most 1 together, got {probs}'
+        )
+    complete = np.append(given, max(0.0, 1 - given.sum()))
     return complete / complete.sum()

@@ -49,11 +49,13 @@ class ConfusionEstimate(nn.Module):
 
     row_weights: Tensor
 
-    def __init__(self,
-                 num_classes: int | None = None,
-                 max_labels: int = 2,
-                 equal_batch_sizes: bool = True,
-                 **options: Any) -> None:
+    def __init__(
+        self,
+        num_classes: int | None = None,
+        max_labels: int = 2,
+        equal_batch_sizes: bool = True,
+        **options: Any,
+    ) -> None:
         super().__init__()
         self.options = ConfusionOptions(**options)
         self.max_labels = max_labels
@@ -71,7 +73,8 @@ class ConfusionEstimate(nn.Module):
         if self.num_classes is not None:
             raise ValueError(
                 f'num_classes: the estimate has {self.num_classes} classes and cannot change to '
-                f'{num_classes}')
+                f'{num_classes}'
+            )
         self.num_classes = num_classes
         for name, tensor in ConfusionState.zeros(num_classes)._asdict().items():
             self.register_buffer(name, tensor)
@@ -108,14 +111,16 @@ class ConfusionEstimate(nn.Module):
         if pairs.labels.shape[0] != logits.shape[0]:
             raise ValueError(
                 f'targets: expected one for each of {logits.shape[0]} images, got '
-                f'{pairs.labels.shape[0]}')
+                f'{pairs.labels.shape[0]}'
+            )
         logits, pairs = self._gather(logits.to(self.confusion.dtype), pairs)
         return confusion_norm_(logits, pairs, self.state, self.row_weights, self.options)
 
     def _gather(self, logits: Tensor, pairs: LabelPairs) -> tuple[Tensor, LabelPairs]:
         equal = self.equal_batch_sizes
         return gather_with_grad(logits, equal), LabelPairs(
-            gather_with_grad(pairs.labels, equal), gather_with_grad(pairs.scores, equal))
+            gather_with_grad(pairs.labels, equal), gather_with_grad(pairs.scores, equal)
+        )
 
     def _check(self, logits: Tensor) -> None:
         if self.num_classes is None:
@@ -123,7 +128,8 @@ class ConfusionEstimate(nn.Module):
         if logits.ndim != 2 or logits.shape[1] != self.num_classes:
             raise ValueError(
                 f'logits: expected (N, {self.num_classes}) for num_classes={self.num_classes}, '
-                f'got shape {tuple(logits.shape)}')
+                f'got shape {tuple(logits.shape)}'
+            )
 
     def _follow(self, device: torch.device) -> None:
         """Buffers can be made after the model has moved; nobody moves them then."""
@@ -140,8 +146,9 @@ class ConfusionEstimate(nn.Module):
 
         return super()._apply(keep_float32, *args, **kwargs)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any,
-                              **kwargs: Any) -> None:
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
         """A checkpoint may bring the estimate before the number of classes is known."""
         saved = state_dict.get(f'{prefix}confusion')
         if saved is not None and self.num_classes is None:

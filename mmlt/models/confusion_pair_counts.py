@@ -9,11 +9,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmlt.functional.confusion_pairs import (
-    add_pair_codes_,
-    pair_codes,
-    without_mixed_batches,
-)
+from mmlt.functional.confusion_pairs import add_pair_codes_, pair_codes, without_mixed_batches
 from mmlt.functional.distributed import gather_with_grad
 
 __all__ = ['ConfusionPairCounts', 'sparse_entries']
@@ -61,8 +57,13 @@ class ConfusionPairCounts(nn.Module):
     law: Tensor
     num_epochs: Tensor
 
-    def __init__(self, num_classes: int, momentum: float = 0.0, mixed: str = 'skip',
-                 equal_batch_sizes: bool = True) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        momentum: float = 0.0,
+        mixed: str = 'skip',
+        equal_batch_sizes: bool = True,
+    ) -> None:
         super().__init__()
         if num_classes < 2:
             raise ValueError(f'num_classes: expected at least 2, got {num_classes}')
@@ -89,8 +90,9 @@ class ConfusionPairCounts(nn.Module):
         if not self.training:
             return
         if logits.ndim != 2 or logits.shape[1] != self.num_classes:
-            raise ValueError(f'logits: expected (N, {self.num_classes}), got shape '
-                             f'{tuple(logits.shape)}')
+            raise ValueError(
+                f'logits: expected (N, {self.num_classes}), got shape {tuple(logits.shape)}'
+            )
         codes = gather_with_grad(pair_codes(logits, targets, self.mixed), self.equal_batch_sizes)
         add_pair_codes_(self.counts, without_mixed_batches(codes))
 

@@ -64,13 +64,15 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         [(4, 3, 8, 8), (4, 3, 8, 8), (4, 3, 8, 8)]
     """
 
-    def __init__(self,
-                 view_size: int | Sequence[int] = 224,
-                 num_views: int = 2,
-                 view: dict[str, Any] | None = None,
-                 blur_kernel: int = 13,
-                 crops_in: str = 'original',
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        view_size: int | Sequence[int] = 224,
+        num_views: int = 2,
+        view: dict[str, Any] | None = None,
+        blur_kernel: int = 13,
+        crops_in: str = 'original',
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if crops_in not in CROPS_IN:
             raise ValueError(f'crops_in: expected one of {CROPS_IN}, got {crops_in!r}')
@@ -82,12 +84,16 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         if len(sides) != 2 or min(sides) < 1:
             raise ValueError(f'view_size: expected a side or (height, width), got {view_size}')
         if blur_kernel // 2 >= min(sides):
-            raise ValueError(f'blur_kernel: expected less than twice the sides of the views, '
-                             f'{sides}, got {blur_kernel}')
+            raise ValueError(
+                f'blur_kernel: expected less than twice the sides of the views, '
+                f'{sides}, got {blur_kernel}'
+            )
         unknown = set(view or {}) - {field.name for field in fields(ViewLaw)}
         if unknown:
-            raise ValueError(f'view: unknown {sorted(unknown)}; expected some of '
-                             f'{[field.name for field in fields(ViewLaw)]}')
+            raise ValueError(
+                f'view: unknown {sorted(unknown)}; expected some of '
+                f'{[field.name for field in fields(ViewLaw)]}'
+            )
         self.view_size: tuple[int, int] = (int(sides[0]), int(sides[1]))
         self.num_views, self.blur_kernel, self.crops_in = num_views, blur_kernel, crops_in
         self.law = ViewLaw(**(view or {}))
@@ -114,7 +120,8 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
                 found = f'{len(inputs)} views' if is_multi_view(inputs) else '1 view'
                 raise ValueError(
                     f'inputs: expected the view to classify and the source, got {found}; the '
-                    "pipeline needs dict(type='MultiView', num_views=[1, 1], transforms=[...])")
+                    "pipeline needs dict(type='MultiView', num_views=[1, 1], transforms=[...])"
+                )
             classified, source = inputs
             rendered = self.render(_stacked(source), data.get('data_samples'))
             data = {**data, 'inputs': [classified, *rendered]}
@@ -141,8 +148,7 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         views = []
         for number in range(self.num_views):
             drawn = draw_view_parameters(np.random.default_rng([root, number]), sizes, self.law)
-            view = render_views(
-                images, drawn[rank::world_size], self.view_size, self.blur_kernel)
+            view = render_views(images, drawn[rank::world_size], self.view_size, self.blur_kernel)
             views.append(view.flip(1) if self.to_rgb else view)
         return views
 
@@ -151,8 +157,10 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
             return np.array(source.shape[2:])
         shapes = [sample.get('ori_shape') for sample in data_samples or ()]
         if len(shapes) != len(source) or None in shapes:
-            raise ValueError("crops_in='original': every data sample needs its ori_shape, which "
-                             "PackInputs packs; or set crops_in='source'")
+            raise ValueError(
+                "crops_in='original': every data sample needs its ori_shape, which "
+                "PackInputs packs; or set crops_in='source'"
+            )
         return np.array(shapes)[:, :2]
 
 
@@ -161,6 +169,8 @@ def _stacked(source: Tensor | Sequence[Tensor]) -> Tensor:
         return source
     sizes = {tuple(image.shape) for image in source}
     if len(sizes) != 1:
-        raise ValueError(f'inputs: expected sources of one size, got {sorted(sizes)}; end their '
-                         "pipeline in dict(type='Resize', scale=(W, H))")
+        raise ValueError(
+            f'inputs: expected sources of one size, got {sorted(sizes)}; end their '
+            "pipeline in dict(type='Resize', scale=(W, H))"
+        )
     return torch.stack(list(source))

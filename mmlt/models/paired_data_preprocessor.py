@@ -60,10 +60,17 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         >>> train_cfg = dict(augments=dict(type='ConCutMixAugment'))
     """
 
-    def __init__(self, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
-                 pad_size_divisor: int = 1, pad_value: float = 0, to_rgb: bool = False,
-                 to_onehot: bool = False, num_classes: int | None = None,
-                 batch_augments: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        pad_size_divisor: int = 1,
+        pad_value: float = 0,
+        to_rgb: bool = False,
+        to_onehot: bool = False,
+        num_classes: int | None = None,
+        batch_augments: dict[str, Any] | None = None,
+    ) -> None:
         if (mean is None) != (std is None):
             raise ValueError(f'mean, std: expected both or neither, got {mean} and {std}')
         super().__init__(mean, std, pad_size_divisor, pad_value, to_rgb, to_onehot, num_classes)
@@ -82,8 +89,10 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
     def batch_augments(self, augments: Any) -> None:
         choice = None if augments is None else BatchAugmentChoice.adopt(augments)
         if self.to_onehot and choice is not None and choice.paired:
-            raise ValueError('to_onehot: expected False with an augment that mixes partners; '
-                             'scores are made where batches are mixed')
+            raise ValueError(
+                'to_onehot: expected False with an augment that mixes partners; '
+                'scores are made where batches are mixed'
+            )
         self._choice = choice
         self._replaced = True
 
@@ -119,8 +128,11 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
                 images, scores = augment(images, scores)
             else:
                 images, scores = augment.mix(
-                    images, self._partner_images(partner, raw_views[0]), scores,
-                    self._scores(partner['data_samples']))
+                    images,
+                    self._partner_images(partner, raw_views[0]),
+                    scores,
+                    self._scores(partner['data_samples']),
+                )
             for sample, score in zip(samples, scores, strict=True):
                 sample.set_gt_score(score)
                 sample.set_field(True, 'mixed', field_type='metainfo')
@@ -151,11 +163,13 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
             have = choice and ', '.join(type(augment).__name__ for augment in choice.augments)
             raise ValueError(
                 'batch_augments: the batch has partners, but no augment mixes them; have '
-                f"{have or 'none'}. Set for example model.train_cfg=dict(augments=dict("
-                "type='ConCutMixAugment')), or train without PairSampler")
+                f'{have or "none"}. Set for example model.train_cfg=dict(augments=dict('
+                "type='ConCutMixAugment')), or train without PairSampler"
+            )
         if not {'inputs', 'data_samples'} <= set(partner):
             raise ValueError(
-                f"partner: expected 'inputs' and 'data_samples', got {sorted(partner)}")
+                f"partner: expected 'inputs' and 'data_samples', got {sorted(partner)}"
+            )
         self._partners_seen = True
         return choice.draw()
 
@@ -164,10 +178,12 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         if not self._partners_seen and self._batches_without_partners == _PATIENCE:
             print_log(
                 f'PairedDataPreprocessor: the first {_PATIENCE} training batches came without '
-                "partners, so nothing was mixed yet. Unless PairSampler waits for its start_epoch, "
+                'partners, so nothing was mixed yet. Unless PairSampler waits for its start_epoch, '
                 "they need sampler=dict(type='PairSampler') "
                 "and dataset=dict(type='PairedDataset', dataset=...).",
-                logger='current', level=logging.WARNING)
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def _partner_images(self, partner: dict[str, Any], raw_anchors: RawView) -> Tensor:
         raw = _views(partner['inputs'])[0]
@@ -176,34 +192,38 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
             raise ValueError(
                 f'partner: expected one image for each of {len(raw_anchors)} anchors, all of one '
                 f'size, got {len(raw)} of sizes {sorted(sizes)}; end both pipelines in the same '
-                'size')
+                'size'
+            )
         return self._normalise(raw)
 
     def _scores(self, samples: Sequence[DataSample]) -> Tensor:
         """Scores ``(N, K)`` float32 on the device: those given, else one-hot labels."""
         num_classes = self.num_classes or samples[0].get('num_classes')
         if num_classes is None:
-            raise ValueError('num_classes: data_preprocessor=dict(num_classes=...) is needed to '
-                             'mix labels')
+            raise ValueError(
+                'num_classes: data_preprocessor=dict(num_classes=...) is needed to mix labels'
+            )
         if 'gt_score' in samples[0]:
             scores = torch.stack([sample.gt_score for sample in samples])
             if scores.shape[1] != num_classes:
-                raise ValueError(
-                    f'gt_score: expected {num_classes} classes, got {scores.shape[1]}')
+                raise ValueError(f'gt_score: expected {num_classes} classes, got {scores.shape[1]}')
             return scores.to(self.device).float()
         labels = [sample.get('gt_label') for sample in samples]
         if any(label is None or label.numel() != 1 for label in labels):
-            raise ValueError('gt_label: expected one class an image, as an integer; soft or '
-                             'multi-hot labels belong into gt_score')
+            raise ValueError(
+                'gt_label: expected one class an image, as an integer; soft or '
+                'multi-hot labels belong into gt_score'
+            )
         targets = torch.cat(labels)
         # The loader leaves labels on the CPU, where looking at them costs no wait.
         if targets.device.type == 'cpu' and not 0 <= targets.min() <= targets.max() < num_classes:
             raise ValueError(
                 f'gt_label: expected classes in [0, {num_classes}), got {targets.min()} .. '
-                f'{targets.max()}')
+                f'{targets.max()}'
+            )
         targets = targets.to(self.device, non_blocking=True)
         scores = torch.zeros(len(samples), num_classes, device=self.device)
-        return scores.scatter_(1, targets[:, None], 1.)
+        return scores.scatter_(1, targets[:, None], 1.0)
 
 
 def is_multi_view(inputs: Any) -> bool:

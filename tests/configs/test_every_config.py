@@ -17,12 +17,14 @@ from tests.datasets import tiny_trees
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 LEAVES = sorted(
-    str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
+    str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts
+)
 STEPS = 2
 # They share data, model and method with a sibling and differ in a number, or are a sibling on
 # photographs less a part of its method; with the slow tests.
 VARIANT = re.compile(
-    r'_(ir50|ir10|400e|180e)[._]|^(imagenet_lt|inat2018|places_lt)/\w+_(bcl|concutmix)\.py')
+    r'_(ir50|ir10|400e|180e)[._]|^(imagenet_lt|inat2018|places_lt)/\w+_(bcl|concutmix)\.py'
+)
 
 
 class EnoughSteps(Exception):
@@ -110,10 +112,13 @@ def lean_host(monkeypatch):
     monkeypatch.setattr(gc, 'collect', lambda *args: 0)
 
 
-@pytest.mark.parametrize('leaf', [
-    pytest.param(leaf, marks=pytest.mark.slow) if VARIANT.search(leaf) else leaf
-    for leaf in LEAVES
-])
+@pytest.mark.parametrize(
+    'leaf',
+    [
+        pytest.param(leaf, marks=pytest.mark.slow) if VARIANT.search(leaf) else leaf
+        for leaf in LEAVES
+    ],
+)
 def test_config_trains(leaf, trees, tmp_path):
     cfg = prepare(leaf, trees(leaf.split('/')[0]), tmp_path)
     cfg.experiment_name = leaf.replace('/', '_')[:-3] + '_test'
@@ -143,8 +148,9 @@ def test_a_variant_has_a_sibling_that_trains_above():
         sibling = sibling_of(leaf)
         assert sibling in LEAVES and not VARIANT.search(sibling)
         for name in ('type', 'backbone', 'neck'):
-            assert (Config.fromfile(CONFIGS / leaf).model.get(name)
-                    == Config.fromfile(CONFIGS / sibling).model.get(name)), leaf
+            assert Config.fromfile(CONFIGS / leaf).model.get(name) == Config.fromfile(
+                CONFIGS / sibling
+            ).model.get(name), leaf
 
 
 def test_a_leaf_inherits_from_bases_only():

@@ -38,25 +38,46 @@ SHARED = {
 def test_concutmix(name, method):
     cfg = Config.fromfile(CONFIGS / f'{name.format(method)}.py')
     head = cfg.model.head
-    found = (cfg.train_cfg.max_epochs, head.label_start_epoch, head.top_k, 255 * head.omega,
-             head.loss.tau)
+    found = (
+        cfg.train_cfg.max_epochs,
+        head.label_start_epoch,
+        head.top_k,
+        255 * head.omega,
+        head.loss.tau,
+    )
     assert found == pytest.approx(CONCUTMIX[name])
     assert (cfg.train_dataloader.batch_sampler.prob, cfg.train_dataloader.sampler.law) == (
-        0.5, 'balanced')
+        0.5,
+        'balanced',
+    )
     assert ('loss_car' in head) == (method == 'concutmix_car')
 
 
-@pytest.mark.parametrize('name', [
-    *(f'{data}/resnet32_{method}_ir100' for data in ('cifar10_lt', 'cifar100_lt')
-      for method in ('bcl', 'concutmix')),
-    *(f'{leaf}_{method}' for leaf in (
-        'imagenet_lt/resnet50', 'imagenet_lt/resnext50', 'inat2018/resnet50')
-      for method in ('bcl', 'concutmix'))])
+@pytest.mark.parametrize(
+    'name',
+    [
+        *(
+            f'{data}/resnet32_{method}_ir100'
+            for data in ('cifar10_lt', 'cifar100_lt')
+            for method in ('bcl', 'concutmix')
+        ),
+        *(
+            f'{leaf}_{method}'
+            for leaf in ('imagenet_lt/resnet50', 'imagenet_lt/resnext50', 'inat2018/resnet50')
+            for method in ('bcl', 'concutmix')
+        ),
+    ],
+)
 def test_bcl(name):
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
     head = cfg.model.head
-    found = (head.loss.loss_weight, head.loss_bcl.loss_weight, head.loss_bcl.temperature,
-             head.embedding_channels, cfg.auto_scale_lr.base_batch_size)
+    found = (
+        head.loss.loss_weight,
+        head.loss_bcl.loss_weight,
+        head.loss_bcl.temperature,
+        head.embedding_channels,
+        cfg.auto_scale_lr.base_batch_size,
+    )
     assert found == SHARED[name.split('/')[0]]
     assert cfg.model.neck.out_channels == head.embedding_channels
     if name.endswith('bcl') or '_bcl_' in name:
@@ -64,8 +85,9 @@ def test_bcl(name):
         assert 'label_start_epoch' not in head and 'train_cfg' not in cfg.model
 
 
-@pytest.mark.parametrize('name', [
-    'cifar10_lt/resnet32_car_ir100', 'imagenet_lt/resnext50_concutmix_car'])
+@pytest.mark.parametrize(
+    'name', ['cifar10_lt/resnet32_car_ir100', 'imagenet_lt/resnext50_concutmix_car']
+)
 def test_car_is_the_papers(name):
     head = Config.fromfile(CONFIGS / f'{name}.py').model.head
     options = head.get('loss_car') or head.loss

@@ -46,7 +46,8 @@ def _birds(root: Path, **options: object) -> LongTailListDataset:
 def test_own_list(birds: Path) -> None:
     train = _birds(birds, pipeline=[dict(type='LoadImageFromFile')])
     assert train.metainfo == {
-        'classes': ('class_0', 'class_1', 'class_2'), 'class_counts': [4, 2, 1]
+        'classes': ('class_0', 'class_1', 'class_2'),
+        'class_counts': [4, 2, 1],
     }
     assert train[6]['img'].shape == (32, 32, 3)
     assert train[6]['img_path'] == str(birds / 'images' / 'class_2' / '0.jpg')
@@ -56,9 +57,15 @@ def test_own_list(birds: Path) -> None:
 
 def test_host_conventions(birds: Path) -> None:
     config = dict(
-        type='LongTailListDataset', data_root='/nowhere', ann_file=str(birds / 'train.txt'),
-        data_prefix=dict(img_path=str(birds / 'images')), classes=['jay', 'owl', 'tit'],
-        indices=5, lazy_init=True, test_mode=True, metainfo=dict(task='birds'),
+        type='LongTailListDataset',
+        data_root='/nowhere',
+        ann_file=str(birds / 'train.txt'),
+        data_prefix=dict(img_path=str(birds / 'images')),
+        classes=['jay', 'owl', 'tit'],
+        indices=5,
+        lazy_init=True,
+        test_mode=True,
+        metainfo=dict(task='birds'),
     )
     train = DATASETS.build(config)
     assert train.CLASSES == ('jay', 'owl', 'tit') and train.class_to_idx['owl'] == 1
@@ -75,9 +82,7 @@ def test_imbalance_on_a_list(birds: Path) -> None:
     assert _birds(birds, imbalance_ratio=1, max_count=1).metainfo['class_counts'] == [1, 1, 1]
 
 
-def test_a_class_below_the_profile_is_logged(
-    birds: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_class_below_the_profile_is_logged(birds: Path, caplog: pytest.LogCaptureFixture) -> None:
     with mmengine_log(caplog):
         _birds(birds, imbalance_ratio=1)
     assert '2 of 3 classes have fewer images' in caplog.text

@@ -58,8 +58,9 @@ def test_confusion_partners_given_the_anchor(normalize):
 
 @pytest.mark.parametrize('normalize', [False, True])
 def test_confusion_pairs_of_both_classes(normalize):
-    sampler = build(law='confusion', pairing='pairs', pair_fraction=1,
-                    normalize_confusion=normalize)
+    sampler = build(
+        law='confusion', pairing='pairs', pair_fraction=1, normalize_confusion=normalize
+    )
     observed = np.zeros((5, 5))
     np.add.at(observed, tuple(LABELS[pairs_of_epochs(sampler, 60)].T), 1)
     expected = reference.pair_law(CONFUSION, COUNTS, normalize) * observed.sum()
@@ -82,7 +83,7 @@ def test_a_fraction_of_the_anchors_is_replaced():
         replaced += sum(a != b for a, b in zip(ordinary, half, strict=True))
     share = replaced / 40 / len(LABELS)
     assert 0.25 < share < 0.33
-    none = build(law='confusion', pairing='pairs', pair_fraction=0.)
+    none = build(law='confusion', pairing='pairs', pair_fraction=0.0)
     assert list(none) == list(build(law='confusion'))
 
 
@@ -178,8 +179,9 @@ def test_a_batch_is_mixed_or_not_as_a_whole():
 
 @pytest.mark.parametrize('prob', [0, 1])
 def test_all_or_no_batches(prob):
-    assert all((partner is not None) == bool(prob)
-               for batch in batches(prob=prob) for _, partner in batch)
+    assert all(
+        (partner is not None) == bool(prob) for batch in batches(prob=prob) for _, partner in batch
+    )
 
 
 def test_ranks_agree_on_what_is_mixed(monkeypatch):
@@ -208,19 +210,27 @@ def test_skipped_batches_keep_the_decisions_in_place():
         list(sampler)
 
 
-@pytest.mark.parametrize('options, name', [
-    (dict(law=None), 'law'), (dict(start_epoch=-1), 'start_epoch'),
-    (dict(start_epoch='3'), 'start_epoch')])
+@pytest.mark.parametrize(
+    'options, name',
+    [
+        (dict(law=None), 'law'),
+        (dict(start_epoch=-1), 'start_epoch'),
+        (dict(start_epoch='3'), 'start_epoch'),
+    ],
+)
 def test_bad_options(options, name):
     with pytest.raises(ValueError, match=name):
         build(**options)
 
 
-@pytest.mark.parametrize('arguments, error, message', [
-    (dict(sampler=DefaultSampler([1, 2], seed=0), batch_size=2), TypeError, 'PairSampler'),
-    (dict(batch_size=2, prob=1.5), ValueError, 'prob'),
-    (dict(batch_size=0), ValueError, 'batch_size'),
-])
+@pytest.mark.parametrize(
+    'arguments, error, message',
+    [
+        (dict(sampler=DefaultSampler([1, 2], seed=0), batch_size=2), TypeError, 'PairSampler'),
+        (dict(batch_size=2, prob=1.5), ValueError, 'prob'),
+        (dict(batch_size=0), ValueError, 'batch_size'),
+    ],
+)
 def test_bad_batch_options(arguments, error, message):
     with pytest.raises(error, match=message):
         PairBatchSampler(**{'sampler': build(), **arguments})
@@ -229,11 +239,17 @@ def test_bad_batch_options(arguments, error, message):
 @pytest.mark.parametrize('num_workers', [0, 2])
 def test_a_data_loader_of_mmengine(num_workers):
     pipeline = [dict(type='PackInputs')]
-    loader = Runner.build_dataloader(dict(
-        batch_size=8, num_workers=num_workers, collate_fn=dict(type='default_collate'),
-        dataset=PairedDataset(ToyDataset(pipeline=pipeline)),
-        sampler=dict(type='PairSampler', _scope_='mmpretrain'),
-        batch_sampler=dict(type='PairBatchSampler', prob=0.5, _scope_='mmpretrain')), seed=5)
+    loader = Runner.build_dataloader(
+        dict(
+            batch_size=8,
+            num_workers=num_workers,
+            collate_fn=dict(type='default_collate'),
+            dataset=PairedDataset(ToyDataset(pipeline=pipeline)),
+            sampler=dict(type='PairSampler', _scope_='mmpretrain'),
+            batch_sampler=dict(type='PairBatchSampler', prob=0.5, _scope_='mmpretrain'),
+        ),
+        seed=5,
+    )
     loader.batch_sampler.sampler.set_epoch(1)
     expected = list(batches(epoch=1))
     for batch, pairs in zip(loader, expected, strict=True):
@@ -244,7 +260,8 @@ def test_a_data_loader_of_mmengine(num_workers):
             partners = batch['partner']['inputs'][:, 0, 0, 0].tolist()
             assert partners == [partner for _, partner in pairs]
             assert [int(s.gt_label) for s in batch['partner']['data_samples']] == [
-                LABELS[partner] for _, partner in pairs]
+                LABELS[partner] for _, partner in pairs
+            ]
 
 
 def test_registered():

@@ -35,7 +35,7 @@ class Add(BaseTransform):
     def transform(self, results):
         self.times += 1
         image = results['img'].astype(np.int16) + self.amount
-        return {**results, 'img': image[:self.size, :self.size]}
+        return {**results, 'img': image[: self.size, : self.size]}
 
 
 PACK = dict(type='PackInputs')
@@ -82,15 +82,19 @@ def test_own_partner_pipeline():
     decode = Decode()
     data = PairedDataset(
         ToyDataset(pipeline=multi_view(decode, Add(100), Add(200))),
-        partner_pipeline=[dict(type='PairedTestAdd', amount=50), PACK])
+        partner_pipeline=[dict(type='PairedTestAdd', amount=50), PACK],
+    )
     assert pixel(data[3, 7]['partner']['inputs']) == 57
     assert decode.times == 1
 
 
 def test_views_that_are_no_multi_view_transform():
-    data = ToyDataset(pipeline=[
-        lambda results: {**results, 'img': [results['img'], results['img']]},
-        TRANSFORMS.build(PACK)])
+    data = ToyDataset(
+        pipeline=[
+            lambda results: {**results, 'img': [results['img'], results['img']]},
+            TRANSFORMS.build(PACK),
+        ]
+    )
     assert pixel(PairedDataset(data)[3, 7]['partner']['inputs']) == 7
 
 
@@ -115,10 +119,13 @@ def test_config_and_proxies():
     assert pixel(data.get_subset([5, 6])[0, 1]['partner']['inputs']) == 6
 
 
-@pytest.mark.parametrize('wrap, index, expected', [
-    (lambda data: RepeatDataset(data, 2), len(LABELS) + 3, 3),
-    (lambda data: ConcatDataset([data, data]), len(LABELS) + 3, 3),
-])
+@pytest.mark.parametrize(
+    'wrap, index, expected',
+    [
+        (lambda data: RepeatDataset(data, 2), len(LABELS) + 3, 3),
+        (lambda data: ConcatDataset([data, data]), len(LABELS) + 3, 3),
+    ],
+)
 def test_wrapped(wrap, index, expected):
     inner = ToyDataset(pipeline=multi_view(Decode(), Add(100), Add(200)))
     data = PairedDataset(wrap(inner))
@@ -127,20 +134,21 @@ def test_wrapped(wrap, index, expected):
 
 
 def test_different_pipelines_inside():
-    single = ConcatDataset([ToyDataset(pipeline=[PACK]), ToyDataset(pipeline=[Add(5), *[
-        TRANSFORMS.build(PACK)]])])
+    single = ConcatDataset(
+        [ToyDataset(pipeline=[PACK]), ToyDataset(pipeline=[Add(5), *[TRANSFORMS.build(PACK)]])]
+    )
     assert pixel(PairedDataset(single)[0, len(LABELS) + 3]['partner']['inputs']) == 8
-    several = ConcatDataset([
-        ToyDataset(pipeline=[PACK]),
-        ToyDataset(pipeline=multi_view(Decode(), Add(100), Add(200)))])
+    several = ConcatDataset(
+        [ToyDataset(pipeline=[PACK]), ToyDataset(pipeline=multi_view(Decode(), Add(100), Add(200)))]
+    )
     with pytest.raises(ValueError, match='partner_pipeline'):
         PairedDataset(several)
 
 
 def test_partner_of_another_size():
     data = PairedDataset(
-        ToyDataset(pipeline=[PACK]),
-        partner_pipeline=[dict(type='PairedTestAdd', size=6), PACK])
+        ToyDataset(pipeline=[PACK]), partner_pipeline=[dict(type='PairedTestAdd', size=6), PACK]
+    )
     with pytest.raises(ValueError, match=r'\(3, 6, 6\).*\(3, 8, 8\)'):
         data[0, 1]
 
@@ -177,10 +185,10 @@ def test_the_partners_follow_when_the_pipeline_is_exchanged():
     assert pixel(data[0, 1]['partner']['inputs']) == before + 50
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(dataset=3), 'data set'),
-    (dict(dataset=[1, 2], partner_pipeline=[]), 'get_data_info'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [(dict(dataset=3), 'data set'), (dict(dataset=[1, 2], partner_pipeline=[]), 'get_data_info')],
+)
 def test_bad_arguments(arguments, message):
     with pytest.raises(TypeError, match=message):
         PairedDataset(**arguments)

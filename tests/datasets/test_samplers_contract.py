@@ -29,14 +29,22 @@ OPTIONS = {
     'sqrt': ('ClassBalancedSampler', dict(power=0.5), reference.class_law(COUNTS, 0.5)),
     'inverse': ('ClassBalancedSampler', dict(power=-1), INVERSE),
     'instance': ('ClassBalancedSampler', dict(power=1), UNIFORM),
-    'progressive': ('ClassBalancedSampler', dict(progressive=True, num_epochs=4),
-                    _mean(UNIFORM, BALANCED)),
-    'effective': ('ClassBalancedSampler', dict(effective_number=0.9),
-                  reference.effective_number_law(COUNTS, 0.9)),
+    'progressive': (
+        'ClassBalancedSampler',
+        dict(progressive=True, num_epochs=4),
+        _mean(UNIFORM, BALANCED),
+    ),
+    'effective': (
+        'ClassBalancedSampler',
+        dict(effective_number=0.9),
+        reference.effective_number_law(COUNTS, 0.9),
+    ),
     'class-aware': ('ClassBalancedSampler', dict(replacement=False), BALANCED),
     'class-aware progressive': (
-        'ClassBalancedSampler', dict(replacement=False, progressive=True, num_epochs=4),
-        _mean(UNIFORM, BALANCED)),
+        'ClassBalancedSampler',
+        dict(replacement=False, progressive=True, num_epochs=4),
+        _mean(UNIFORM, BALANCED),
+    ),
     'pair balanced': ('PairSampler', {}, BALANCED),
     'pair inverse': ('PairSampler', dict(law='inverse'), INVERSE),
     'pair uniform': ('PairSampler', dict(law='uniform'), UNIFORM),
@@ -44,7 +52,10 @@ OPTIONS = {
     'pair both': ('PairSampler', dict(law='inverse', pairing='pairs'), INVERSE),
     'pair confusion': ('PairSampler', dict(law='confusion'), UNIFORM @ PARTNERS),
     'pair confusion both': (
-        'PairSampler', dict(law='confusion', pairing='pairs', pair_fraction=1.), PAIRS.sum(0)),
+        'PairSampler',
+        dict(law='confusion', pairing='pairs', pair_fraction=1.0),
+        PAIRS.sum(0),
+    ),
     'pair before start': ('PairSampler', dict(law='inverse', start_epoch=9), BALANCED),
 }
 everything = pytest.mark.parametrize('name', OPTIONS)
@@ -54,7 +65,8 @@ def build(name, dataset=None, epoch=0, seed=3, **kwargs):
     kind, options, _ = OPTIONS[name]
     dataset = ToyDataset() if dataset is None else dataset
     sampler = DATA_SAMPLERS.build(
-        dict(type=kind, **options, **kwargs), default_args=dict(dataset=dataset, seed=seed))
+        dict(type=kind, **options, **kwargs), default_args=dict(dataset=dataset, seed=seed)
+    )
     if hasattr(sampler, 'set_confusion_counts'):
         sampler.set_confusion_counts(CONFUSION)
     sampler.set_epoch(epoch)
@@ -62,8 +74,7 @@ def build(name, dataset=None, epoch=0, seed=3, **kwargs):
 
 
 def test_every_registered_sampler_is_under_contract():
-    ours = {name for name in samplers.__all__
-            if issubclass(getattr(samplers, name), EpochSampler)}
+    ours = {name for name in samplers.__all__ if issubclass(getattr(samplers, name), EpochSampler)}
     assert ours == {kind for kind, _, _ in OPTIONS.values()}
     assert all(DATA_SAMPLERS.get(name) is getattr(samplers, name) for name in samplers.__all__)
 
@@ -149,13 +160,13 @@ def test_no_global_randomness(name):
     np.testing.assert_array_equal(np.random.get_state()[1], state)
 
 
-
 @everything
 @pytest.mark.parametrize('num_workers', [0, 2])
 def test_workers_change_nothing(name, num_workers):
     sampler = build(name, epoch=1)
-    loader = DataLoader(_Echo(), sampler=sampler, batch_size=7, num_workers=num_workers,
-                        collate_fn=list)
+    loader = DataLoader(
+        _Echo(), sampler=sampler, batch_size=7, num_workers=num_workers, collate_fn=list
+    )
     assert [entry for batch in loader for entry in batch] == list(sampler)
 
 
@@ -171,8 +182,7 @@ class _Echo:
 def test_single_image_and_single_class(name):
     lone = ToyDataset(labels=[0], num_classes=1)
     kind, options, _ = OPTIONS[name]
-    sampler = DATA_SAMPLERS.build(
-        dict(type=kind, dataset=lone, seed=0, **options))
+    sampler = DATA_SAMPLERS.build(dict(type=kind, dataset=lone, seed=0, **options))
     if hasattr(sampler, 'set_confusion_counts'):
         sampler.set_confusion_counts([[5]])
     entry = (0, 0) if kind == 'PairSampler' else 0
@@ -181,8 +191,10 @@ def test_single_image_and_single_class(name):
 
 WRAPPERS = {
     'repeat': (lambda data: RepeatDataset(data, 2), lambda labels: np.tile(labels, 2)),
-    'concat': (lambda data: ConcatDataset([data, ToyDataset(labels=[1, 0])]),
-               lambda labels: np.append(labels, [1, 0])),
+    'concat': (
+        lambda data: ConcatDataset([data, ToyDataset(labels=[1, 0])]),
+        lambda labels: np.append(labels, [1, 0]),
+    ),
     'subset': (lambda data: Subset(data, [4, 1, 2]), lambda labels: labels[[4, 1, 2]]),
     'oversampled': (lambda data: ClassBalancedDataset(data, 0.2), None),
     'host subset': (lambda data: data.get_subset([5, 7]), lambda labels: labels[[5, 7]]),
@@ -226,30 +238,36 @@ class _TooFewClasses(_NoLabels):
         return [0, 1, 2]
 
 
-@pytest.mark.parametrize('dataset, error, message', [
-    (_NoLabels(), TypeError, 'get_gt_labels'),
-    (_ManyLabels(), ValueError, 'one integer label'),
-    (_FewLabels(), ValueError, '3 images but 2 labels'),
-    (_TooFewClasses(), ValueError, 'has 2 classes'),
-    ([], ValueError, 'empty'),
-])
+@pytest.mark.parametrize(
+    'dataset, error, message',
+    [
+        (_NoLabels(), TypeError, 'get_gt_labels'),
+        (_ManyLabels(), ValueError, 'one integer label'),
+        (_FewLabels(), ValueError, '3 images but 2 labels'),
+        (_TooFewClasses(), ValueError, 'has 2 classes'),
+        ([], ValueError, 'empty'),
+    ],
+)
 @pytest.mark.parametrize('name', ['balanced', 'pair balanced'])
 def test_unusable_data(name, dataset, error, message):
     with pytest.raises(error, match=message):
         build(name, dataset=dataset)
 
 
-@pytest.mark.parametrize('kind, options, argument', [
-    ('ClassBalancedSampler', dict(progressive=True), 'num_epochs'),
-    ('ClassBalancedSampler', dict(power=0.5, effective_number=0.9), 'effective_number'),
-    ('ClassBalancedSampler', dict(effective_number=1.), 'beta'),
-    ('ClassBalancedSampler', dict(power=float('inf')), 'power'),
-    ('ClassBalancedSampler', dict(seed=-1), 'seed'),
-    ('PairSampler', dict(law='confused'), 'law'),
-    ('PairSampler', dict(pairing='pair'), 'pairing'),
-    ('PairSampler', dict(pair_fraction=2), 'pair_fraction'),
-    ('PairSampler', dict(law_before_start='inverse'), 'law_before_start'),
-])
+@pytest.mark.parametrize(
+    'kind, options, argument',
+    [
+        ('ClassBalancedSampler', dict(progressive=True), 'num_epochs'),
+        ('ClassBalancedSampler', dict(power=0.5, effective_number=0.9), 'effective_number'),
+        ('ClassBalancedSampler', dict(effective_number=1.0), 'beta'),
+        ('ClassBalancedSampler', dict(power=float('inf')), 'power'),
+        ('ClassBalancedSampler', dict(seed=-1), 'seed'),
+        ('PairSampler', dict(law='confused'), 'law'),
+        ('PairSampler', dict(pairing='pair'), 'pairing'),
+        ('PairSampler', dict(pair_fraction=2), 'pair_fraction'),
+        ('PairSampler', dict(law_before_start='inverse'), 'law_before_start'),
+    ],
+)
 def test_bad_options(kind, options, argument):
     with pytest.raises(ValueError, match=argument):
         DATA_SAMPLERS.build(dict(type=kind, dataset=ToyDataset(), **options))

@@ -72,7 +72,8 @@ def make_imagenet_lt(
     names = [f'n{k:08d}' for k in range(classes)]
     train = [
         f'train/{names[k]}/{names[k]}_{i}.JPEG {k}'
-        for k, count in enumerate(_counts(classes, max_count)) for i in range(count)
+        for k, count in enumerate(_counts(classes, max_count))
+        for i in range(count)
     ]
     val = _balanced(names, per_class, 'train/{name}/{name}_9{i}.JPEG')
     test = _balanced(names, per_class, 'val/{name}/ILSVRC2012_val_{k:08d}{i}.JPEG')
@@ -86,7 +87,8 @@ def make_places_lt(
     names = [f'place_{k:03d}' for k in range(classes)]
     train = [
         f'train/{names[k]}/{i:08d}.jpg {k}'
-        for k, count in enumerate(_counts(classes, max_count)) for i in range(count)
+        for k, count in enumerate(_counts(classes, max_count))
+        for i in range(count)
     ]
     val = _balanced(names, per_class, 'train/{name}/9{i:07d}.jpg')
     test = _balanced(names, per_class, 'val/{name}/Places365_val_{k:08d}{i}.jpg')
@@ -99,7 +101,8 @@ def make_inat2018(
     """Lists and JPEGs of iNaturalist 2018; the validation list has its first classes only."""
     train = [
         f'train_val2018/Aves/{k}/{i:032x}.jpg {k}'
-        for k, count in enumerate(_counts(classes, max_count)) for i in range(count)
+        for k, count in enumerate(_counts(classes, max_count))
+        for i in range(count)
     ]
     val = [f'train_val2018/Aves/{k}/{9:032x}.jpg {k}' for k in range(min(val_classes, classes))]
     return _write_lists(root, 'iNaturalist18', train=train, val=val)
@@ -122,7 +125,8 @@ def _counts(classes: int, max_count: int) -> list[int]:
 def _balanced(names: Sequence[str], per_class: int, pattern: str) -> list[str]:
     return [
         f'{pattern.format(name=name, k=k, i=i)} {k}'
-        for k, name in enumerate(names) for i in range(per_class)
+        for k, name in enumerate(names)
+        for i in range(per_class)
     ]
 
 

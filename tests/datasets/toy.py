@@ -6,13 +6,9 @@ import numpy as np
 from mmpretrain.datasets import BaseDataset
 
 COUNTS = [60, 25, 0, 9, 1]
-CONFUSION = np.array([
-    [50, 6, 2, 3, 0],
-    [4, 20, 0, 1, 0],
-    [0, 0, 0, 0, 0],
-    [5, 1, 0, 3, 0],
-    [0, 0, 0, 0, 1],
-])
+CONFUSION = np.array(
+    [[50, 6, 2, 3, 0], [4, 20, 0, 1, 0], [0, 0, 0, 0, 0], [5, 1, 0, 3, 0], [0, 0, 0, 0, 1]]
+)
 
 
 def toy_labels(counts=COUNTS):
@@ -28,8 +24,8 @@ class ToyDataset(BaseDataset):
         # MMEngine collects garbage when it serialises, which takes longer than a test should.
         kwargs.setdefault('serialize_data', False)
         super().__init__(
-            ann_file='', pipeline=pipeline, classes=[f'c{k}' for k in range(num_classes)],
-            **kwargs)
+            ann_file='', pipeline=pipeline, classes=[f'c{k}' for k in range(num_classes)], **kwargs
+        )
 
     def load_data_list(self):
         return [
@@ -41,4 +37,5 @@ class ToyDataset(BaseDataset):
 def on_rank(monkeypatch, rank, world_size):
     """Make samplers that are built from now on believe that they are on this rank."""
     monkeypatch.setattr(
-        'mmlt.datasets.samplers.epoch_sampler.get_dist_info', lambda: (rank, world_size))
+        'mmlt.datasets.samplers.epoch_sampler.get_dist_info', lambda: (rank, world_size)
+    )

@@ -45,7 +45,6 @@ class Float64Runner(Runner):
 
 
 class FreezeBatchNorm(Hook):
-
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         for module in runner.model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -63,8 +62,13 @@ class Recorder(Hook):
         runner.optim_wrapper.optimizer.register_step_pre_hook(self.keep)
 
     def keep(self, optimizer, *args):
-        self.gradients.append({self.names[p]: p.grad.clone()
-                               for group in optimizer.param_groups for p in group['params']})
+        self.gradients.append(
+            {
+                self.names[p]: p.grad.clone()
+                for group in optimizer.param_groups
+                for p in group['params']
+            }
+        )
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         self.mixed.append('partner' in data_batch)
@@ -79,17 +83,27 @@ def bare(model):
 
 def rank_config(work_dir, leaf, rank, world_size, **options):
     """The config of a digits leaf for a rank; together the ranks train on the same batches."""
-    cfg = digits_config(work_dir / f'{world_size}_{rank}', leaf, EPOCHS, **{
-        'train_dataloader.batch_size': BATCH_SIZE // world_size,
-        'default_hooks.checkpoint': None,
-        **options,
-    })
+    cfg = digits_config(
+        work_dir / f'{world_size}_{rank}',
+        leaf,
+        EPOCHS,
+        **{
+            'train_dataloader.batch_size': BATCH_SIZE // world_size,
+            'default_hooks.checkpoint': None,
+            **options,
+        },
+    )
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.experiment_name = f'{work_dir.name}_{rank}_of_{world_size}'
     if world_size > 1:
         # What torchrun sets; the group itself stands already.
-        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size),
-                          MASTER_ADDR='127.0.0.1', MASTER_PORT='0')
+        os.environ.update(
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            WORLD_SIZE=str(world_size),
+            MASTER_ADDR='127.0.0.1',
+            MASTER_PORT='0',
+        )
         cfg.launcher = 'pytorch'
         prepare_cpu_ranks(cfg)
     return cfg
@@ -111,9 +125,13 @@ def spare_the_compilers(runner, env_cfg):
 
 def assert_close(found, expected, tolerance, name):
     """Equal up to ``tolerance`` of the largest entry."""
-    torch.testing.assert_close(found, expected, rtol=0,
-                               atol=tolerance * float(expected.abs().max()),
-                               msg=lambda text: f'{name}: {text}')
+    torch.testing.assert_close(
+        found,
+        expected,
+        rtol=0,
+        atol=tolerance * float(expected.abs().max()),
+        msg=lambda text: f'{name}: {text}',
+    )
 
 
 def assert_same_run(found, whole, tolerance):

@@ -16,7 +16,8 @@ def _entry(rank, world_size, fn, init_file, out_dir, args):
     os.environ['OMP_NUM_THREADS'] = '1'
     torch.set_num_threads(1)
     dist.init_process_group(
-        'gloo', init_method=f'file://{init_file}', rank=rank, world_size=world_size)
+        'gloo', init_method=f'file://{init_file}', rank=rank, world_size=world_size
+    )
     try:
         result = fn(rank, world_size, *args)
         torch.save(result, Path(out_dir) / f'{rank}.pt')
@@ -38,7 +39,8 @@ def run_ranks(fn, world_size, *args):
         context.set_forkserver_preload(['mmlt'])
         processes = [
             context.Process(
-                target=_entry, args=(rank, world_size, fn, f'{folder}/init', folder, args))
+                target=_entry, args=(rank, world_size, fn, f'{folder}/init', folder, args)
+            )
             for rank in range(world_size)
         ]
         for process in processes:
@@ -51,5 +53,7 @@ def run_ranks(fn, world_size, *args):
         errors = [path.read_text() for path in sorted(Path(folder).glob('*.err'))]
         if errors or hung or any(process.exitcode for process in processes):
             raise RuntimeError('a rank failed or hung\n' + '\n'.join(errors))
-        return [torch.load(Path(folder) / f'{rank}.pt', weights_only=False)
-                for rank in range(world_size)]
+        return [
+            torch.load(Path(folder) / f'{rank}.pt', weights_only=False)
+            for rank in range(world_size)
+        ]

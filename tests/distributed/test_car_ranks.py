@@ -15,7 +15,6 @@ TOLERANCE = {'float64': 1e-12, 'float32': 1e-6}
 
 
 class Net(nn.Module):
-
     def __init__(self, options):
         super().__init__()
         self.layer = nn.Linear(FEATURES, CLASSES)
@@ -38,7 +37,7 @@ def batches(dtype, soft, sizes):
     for _ in range(STEPS):
         images = torch.randn(sum(sizes), FEATURES, generator=generator, dtype=torch.float64)
         targets = torch.randint(CLASSES, (sum(sizes),), generator=generator).sort().values
-        targets[:sizes[0]] = 0
+        targets[: sizes[0]] = 0
         if soft:
             eye = torch.eye(CLASSES, dtype=torch.float64)
             targets = (0.7 * eye[targets] + 0.3 * eye[targets.flip(0)]).to(DTYPES[dtype])
@@ -90,17 +89,22 @@ def overflow_on_one_rank(rank):
     return int(loss.estimate.num_skipped), logits.grad
 
 
-CASES = [(dtype, options, soft) for dtype in DTYPES for options, soft in (
-    ({}, False), ({'absent_classes': 'hold', 'beta': 0.9}, False), ({}, True))]
+CASES = [
+    (dtype, options, soft)
+    for dtype in DTYPES
+    for options, soft in (({}, False), ({'absent_classes': 'hold', 'beta': 0.9}, False), ({}, True))
+]
 UNEQUAL = {2: [5, 2], 3: [0, 4, 3]}
 
 
 def everything(rank, world_size):
     """All that is compared, in one launch: starting the processes takes most of the time."""
     sizes = [4] * world_size
-    return ([train(rank, world_size, *case, sizes) for case in CASES],
-            regularizer_only(rank, world_size, UNEQUAL[world_size]),
-            overflow_on_one_rank(rank))
+    return (
+        [train(rank, world_size, *case, sizes) for case in CASES],
+        regularizer_only(rank, world_size, UNEQUAL[world_size]),
+        overflow_on_one_rank(rank),
+    )
 
 
 @pytest.fixture(scope='module', params=[2, 3], ids=['2 ranks', '3 ranks'])

@@ -25,8 +25,11 @@ from tests.distributed.launch import run_ranks
 
 LEAF, WORLD_SIZE = 'resnet8_concutmix_car', 2
 OPTIONS = {'model.head.label_start_epoch': 1, 'model.head.confidence': 0.3}
-VIEWS = [[dict(type='RandomFlip', prob=0.0)], [dict(type='RandomFlip', prob=1.0)],
-         [dict(type='RandomFlip', prob=1.0, direction='vertical')]]
+VIEWS = [
+    [dict(type='RandomFlip', prob=0.0)],
+    [dict(type='RandomFlip', prob=1.0)],
+    [dict(type='RandomFlip', prob=1.0, direction='vertical')],
+]
 # Prior to the relative deviation that is allowed: a running prior is kept in float32.
 PRIORS = {'train': 1e-10, 0.5: 1e-6}
 
@@ -35,14 +38,20 @@ pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason='what happens 
 
 def exact(rank, world_size, work_dir, prior):
     """Everything deterministic, in float64, with frozen BatchNorm."""
-    cfg = rank_config(work_dir / f'exact_{prior}', LEAF, rank, world_size, **{
-        **OPTIONS,
-        'model.head.loss.prior': prior,
-        # Known at once, the estimate is widened with the model; else it is made in float32.
-        'model.head.loss_car.num_classes': 10,
-        'train_dataloader.dataset.dataset.indices': INDICES})
-    cfg.train_dataloader.dataset.dataset.pipeline[0].update(
-        num_views=[1, 1, 1], transforms=VIEWS)
+    cfg = rank_config(
+        work_dir / f'exact_{prior}',
+        LEAF,
+        rank,
+        world_size,
+        **{
+            **OPTIONS,
+            'model.head.loss.prior': prior,
+            # Known at once, the estimate is widened with the model; else it is made in float32.
+            'model.head.loss_car.num_classes': 10,
+            'train_dataloader.dataset.dataset.indices': INDICES,
+        },
+    )
+    cfg.train_dataloader.dataset.dataset.pipeline[0].update(num_views=[1, 1, 1], transforms=VIEWS)
     return train(Float64Runner.from_cfg(cfg), FreezeBatchNorm())
 
 
@@ -55,8 +64,10 @@ def ordinary(rank, world_size, work_dir):
 def everything(rank, world_size, work_dir):
     """One start of the processes for all runs: importing the host takes most of the time."""
     Runner._log_env = spare_the_compilers
-    return {**{prior: exact(rank, world_size, work_dir, prior) for prior in PRIORS},
-            'ordinary': ordinary(rank, world_size, work_dir)}
+    return {
+        **{prior: exact(rank, world_size, work_dir, prior) for prior in PRIORS},
+        'ordinary': ordinary(rank, world_size, work_dir),
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +89,7 @@ def ranks(work_dir):
 def test_gradients_of_every_step_are_those_of_one_process(ranks, work_dir, prior):
     whole = exact(0, 1, work_dir, prior)
     assert {True, False} == set(whole.mixed), 'both kinds of batches are compared'
-    assert any('gamma' in losses for losses in whole.losses[STEPS // 2:]), 'rectified labels too'
+    assert any('gamma' in losses for losses in whole.losses[STEPS // 2 :]), 'rectified labels too'
     for result in ranks:
         assert_same_run(result[prior], whole, PRIORS[prior])
 

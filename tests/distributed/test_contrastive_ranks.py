@@ -22,11 +22,20 @@ def build_model(cosine=False):
     torch.manual_seed(0)
     backbone = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
     model = MultiViewClassifier(
-        backbone=backbone, neck=BCLNeck(8, 4),
+        backbone=backbone,
+        neck=BCLNeck(8, 4),
         head=ContrastiveClsHead(
-            NUM_CLASSES, 8, 4, cosine=cosine, label_start_epoch=0, top_k=2, confidence=0.3,
+            NUM_CLASSES,
+            8,
+            4,
+            cosine=cosine,
+            label_start_epoch=0,
+            top_k=2,
+            confidence=0.3,
             loss=LogitAdjustedLoss(class_counts=[9, 7, 5, 3, 1], loss_weight=2.0),
-            loss_bcl=BalancedContrastiveLoss(temperature=0.2, loss_weight=0.6)))
+            loss_bcl=BalancedContrastiveLoss(temperature=0.2, loss_weight=0.6),
+        ),
+    )
     model.double()
     # Batch statistics are the one thing that ranks do not share.
     for module in model.modules():
@@ -40,9 +49,11 @@ def build_batch():
     views = torch.randn(3, NUM_IMAGES, 3, 6, 6, generator=generator, dtype=torch.float64)
     labels = torch.tensor([0, 0, 1, 4, 1, 0])
     partners = torch.tensor([2, 1, 3, 4, 0, 0])
-    scores = (0.6 * F.one_hot(labels, NUM_CLASSES) + 0.4 * F.one_hot(partners, NUM_CLASSES))
-    samples = [DataSample().set_gt_label(label).set_gt_score(score.double())
-               for label, score in zip(labels, scores, strict=True)]
+    scores = 0.6 * F.one_hot(labels, NUM_CLASSES) + 0.4 * F.one_hot(partners, NUM_CLASSES)
+    samples = [
+        DataSample().set_gt_label(label).set_gt_score(score.double())
+        for label, score in zip(labels, scores, strict=True)
+    ]
     for sample in samples:
         sample.set_field(True, 'mixed', field_type='metainfo')
     return views, samples
@@ -59,8 +70,10 @@ def step(rank, world_size, cosine):
     wrapped = DistributedDataParallel(model) if world_size > 1 else model
     losses = wrapped(list(views[:, rank::world_size]), samples[rank::world_size], mode='loss')
     sum(value for name, value in losses.items() if 'loss' in name).backward()
-    return ({name: value.detach() for name, value in losses.items()},
-            {name: p.grad for name, p in model.named_parameters()})
+    return (
+        {name: value.detach() for name, value in losses.items()},
+        {name: p.grad for name, p in model.named_parameters()},
+    )
 
 
 @pytest.mark.parametrize('world_size', [2, pytest.param(3, marks=pytest.mark.slow)])
@@ -73,7 +86,13 @@ def test_ranks_equal_one_process(world_size):
             torch.testing.assert_close(mean, expected, rtol=1e-6, atol=1e-9)
         for losses, gradients in ranks:
             torch.testing.assert_close(
-                losses['loss_bcl'], expected_losses['loss_bcl'], rtol=1e-6, atol=1e-9)
+                losses['loss_bcl'], expected_losses['loss_bcl'], rtol=1e-6, atol=1e-9
+            )
             for name, expected in expected_gradients.items():
-                torch.testing.assert_close(gradients[name], expected, rtol=1e-6, atol=1e-9,
-                                           msg=lambda text, name=name: f'{name}: {text}')
+                torch.testing.assert_close(
+                    gradients[name],
+                    expected,
+                    rtol=1e-6,
+                    atol=1e-9,
+                    msg=lambda text, name=name: f'{name}: {text}',
+                )

@@ -22,12 +22,17 @@ WAYS = {
     'anchor': {},
     'pairs': {'train_dataloader.sampler.pairing': 'pairs'},
     'in the batch': {
-        'data_preprocessor': dict(_delete_=True, type='ClsDataPreprocessor', num_classes=10,
-                                  mean=[77.9] * 3, std=[96.0] * 3),
+        'data_preprocessor': dict(
+            _delete_=True,
+            type='ClsDataPreprocessor',
+            num_classes=10,
+            mean=[77.9] * 3,
+            std=[96.0] * 3,
+        ),
         'train_dataloader.dataset': dict(
-            _delete_=True, type='DigitsLT', split='train', imbalance_ratio=50),
-        'train_dataloader.sampler': dict(
-            _delete_=True, type='DefaultSampler', shuffle=True),
+            _delete_=True, type='DigitsLT', split='train', imbalance_ratio=50
+        ),
+        'train_dataloader.sampler': dict(_delete_=True, type='DefaultSampler', shuffle=True),
         'train_dataloader.batch_sampler': None,
         'model.train_cfg.augments.prob': 0.5,
         'model.train_cfg.augments.across_ranks': True,
@@ -40,8 +45,12 @@ pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason='what happens 
 def exact(rank, world_size, work_dir, way):
     """Everything deterministic, in float64, with frozen BatchNorm."""
     cfg = rank_config(
-        work_dir / f'exact_{way[:2]}', 'resnet8_cpmix_car', rank, world_size,
-        **{'model.head.loss.num_classes': 10, **WAYS[way]})
+        work_dir / f'exact_{way[:2]}',
+        'resnet8_cpmix_car',
+        rank,
+        world_size,
+        **{'model.head.loss.num_classes': 10, **WAYS[way]},
+    )
     data = cfg.train_dataloader.dataset
     data = data.get('dataset', data)
     data.update(indices=INDICES, pipeline=[dict(type='PackInputs')])
@@ -78,5 +87,6 @@ def test_a_run_on_two_ranks_is_that_of_one_process(ranks, work_dir, way):
         assert {True, False} == set(whole.mixed), 'both kinds of batches are compared'
     for result in ranks:
         torch.testing.assert_close(
-            result[way].state['head.confusion_pairs.law'], law, rtol=0, atol=0)
+            result[way].state['head.confusion_pairs.law'], law, rtol=0, atol=0
+        )
         assert_same_run(result[way], whole, 1e-10)

@@ -16,7 +16,7 @@ def gather_and_differentiate(rank, world_size, equal):
     else:
         mine = ROWS.split(SPLITS[world_size])[rank].clone().requires_grad_()
     everything = gather_with_grad(mine, equal_sizes=equal)
-    weights = torch.arange(1., 7.).double()[:, None]
+    weights = torch.arange(1.0, 7.0).double()[:, None]
     (everything.sin() * weights).sum().backward()
     labels = gather_with_grad(mine.detach().sum(1).long(), equal_sizes=equal)
     return everything.detach(), mine.grad, labels, all_reduce_sum(torch.tensor(rank + 1.0))
@@ -26,7 +26,7 @@ def gather_and_differentiate(rank, world_size, equal):
 def test_ranks_equal_one_process(world_size, equal):
     results = run_ranks(gather_and_differentiate, world_size, equal)
     whole = ROWS.clone().requires_grad_()
-    (whole.sin() * torch.arange(1., 7.).double()[:, None]).sum().backward()
+    (whole.sin() * torch.arange(1.0, 7.0).double()[:, None]).sum().backward()
     for everything, _, labels, total in results:
         torch.testing.assert_close(everything, ROWS)
         torch.testing.assert_close(labels, ROWS.sum(1).long())

@@ -10,14 +10,19 @@ from tests.distributed.launch import run_ranks
 
 def synchronised(rank, world_size):
     from mmlt.hooks import BatchNormSyncHook
-    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2),
-                                torch.nn.BatchNorm1d(3, track_running_stats=False))
+
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 2, 1),
+        torch.nn.BatchNorm2d(2),
+        torch.nn.BatchNorm1d(3, track_running_stats=False),
+    )
     model.register_buffer('own', torch.tensor(float(rank)))
     model[1].running_mean.copy_(torch.tensor([1.0, 2.0]) * (rank + 1))
     model[1].running_var.fill_(rank)
     averaged = SimpleNamespace(ema_model=ExponentialMovingAverage(model))
     BatchNormSyncHook().after_train_epoch(
-        SimpleNamespace(model=model, hooks=[averaged, SimpleNamespace()]))
+        SimpleNamespace(model=model, hooks=[averaged, SimpleNamespace()])
+    )
     assert torch.equal(averaged.ema_model.module[1].running_mean, model[1].running_mean)
     return model[1].running_mean, model[1].running_var, model.own
 
@@ -37,6 +42,7 @@ def test_one_rank_changes_nothing():
 def heard(rank, world_size):
     """What components are told where every rank has a seed of its own."""
     from mmlt.hooks import TrainingProgressHook
+
     model = torch.nn.Module()
     model.data_preprocessor, model.seeds = None, []
     model.set_progress = lambda **progress: model.seeds.append(progress['seed'])

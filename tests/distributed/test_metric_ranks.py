@@ -25,14 +25,15 @@ def evaluate_part(rank, world_size, round_up, csv_file=None):
     scores, targets = data()
     indices = list(range(SIZE))
     if round_up:
-        indices += indices[:-SIZE % world_size]
+        indices += indices[: -SIZE % world_size]
     metric = LongTailMetric(csv_file=csv_file)
     metric.set_class_counts(COUNTS)
     mine = indices[rank::world_size]
     for start in range(0, len(mine), 4):
-        batch = mine[start:start + 4]
-        metric.process(None, [{'gt_label': targets[i][None], 'pred_score': scores[i]}
-                              for i in batch])
+        batch = mine[start : start + 4]
+        metric.process(
+            None, [{'gt_label': targets[i][None], 'pred_score': scores[i]} for i in batch]
+        )
     figures = metric.evaluate(SIZE)
     return figures, metric.tallies.targets.tolist()
 
@@ -42,8 +43,9 @@ def evaluate_with_idle_rank(rank, world_size):
     metric = LongTailMetric()
     metric.set_class_counts(COUNTS)
     if rank == 0:
-        metric.process(None, [{'gt_label': targets[i][None], 'pred_score': scores[i]}
-                              for i in range(SIZE)])
+        metric.process(
+            None, [{'gt_label': targets[i][None], 'pred_score': scores[i]} for i in range(SIZE)]
+        )
     return metric.evaluate(SIZE)
 
 
@@ -60,6 +62,5 @@ def test_two_ranks_agree_with_one_process(tmp_path):
     figures, images = evaluate_part(0, 1, False, str(tmp_path / 'one.csv'))
     assert sum(images) == SIZE
     for result in run_ranks(every_case, 2, str(tmp_path / 'two.csv')):
-        assert result == {'padded': (figures, images), 'uneven': (figures, images),
-                          'idle': figures}
+        assert result == {'padded': (figures, images), 'uneven': (figures, images), 'idle': figures}
     assert (tmp_path / 'two.csv').read_text() == (tmp_path / 'one.csv').read_text()

@@ -25,8 +25,10 @@ def augmented(rank, world_size, across_ranks=True):
         made[name] = []
         for iteration in range(ITERATIONS):
             augment.set_progress(epoch=0, max_epochs=1, iteration=iteration, seed=5)
-            tensors = [part_of(tensor, rank, world_size, name in PAIRED)
-                       for tensor in batch(SIZE, soft=iteration % 2 == 1, seed=iteration)]
+            tensors = [
+                part_of(tensor, rank, world_size, name in PAIRED)
+                for tensor in batch(SIZE, soft=iteration % 2 == 1, seed=iteration)
+            ]
             made[name].append(apply(name, augment, *tensors))
     return made
 
@@ -51,8 +53,11 @@ def counted(rank, world_size):
 
 
 def everything(rank, world_size):
-    return augmented(rank, world_size), augmented(rank, world_size, False), counted(
-        rank, world_size)
+    return (
+        augmented(rank, world_size),
+        augmented(rank, world_size, False),
+        counted(rank, world_size),
+    )
 
 
 @pytest.fixture(scope='module')
@@ -73,8 +78,12 @@ def test_on_the_rank_alone_batches_are_mixed_or_not_together(ranks, name):
     decisions = []
     for rank, (_, alone, _) in enumerate(ranks):
         clean = [part_of(batch(SIZE, seed=i)[0], rank, 2, False) for i in range(ITERATIONS)]
-        decisions.append([torch.equal(images, unmixed) for (images, _), unmixed
-                          in zip(alone[name], clean, strict=True)])
+        decisions.append(
+            [
+                torch.equal(images, unmixed)
+                for (images, _), unmixed in zip(alone[name], clean, strict=True)
+            ]
+        )
     assert decisions[0] == decisions[1] and len(set(decisions[0])) == 2
 
 

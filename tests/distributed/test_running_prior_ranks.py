@@ -10,6 +10,7 @@ TARGETS = torch.tensor([0, 0, 1, 2, 2, 0, 1, 1])
 
 def observe(rank, world_size):
     from mmlt.models.losses import LogitAdjustedLoss
+
     loss = LogitAdjustedLoss(prior='effective', class_counts=COUNTS)
     mine = TARGETS[rank::world_size]
     for _ in range(3):

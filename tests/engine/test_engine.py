@@ -25,9 +25,15 @@ def test_the_forward_pass_is_bfloat16_and_the_weights_stay_float32():
 
 
 def test_a_run_in_bfloat16_learns(tmp_path):
-    runner = digits_runner(tmp_path / 'a', 'resnet8_logit_adjustment', max_epochs=8, **{
-        'optim_wrapper.type': 'CPUAutocastOptimWrapper',
-        'default_hooks.channels_last': dict(type='ChannelsLastHook')})
+    runner = digits_runner(
+        tmp_path / 'a',
+        'resnet8_logit_adjustment',
+        max_epochs=8,
+        **{
+            'optim_wrapper.type': 'CPUAutocastOptimWrapper',
+            'default_hooks.channels_last': dict(type='ChannelsLastHook'),
+        },
+    )
     runner.train()
     weight = runner.model.backbone.stages[0][0].conv1.weight
     assert weight.dtype == torch.float32
@@ -58,8 +64,9 @@ def test_loaders_without_workers_stay_valid():
     assert cfg.loader.collate_fn.type == 'default_collate'
 
 
-@pytest.mark.parametrize('said', [{}, dict(persistent_workers=True),
-                                  dict(worker_init_fn=dict(type='default'))])
+@pytest.mark.parametrize(
+    'said', [{}, dict(persistent_workers=True), dict(worker_init_fn=dict(type='default'))]
+)
 def test_training_workers_that_nobody_speaks_of_draw_anew_in_each_epoch(said):
     loader = dict(num_workers=2, **said)
     cfg = Config(dict(train_dataloader=deepcopy(loader), val_dataloader=deepcopy(loader)))

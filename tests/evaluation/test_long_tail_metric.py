@@ -16,8 +16,17 @@ from mmlt.functional.class_statistics import shot_groups
 from tests.references import accuracy as reference
 
 COUNTS = [500, 200, 90, 60, 30, 15, 4]
-NAMES = {'top1', 'top5', 'many_shot', 'medium_shot', 'few_shot', 'worst_class', 'harmonic_mean',
-         'geometric_mean', 'macro_f1'}
+NAMES = {
+    'top1',
+    'top5',
+    'many_shot',
+    'medium_shot',
+    'few_shot',
+    'worst_class',
+    'harmonic_mean',
+    'geometric_mean',
+    'macro_f1',
+}
 
 
 def draw(num_images=140, num_classes=7, seed=0):
@@ -28,8 +37,10 @@ def draw(num_images=140, num_classes=7, seed=0):
 
 
 def samples(scores, targets):
-    return [DataSample().set_gt_label(int(target)).set_pred_score(score)
-            for score, target in zip(scores, targets, strict=True)]
+    return [
+        DataSample().set_gt_label(int(target)).set_pred_score(score)
+        for score, target in zip(scores, targets, strict=True)
+    ]
 
 
 def evaluate(metric, scores, targets, batch_size=32, counts=COUNTS):
@@ -39,15 +50,17 @@ def evaluate(metric, scores, targets, batch_size=32, counts=COUNTS):
         metric.set_class_counts(counts)
     batch = samples(scores, targets)
     for start in range(0, len(batch), batch_size):
-        evaluator.process(batch[start:start + batch_size])
+        evaluator.process(batch[start : start + batch_size])
     return evaluator.evaluate(len(batch))
 
 
 @pytest.fixture
 def warnings(monkeypatch):
     heard = []
-    monkeypatch.setattr('mmlt.evaluation.long_tail_metric.print_log',
-                        lambda message, **kwargs: heard.append(message))
+    monkeypatch.setattr(
+        'mmlt.evaluation.long_tail_metric.print_log',
+        lambda message, **kwargs: heard.append(message),
+    )
     return heard
 
 
@@ -68,7 +81,8 @@ def test_all_figures_agree_with_loops():
         'macro_f1': reference.macro_f1(predictions, labels, 7),
     }
     assert figures == pytest.approx(
-        {f'long_tail/{name}': 100 * value for name, value in expected.items()})
+        {f'long_tail/{name}': 100 * value for name, value in expected.items()}
+    )
 
 
 def test_top1_is_the_hosts():
@@ -112,9 +126,11 @@ def test_class_without_test_images_is_left_out_and_said(warnings):
     assert 'long_tail/few_shot' not in figures, 'its only class has no test image'
     accuracy = reference.per_class(scores[kept].argmax(1).tolist(), targets[kept].tolist(), 7)
     assert figures['long_tail/worst_class'] == pytest.approx(
-        100 * min(value for value in accuracy if value is not None))
-    assert any('1 of 7 classes have no test images' in text and text.endswith(': 6')
-               for text in warnings)
+        100 * min(value for value in accuracy if value is not None)
+    )
+    assert any(
+        '1 of 7 classes have no test images' in text and text.endswith(': 6') for text in warnings
+    )
 
 
 def test_fewer_than_five_classes(warnings):
@@ -144,14 +160,16 @@ def test_two_metrics_side_by_side():
     evaluator.process(samples(scores, targets))
     figures = evaluator.evaluate(len(targets))
     assert {f'{prefix}/{name}' for prefix in ('long_tail', 'post_hoc') for name in NAMES} == set(
-        figures)
+        figures
+    )
 
 
 def test_labels_without_scores_give_no_top5(warnings):
     metric = LongTailMetric()
     metric.set_class_counts([3, 2, 1])
-    metric.process(None, [{'gt_label': torch.tensor([k]), 'pred_label': torch.tensor([0])}
-                          for k in range(3)])
+    metric.process(
+        None, [{'gt_label': torch.tensor([k]), 'pred_label': torch.tensor([0])} for k in range(3)]
+    )
     figures = metric.evaluate(3)
     assert figures['long_tail/top1'] == pytest.approx(100 / 3)
     assert 'long_tail/top5' not in figures
@@ -216,20 +234,24 @@ def test_ranks_are_interleaved(lengths):
         parts = [np.arange(3)[:, None], np.zeros((0, 0))]
         expected = [0, 1, 2]
     else:
-        parts = [np.arange(rank, size, world_size)[:length, None]
-                 for rank, length in enumerate(lengths)]
+        parts = [
+            np.arange(rank, size, world_size)[:length, None] for rank, length in enumerate(lengths)
+        ]
         expected = list(range(size))
     assert interleave_ranks(parts, size).ravel().tolist() == expected
     assert interleave_ranks(parts, 2).ravel().tolist() == [0, 1]
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    (dict(topk=()), 'topk'),
-    (dict(topk=(0,)), 'topk'),
-    (dict(post_hoc_tau=float('nan')), 'post_hoc_tau'),
-    (dict(floor=1.0), 'floor'),
-    (dict(many_threshold=10, few_threshold=20), 'few_threshold'),
-])
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(topk=()), 'topk'),
+        (dict(topk=(0,)), 'topk'),
+        (dict(post_hoc_tau=float('nan')), 'post_hoc_tau'),
+        (dict(floor=1.0), 'floor'),
+        (dict(many_threshold=10, few_threshold=20), 'few_threshold'),
+    ],
+)
 def test_bad_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         LongTailMetric(**options)
@@ -249,7 +271,8 @@ def test_bad_batches_are_named():
         evaluate(LongTailMetric(post_hoc_tau=1.0), -draw()[0], draw()[1])
     with pytest.raises(ValueError, match='pred_score'):
         LongTailMetric(post_hoc_tau=1.0).process(
-            None, [{'gt_label': torch.tensor([0]), 'pred_label': torch.tensor([0])}])
+            None, [{'gt_label': torch.tensor([0]), 'pred_label': torch.tensor([0])}]
+        )
     with pytest.raises(ValueError, match='no image'):
         LongTailMetric().evaluate(0)
     with pytest.raises(ValueError, match='every class is empty'):

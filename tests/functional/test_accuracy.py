@@ -46,13 +46,13 @@ def test_every_figure_agrees_with_a_loop(seed):
     accuracy = per_class_accuracy(predictions, targets, num_classes)
     np.testing.assert_allclose(accuracy, with_nan(expected))
     tallies = count_predictions(predictions, targets, num_classes)
-    assert macro_f1(tallies) == pytest.approx(
-        reference.macro_f1(predictions, targets, num_classes))
+    assert macro_f1(tallies) == pytest.approx(reference.macro_f1(predictions, targets, num_classes))
     assert harmonic_mean(accuracy) == pytest.approx(reference.harmonic(expected))
     assert geometric_mean(accuracy) == pytest.approx(reference.geometric(expected))
     np.testing.assert_array_equal(
         most_confused_with(predictions, targets, num_classes),
-        reference.most_confused(predictions, targets, num_classes))
+        reference.most_confused(predictions, targets, num_classes),
+    )
     index, lowest = worst_class(accuracy)
     assert lowest == min(value for value in expected if value is not None)
     assert expected[index] == lowest
@@ -70,7 +70,8 @@ def test_topk_agrees_with_sorting(k):
 def test_shot_accuracy_is_the_published_one(case):
     golden = np.load(GOLDEN)
     counts, labels, predictions = (
-        golden[f'{case}_{name}'] for name in ('train_counts', 'labels', 'preds'))
+        golden[f'{case}_{name}'] for name in ('train_counts', 'labels', 'preds')
+    )
     accuracy = per_class_accuracy(predictions, labels, len(counts))
     np.testing.assert_allclose(accuracy, golden[f'{case}_per_class'], rtol=1e-12)
     groups = shot_groups(counts)
@@ -93,9 +94,11 @@ def test_permuting_images_changes_nothing_and_permuting_classes_permutes():
     images, classes = rng.permutation(len(targets)), rng.permutation(num_classes)
     accuracy = per_class_accuracy(predictions, targets, num_classes)
     np.testing.assert_array_equal(
-        per_class_accuracy(predictions[images], targets[images], num_classes), accuracy)
+        per_class_accuracy(predictions[images], targets[images], num_classes), accuracy
+    )
     np.testing.assert_array_equal(
-        per_class_accuracy(classes[predictions], classes[targets], num_classes)[classes], accuracy)
+        per_class_accuracy(classes[predictions], classes[targets], num_classes)[classes], accuracy
+    )
 
 
 def test_means_are_ordered_and_vanish_with_a_lost_class():
@@ -127,8 +130,13 @@ def test_worst_class_ratio_uses_the_same_class_in_training():
 
 def test_one_image_and_one_class():
     figures = long_tail_figures([[0]], [0], 1)
-    assert figures == {'top1': 1, 'worst_class': 1, 'harmonic_mean': 1, 'geometric_mean': 1,
-                       'macro_f1': 1}
+    assert figures == {
+        'top1': 1,
+        'worst_class': 1,
+        'harmonic_mean': 1,
+        'geometric_mean': 1,
+        'macro_f1': 1,
+    }
 
 
 def test_arguments_are_not_changed():
@@ -140,13 +148,16 @@ def test_arguments_are_not_changed():
     np.testing.assert_array_equal(targets, before[1])
 
 
-@pytest.mark.parametrize(('predictions', 'targets', 'error', 'message'), [
-    ([0, 1], [0], ValueError, 'one shape'),
-    ([0], [3], ValueError, r'`targets` must lie in \[0, 3\)'),
-    ([0], [-1], ValueError, '`targets`'),
-    ([3], [0], ValueError, '`predictions`'),
-    ([0.5], [0], TypeError, '`predictions` must be integers'),
-])
+@pytest.mark.parametrize(
+    ('predictions', 'targets', 'error', 'message'),
+    [
+        ([0, 1], [0], ValueError, 'one shape'),
+        ([0], [3], ValueError, r'`targets` must lie in \[0, 3\)'),
+        ([0], [-1], ValueError, '`targets`'),
+        ([3], [0], ValueError, '`predictions`'),
+        ([0.5], [0], TypeError, '`predictions` must be integers'),
+    ],
+)
 def test_bad_labels_are_named(predictions, targets, error, message):
     with pytest.raises(error, match=message):
         count_predictions(predictions, targets, 3)

@@ -21,8 +21,7 @@ GOLDEN = np.load(Path(__file__).parents[1] / 'golden' / 'car.npz')
 @pytest.mark.parametrize('r0', ['0.0', '0.2', '0.5'])
 @pytest.mark.parametrize('normalize', [0, 1])
 def test_frequency_weights_match_the_released_code(r0, normalize):
-    weights = frequency_weights(
-        GOLDEN['weights_C5_counts'], float(r0), normalize=bool(normalize))
+    weights = frequency_weights(GOLDEN['weights_C5_counts'], float(r0), normalize=bool(normalize))
     expected = GOLDEN[f'weights_C5_r0_{r0}_norm{normalize}']
     np.testing.assert_allclose(weights.numpy(), expected, rtol=1e-9)
 
@@ -63,7 +62,7 @@ def test_class_prior_is_unchanged_by_scaling_all_counts():
 
 
 def test_effective_number_interpolates_between_equal_and_inverse_weights():
-    counts = torch.tensor([100., 10., 1.], dtype=torch.float64)
+    counts = torch.tensor([100.0, 10.0, 1.0], dtype=torch.float64)
     torch.testing.assert_close(effective_number_weights(counts, 0.0), torch.ones(3).double())
     inverse = 1 / counts
     nearly = effective_number_weights(counts, 1 - 1e-9)

@@ -11,9 +11,16 @@ from tests.references import confusion as reference
 
 
 @pytest.mark.parametrize('soft', [False, True])
-@pytest.mark.parametrize('options', [
-    {}, {'margin': 0.7, 'temperature': 2.0}, {'detach_gate': True}, {'detach_baseline': True},
-    {'detach_gate': True, 'detach_baseline': True}])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        {'margin': 0.7, 'temperature': 2.0},
+        {'detach_gate': True},
+        {'detach_baseline': True},
+        {'detach_gate': True, 'detach_baseline': True},
+    ],
+)
 def test_soft_confusion_is_the_loop(options, soft):
     logits, targets = random_batch(soft=soft)
     probe = torch.rand(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -31,15 +38,20 @@ def test_soft_confusion_is_the_loop(options, soft):
 @pytest.mark.parametrize('baseline', [0, 1])
 def test_released_numbers(case, gate, baseline):
     logits = golden(f'{case}_logits').requires_grad_()
-    matrix = soft_confusion(logits, golden(f'{case}_targets'),
-                            temperature=float(golden(f'{case}_tau')),
-                            detach_gate=bool(gate), detach_baseline=bool(baseline))
+    matrix = soft_confusion(
+        logits,
+        golden(f'{case}_targets'),
+        temperature=float(golden(f'{case}_tau')),
+        detach_gate=bool(gate),
+        detach_baseline=bool(baseline),
+    )
     torch.testing.assert_close(matrix.detach().t(), golden(f'{case}_ref_C'), rtol=1e-9, atol=0)
     norm = reference.spectral_norm(matrix, golden(f'{case}_w'))
     norm.backward()
     torch.testing.assert_close(norm.detach(), golden(f'{case}_ref_spec'), rtol=1e-9, atol=0)
-    torch.testing.assert_close(logits.grad, golden(f'{case}_ref_dg{gate}_db{baseline}_grad'),
-                               rtol=1e-9, atol=1e-15)
+    torch.testing.assert_close(
+        logits.grad, golden(f'{case}_ref_dg{gate}_db{baseline}_grad'), rtol=1e-9, atol=1e-15
+    )
 
 
 @pytest.mark.parametrize('absent_classes', ['decay', 'hold'])
@@ -50,7 +62,8 @@ def test_blend_confusion_is_the_loop(absent_classes):
     batch = soft_confusion(logits, targets)
     torch.testing.assert_close(
         blend_confusion(previous, batch, presence, 0.7, absent_classes),
-        reference.blend(previous, batch, targets.sum(dim=0), 0.7, absent_classes))
+        reference.blend(previous, batch, targets.sum(dim=0), 0.7, absent_classes),
+    )
 
 
 def test_permuting_the_classes_permutes_the_confusion():
@@ -67,8 +80,9 @@ def test_shifting_the_logits_changes_nothing():
 
 def test_a_batch_twice_over_is_the_same_batch():
     logits, targets = random_batch()
-    torch.testing.assert_close(soft_confusion(logits.repeat(2, 1), targets.repeat(2)),
-                               soft_confusion(logits, targets))
+    torch.testing.assert_close(
+        soft_confusion(logits.repeat(2, 1), targets.repeat(2)), soft_confusion(logits, targets)
+    )
 
 
 def test_one_hot_scores_are_labels():
@@ -102,22 +116,32 @@ def test_top_confused_pairs():
     assert len(top_confused_pairs(matrix, 100)[0]) == 9
 
 
-@pytest.mark.parametrize('targets, error, message', [
-    (torch.tensor([0, 6]), ValueError, r'labels in \[0, 6\)'),
-    (torch.tensor([0, -1]), ValueError, r'labels in \[0, 6\)'),
-    (torch.tensor([0.0, 1.0]), TypeError, 'integers'),
-    (torch.zeros(2, 5), ValueError, r'\(N, 6\) scores'),
-    (torch.zeros(2, 6, dtype=torch.long), TypeError, 'floating-point'),
-    (torch.tensor([0, 1, 2]), ValueError, 'one row per target'),
-])
+@pytest.mark.parametrize(
+    'targets, error, message',
+    [
+        (torch.tensor([0, 6]), ValueError, r'labels in \[0, 6\)'),
+        (torch.tensor([0, -1]), ValueError, r'labels in \[0, 6\)'),
+        (torch.tensor([0.0, 1.0]), TypeError, 'integers'),
+        (torch.zeros(2, 5), ValueError, r'\(N, 6\) scores'),
+        (torch.zeros(2, 6, dtype=torch.long), TypeError, 'floating-point'),
+        (torch.tensor([0, 1, 2]), ValueError, 'one row per target'),
+    ],
+)
 def test_bad_targets(targets, error, message):
     with pytest.raises(error, match=message):
         soft_confusion(torch.zeros(2, 6), targets)
 
 
-@pytest.mark.parametrize('options', [
-    {'beta': 1.0}, {'beta': -0.1}, {'absent_classes': 'keep'}, {'start': 'one'},
-    {'temperature': 0.0}])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'beta': 1.0},
+        {'beta': -0.1},
+        {'absent_classes': 'keep'},
+        {'start': 'one'},
+        {'temperature': 0.0},
+    ],
+)
 def test_bad_options(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         ConfusionOptions(**options)

@@ -21,8 +21,9 @@ def draw(num_images=400, seed=0):
     """Labels and predictions; the last class has no test image, one image in 20 no prediction."""
     rng = np.random.default_rng(seed)
     targets = rng.integers(0, len(COUNTS) - 1, num_images)
-    predictions = np.where(rng.random(num_images) < 0.5, targets,
-                           rng.integers(0, len(COUNTS), num_images))
+    predictions = np.where(
+        rng.random(num_images) < 0.5, targets, rng.integers(0, len(COUNTS), num_images)
+    )
     return np.where(rng.random(num_images) < 0.05, -1, predictions), targets
 
 
@@ -63,7 +64,8 @@ def test_renaming_the_classes_changes_nothing():
     one = group_confusion(hard_confusion(predictions, targets, len(COUNTS)), shot_groups(COUNTS))
     other = group_confusion(
         hard_confusion(new_name[predictions], new_name[targets], len(COUNTS)),
-        shot_groups([COUNTS[k] for k in order]))
+        shot_groups([COUNTS[k] for k in order]),
+    )
     np.testing.assert_allclose(one.right, other.right)
     np.testing.assert_allclose(one.wrong, other.wrong)
 
@@ -81,7 +83,8 @@ def test_top_pairs_against_loops(count):
     predictions, targets = draw()
     expected = reference.pair_rates(predictions, targets, len(COUNTS))
     true, predicted, rates = top_error_pairs(
-        hard_confusion(predictions, targets, len(COUNTS)), count)
+        hard_confusion(predictions, targets, len(COUNTS)), count
+    )
     assert len(rates) == min(count, len(expected))
     assert rates == pytest.approx(sorted(expected.values(), reverse=True)[:count])
     pairs = list(zip(true.tolist(), predicted.tolist(), strict=True))

@@ -5,12 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmlt.functional.confusion_pairs import (
-    MIXED,
-    add_pair_codes,
-    pair_codes,
-    without_mixed_batches,
-)
+from mmlt.functional.confusion_pairs import MIXED, add_pair_codes, pair_codes, without_mixed_batches
 from mmlt.functional.in_batch_pairs import (
     draw_columns,
     in_batch_partner_weights,
@@ -21,8 +16,9 @@ from tests.references import mixing as reference
 from tests.references.sampling import chi_square_p_value
 
 K = 5
-CONFUSION = torch.tensor([
-    [90, 4, 0, 1, 0], [6, 20, 0, 0, 0], [0, 0, 9, 0, 0], [0, 2, 0, 1, 0], [0, 0, 0, 0, 0]])
+CONFUSION = torch.tensor(
+    [[90, 4, 0, 1, 0], [6, 20, 0, 0, 0], [0, 0, 9, 0, 0], [0, 2, 0, 1, 0], [0, 0, 0, 0, 0]]
+)
 
 
 def batch(seed=0, size=200):
@@ -31,8 +27,7 @@ def batch(seed=0, size=200):
     targets = torch.randint(K, (size,), generator=generator)
     lam = torch.rand(size, 1, generator=generator)
     lam[::3] = 1
-    scores = (lam * F.one_hot(targets, K)
-              + (1 - lam) * F.one_hot(targets.roll(1), K))
+    scores = lam * F.one_hot(targets, K) + (1 - lam) * F.one_hot(targets.roll(1), K)
     return logits, targets, scores
 
 
@@ -46,8 +41,9 @@ def counted(logits, targets, mixed='skip'):
 def test_counts_against_loop(mixed, soft):
     logits, targets, scores = batch()
     targets = scores if soft else targets
-    assert torch.equal(counted(logits, targets, mixed),
-                       reference.count_pairs(logits, targets, mixed))
+    assert torch.equal(
+        counted(logits, targets, mixed), reference.count_pairs(logits, targets, mixed)
+    )
 
 
 def test_one_mixed_image_leaves_its_batch_out():
@@ -117,12 +113,14 @@ def test_pair_weights_are_symmetric_and_found(sparse, normalize):
 
 
 @pytest.mark.parametrize('normalize', [False, True])
-@pytest.mark.parametrize('candidates', [
-    [0, 0, 0, 1, 1, 2, 3, 4], [2, 2], [1], [0, 3, 3, 3], [4, 4, 1]])
+@pytest.mark.parametrize(
+    'candidates', [[0, 0, 0, 1, 1, 2, 3, 4], [2, 2], [1], [0, 3, 3, 3], [4, 4, 1]]
+)
 def test_partner_weights_against_loop(candidates, normalize):
     anchors = torch.tensor([0, 1, 2, 3, 4])
     weights = in_batch_partner_weights(
-        pair_weights(CONFUSION, normalize), anchors, torch.tensor(candidates))
+        pair_weights(CONFUSION, normalize), anchors, torch.tensor(candidates)
+    )
     expected = reference.in_batch_law(CONFUSION.numpy(), anchors.tolist(), candidates, normalize)
     np.testing.assert_allclose(weights / weights.sum(1, keepdim=True), expected, rtol=1e-12)
 
@@ -130,12 +128,13 @@ def test_partner_weights_against_loop(candidates, normalize):
 def test_no_error_on_record_is_the_balanced_law():
     candidates = torch.tensor([0, 0, 0, 4])
     weights = in_batch_partner_weights(
-        pair_weights(torch.zeros(K, K)), torch.tensor([0]), candidates)
+        pair_weights(torch.zeros(K, K)), torch.tensor([0]), candidates
+    )
     np.testing.assert_allclose(weights / weights.sum(), [[1 / 6, 1 / 6, 1 / 6, 1 / 2]])
 
 
 def test_draws_follow_the_weights():
-    weights = torch.tensor([[0., 2., 0., 5., 3.], [1., 0., 0., 0., 0.]]).double()
+    weights = torch.tensor([[0.0, 2.0, 0.0, 5.0, 3.0], [1.0, 0.0, 0.0, 0.0, 0.0]]).double()
     uniform = torch.from_numpy(np.random.default_rng(0).random(20_000))
     drawn = draw_columns(weights[0].expand(len(uniform), -1), uniform)
     times = np.bincount(drawn, minlength=K)
@@ -144,22 +143,25 @@ def test_draws_follow_the_weights():
 
 
 def test_draws_at_the_edges_have_weight():
-    weights = torch.tensor([[0., 1., 1., 0.]]).expand(3, -1)
+    weights = torch.tensor([[0.0, 1.0, 1.0, 0.0]]).expand(3, -1)
     almost_one = float(np.nextafter(1, 0))
-    assert draw_columns(weights, torch.tensor([0., 0.5, almost_one])).tolist() == [1, 2, 2]
+    assert draw_columns(weights, torch.tensor([0.0, 0.5, almost_one])).tolist() == [1, 2, 2]
     assert draw_columns(weights, torch.ones(3)).tolist() == [2, 2, 2]
 
 
-@pytest.mark.parametrize('call, name', [
-    (lambda: pair_codes(torch.zeros(2, 3), torch.zeros(3).long()), 'targets'),
-    (lambda: pair_codes(torch.zeros(2, 3), torch.zeros(2, 4)), 'targets'),
-    (lambda: pair_codes(torch.zeros(3), torch.zeros(3).long()), 'targets'),
-    (lambda: pair_codes(torch.zeros(2, 3), torch.zeros(2).long(), mixed='all'), 'mixed'),
-    (lambda: pair_weights(torch.zeros(2, 3)), 'counts'),
-    (lambda: pair_weights(-torch.ones(2, 2)), 'counts'),
-    (lambda: pair_weights(torch.full((2, 2), float('nan'))), 'counts'),
-    (lambda: draw_columns(torch.ones(2, 3), torch.ones(3)), 'uniform'),
-])
+@pytest.mark.parametrize(
+    'call, name',
+    [
+        (lambda: pair_codes(torch.zeros(2, 3), torch.zeros(3).long()), 'targets'),
+        (lambda: pair_codes(torch.zeros(2, 3), torch.zeros(2, 4)), 'targets'),
+        (lambda: pair_codes(torch.zeros(3), torch.zeros(3).long()), 'targets'),
+        (lambda: pair_codes(torch.zeros(2, 3), torch.zeros(2).long(), mixed='all'), 'mixed'),
+        (lambda: pair_weights(torch.zeros(2, 3)), 'counts'),
+        (lambda: pair_weights(-torch.ones(2, 2)), 'counts'),
+        (lambda: pair_weights(torch.full((2, 2), float('nan'))), 'counts'),
+        (lambda: draw_columns(torch.ones(2, 3), torch.ones(3)), 'uniform'),
+    ],
+)
 def test_bad_input(call, name):
     with pytest.raises(ValueError, match=name):
         call()

@@ -33,7 +33,8 @@ def test_paper_numbers_by_the_fused_step(case, margin, exact):
     """With beta 0 the estimate is the batch itself."""
     options = ConfusionOptions(beta=0.0, margin=margin, exact=exact, max_steps=10, tolerance=0.0)
     norms, gradients, state = run_steps(
-        [(golden(f'{case}_logits'), golden(f'{case}_targets'))], golden(f'{case}_w'), options)
+        [(golden(f'{case}_logits'), golden(f'{case}_targets'))], golden(f'{case}_w'), options
+    )
     name = f'{case}_paper_gamma{margin}'
     torch.testing.assert_close(state.confusion.t(), golden(f'{name}_C'), rtol=1e-9, atol=0)
     torch.testing.assert_close(norms[0], golden(f'{name}_spec'), rtol=1e-9, atol=0)
@@ -44,27 +45,43 @@ def test_paper_numbers_by_the_fused_step(case, margin, exact):
 def test_released_moving_average(dtype, rtol):
     """Gate and baseline detached, the first batch taken over without gradient."""
     batches = list(zip(golden('ema00_logits').to(dtype), golden('ema00_targets'), strict=True))
-    options = ConfusionOptions(beta=float(golden('ema00_beta')), start='first_batch',
-                               detach_gate=True, detach_baseline=True, tolerance=0.0)
+    options = ConfusionOptions(
+        beta=float(golden('ema00_beta')),
+        start='first_batch',
+        detach_gate=True,
+        detach_baseline=True,
+        tolerance=0.0,
+    )
     norms, gradients, state = run_steps(batches, golden('ema00_w').to(dtype), options, dtype)
     torch.testing.assert_close(norms, golden('ema00_spec').to(dtype), rtol=rtol, atol=0)
-    torch.testing.assert_close(torch.stack(gradients), golden('ema00_grad').to(dtype),
-                               rtol=rtol, atol=1e-12 if dtype == torch.float64 else 1e-7)
-    torch.testing.assert_close(state.confusion.t(), golden('ema00_cbar')[-1].to(dtype),
-                               rtol=rtol, atol=1e-15)
+    torch.testing.assert_close(
+        torch.stack(gradients),
+        golden('ema00_grad').to(dtype),
+        rtol=rtol,
+        atol=1e-12 if dtype == torch.float64 else 1e-7,
+    )
+    torch.testing.assert_close(
+        state.confusion.t(), golden('ema00_cbar')[-1].to(dtype), rtol=rtol, atol=1e-15
+    )
 
 
 @pytest.mark.parametrize('soft', [False, True])
 @pytest.mark.parametrize('absent_classes', ['decay', 'hold'])
-@pytest.mark.parametrize('options', [
-    {}, {'detach_gate': True}, {'detach_baseline': True}, {'margin': 0.3, 'temperature': 1.7}])
+@pytest.mark.parametrize(
+    'options',
+    [{}, {'detach_gate': True}, {'detach_baseline': True}, {'margin': 0.3, 'temperature': 1.7}],
+)
 def test_fused_step_is_the_loop(options, absent_classes, soft):
     batches = [random_batch(count=5, seed=seed, soft=soft) for seed in range(6)]
     weights = torch.linspace(0.5, 2, 6, dtype=torch.float64)
-    fused = run_steps(batches, weights, ConfusionOptions(
-        beta=0.9, absent_classes=absent_classes, tolerance=0.0, **options))
+    fused = run_steps(
+        batches,
+        weights,
+        ConfusionOptions(beta=0.9, absent_classes=absent_classes, tolerance=0.0, **options),
+    )
     norms, gradients, estimate = reference.car_trajectory(
-        batches, weights, 0.9, absent_classes, **options)
+        batches, weights, 0.9, absent_classes, **options
+    )
     torch.testing.assert_close(fused[0], norms, rtol=1e-10, atol=0)
     torch.testing.assert_close(fused[1], gradients, rtol=1e-7, atol=1e-10)
     torch.testing.assert_close(fused[2].confusion, estimate, rtol=1e-12, atol=1e-15)
@@ -85,8 +102,7 @@ def test_gradcheck(soft):
         return confusion_norm_(leaf, pairs, state, weights, options)
 
     assert torch.autograd.gradcheck(norm, (logits.requires_grad_(),))
-    assert torch.autograd.gradcheck(lambda leaf: soft_confusion(leaf, targets, 0.2, 1.5),
-                                    (logits,))
+    assert torch.autograd.gradcheck(lambda leaf: soft_confusion(leaf, targets, 0.2, 1.5), (logits,))
 
 
 @pytest.mark.parametrize('absent_classes', ['decay', 'hold'])
@@ -98,8 +114,11 @@ def test_a_batch_with_nan_or_inf_is_left_out_and_counted(bad, absent_classes):
     poisoned = logits.clone()
     poisoned[3, 2] = bad
     clean = run_steps([(logits, targets)] * 2, weights, options)
-    mixed = run_steps([(poisoned, targets), (logits, targets), (poisoned, targets),
-                       (logits, targets)], weights, options)
+    mixed = run_steps(
+        [(poisoned, targets), (logits, targets), (poisoned, targets), (logits, targets)],
+        weights,
+        options,
+    )
     torch.testing.assert_close(mixed[2].confusion, clean[2].confusion)
     assert not mixed[1][0].any()
     assert not mixed[1][2].any()
@@ -136,7 +155,7 @@ def test_no_second_matrix_is_made(absent_classes):
         confusion_norm_(leaf, pairs, state, weights, options).backward()
 
     peak = side_by_side.cost(step, 1, torch.device('cpu')).peak_bytes
-    assert peak <= 1.3 * 4 * classes ** 2
+    assert peak <= 1.3 * 4 * classes**2
     # Of the N x K arrays there are five at most, so the rest does not grow with K x K.
     assert peak <= 5 * 4 * images * classes
 

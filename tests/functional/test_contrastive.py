@@ -16,10 +16,12 @@ GOLDEN = np.load(Path(__file__).parents[1] / 'golden' / 'balscl.npz')
 
 def batch(num_images=6, num_views=2, channels=5, num_classes=4, seed=0, dtype=torch.float64):
     generator = torch.Generator().manual_seed(seed)
-    embeddings = F.normalize(torch.randn(
-        num_images, num_views, channels, generator=generator, dtype=dtype), dim=-1)
-    prototypes = F.normalize(torch.randn(
-        num_classes, channels, generator=generator, dtype=dtype), dim=-1)
+    embeddings = F.normalize(
+        torch.randn(num_images, num_views, channels, generator=generator, dtype=dtype), dim=-1
+    )
+    prototypes = F.normalize(
+        torch.randn(num_classes, channels, generator=generator, dtype=dtype), dim=-1
+    )
     targets = torch.randint(num_classes, (num_images,), generator=generator)
     return embeddings, targets, prototypes
 
@@ -32,7 +34,8 @@ def loss_and_gradients(loss_fn, embeddings, targets, prototypes, temperature):
 
 
 @pytest.mark.parametrize(
-    'shape', [(6, 2, 5, 4), (5, 3, 4, 7), (1, 2, 3, 2), (4, 4, 3, 1), (2, 2, 3, 9)])
+    'shape', [(6, 2, 5, 4), (5, 3, 4, 7), (1, 2, 3, 2), (4, 4, 3, 1), (2, 2, 3, 9)]
+)
 @pytest.mark.parametrize('temperature', [0.07, 1.0])
 def test_equals_the_equation(shape, temperature):
     ours = loss_and_gradients(balanced_contrastive_loss, *batch(*shape), temperature)
@@ -44,12 +47,17 @@ def test_equals_the_equation(shape, temperature):
 @pytest.mark.parametrize('case', ['case00', 'case01', 'case02'])
 @pytest.mark.parametrize('dtype, rtol', [(torch.float64, 1e-9), (torch.float32, 2e-5)])
 def test_golden_numbers(case, dtype, rtol):
-    given = {name: torch.from_numpy(GOLDEN[f'{case}_{name}'])
-             for name in ('features', 'centers', 'targets', 'loss', 'grad_features',
-                          'grad_centers')}
+    given = {
+        name: torch.from_numpy(GOLDEN[f'{case}_{name}'])
+        for name in ('features', 'centers', 'targets', 'loss', 'grad_features', 'grad_centers')
+    }
     ours = loss_and_gradients(
-        balanced_contrastive_loss, given['features'].to(dtype), given['targets'],
-        given['centers'].to(dtype), float(GOLDEN[f'{case}_temperature']))
+        balanced_contrastive_loss,
+        given['features'].to(dtype),
+        given['targets'],
+        given['centers'].to(dtype),
+        float(GOLDEN[f'{case}_temperature']),
+    )
     for mine, name in zip(ours, ('loss', 'grad_features', 'grad_centers'), strict=True):
         atol = 1e-12 if dtype == torch.float64 else 2e-6
         torch.testing.assert_close(mine.double(), given[name], rtol=rtol, atol=atol)
@@ -59,7 +67,8 @@ def test_gradcheck():
     embeddings, targets, prototypes = batch(4, 3, 3, 3)
     assert torch.autograd.gradcheck(
         lambda e, p: balanced_contrastive_loss(e, targets, p, 0.5),
-        (embeddings.requires_grad_(), prototypes.requires_grad_()))
+        (embeddings.requires_grad_(), prototypes.requires_grad_()),
+    )
 
 
 @pytest.mark.parametrize('rows', [1, 3, 5, 100])
@@ -77,21 +86,23 @@ def test_order_of_images_views_and_classes_does_not_matter():
     loss = balanced_contrastive_loss(embeddings, targets, prototypes)
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     torch.testing.assert_close(
-        balanced_contrastive_loss(embeddings[order], targets[order], prototypes), loss)
+        balanced_contrastive_loss(embeddings[order], targets[order], prototypes), loss
+    )
     torch.testing.assert_close(
-        balanced_contrastive_loss(embeddings.flip(1), targets, prototypes), loss)
+        balanced_contrastive_loss(embeddings.flip(1), targets, prototypes), loss
+    )
     names = torch.tensor([2, 0, 3, 1])
     renamed = torch.empty_like(prototypes)
     renamed[names] = prototypes
-    torch.testing.assert_close(
-        balanced_contrastive_loss(embeddings, names[targets], renamed), loss)
+    torch.testing.assert_close(balanced_contrastive_loss(embeddings, names[targets], renamed), loss)
 
 
 def test_scaling_vectors_is_scaling_the_temperature():
     embeddings, targets, prototypes = batch()
     torch.testing.assert_close(
         balanced_contrastive_loss(3 * embeddings, targets, 3 * prototypes, 0.9),
-        balanced_contrastive_loss(embeddings, targets, prototypes, 0.1))
+        balanced_contrastive_loss(embeddings, targets, prototypes, 0.1),
+    )
 
 
 def test_rotation_of_the_space_does_not_matter():
@@ -99,7 +110,8 @@ def test_rotation_of_the_space_does_not_matter():
     rotation = torch.linalg.qr(batch(5, 2, 5, 5)[2]).Q
     torch.testing.assert_close(
         balanced_contrastive_loss(embeddings @ rotation, targets, prototypes @ rotation),
-        balanced_contrastive_loss(embeddings, targets, prototypes))
+        balanced_contrastive_loss(embeddings, targets, prototypes),
+    )
 
 
 def test_one_class_of_equal_vectors_is_the_log_of_one():
@@ -117,7 +129,8 @@ def test_a_class_weighs_alike_however_many_images_it_has():
     def mean_loss(repeats):
         lot = torch.cat([embeddings[:1], other.repeat(repeats, 1, 1)])
         return balanced_contrastive_loss(
-            lot, torch.tensor([0] + [1] * repeats), prototypes, temperature=0.5)
+            lot, torch.tensor([0] + [1] * repeats), prototypes, temperature=0.5
+        )
 
     # The mean of one class-0 image and `repeats` class-1 images.
     second = 3 * mean_loss(2) - 2 * mean_loss(1)
@@ -128,14 +141,16 @@ def test_a_class_weighs_alike_however_many_images_it_has():
 def test_extreme_similarities_stay_finite():
     embeddings, targets, prototypes = batch(dtype=torch.float32)
     parts = loss_and_gradients(
-        balanced_contrastive_loss, 100 * embeddings, targets, 100 * prototypes, 0.01)
+        balanced_contrastive_loss, 100 * embeddings, targets, 100 * prototypes, 0.01
+    )
     assert all(part.isfinite().all() for part in parts)
 
 
 def test_half_precision_and_autocast_are_computed_in_float32():
     embeddings, targets, prototypes = batch(dtype=torch.float32)
     expected = balanced_contrastive_loss(
-        embeddings.bfloat16().float(), targets, prototypes.bfloat16().float())
+        embeddings.bfloat16().float(), targets, prototypes.bfloat16().float()
+    )
     with torch.autocast('cpu', torch.bfloat16):
         loss = balanced_contrastive_loss(embeddings.bfloat16(), targets, prototypes.bfloat16())
     assert loss.dtype == torch.float32
@@ -155,7 +170,8 @@ def test_backward_twice_and_scaled_and_in_no_grad():
         torch.testing.assert_close(mine, 2 * again)
     with torch.no_grad():
         torch.testing.assert_close(
-            balanced_contrastive_loss(embeddings, targets, prototypes), loss.detach())
+            balanced_contrastive_loss(embeddings, targets, prototypes), loss.detach()
+        )
 
 
 def test_arguments_are_left_alone():
@@ -166,17 +182,20 @@ def test_arguments_are_left_alone():
         assert torch.equal(tensor, before)
 
 
-@pytest.mark.parametrize('change, error, words', [
-    (lambda e, t, p: (e[:, :1], t, p, 0.1), ValueError, 'V >= 2'),
-    (lambda e, t, p: (e[:, 0], t, p, 0.1), ValueError, 'embeddings'),
-    (lambda e, t, p: (e[:0], t[:0], p, 0.1), ValueError, 'at least one image'),
-    (lambda e, t, p: (e, t, p[:, :2], 0.1), ValueError, 'prototypes'),
-    (lambda e, t, p: (e, F.one_hot(t), p, 0.1), ValueError, 'not mixed'),
-    (lambda e, t, p: (e, t[:2], p, 0.1), ValueError, 'targets'),
-    (lambda e, t, p: (e, t.float(), p, 0.1), TypeError, 'integers'),
-    (lambda e, t, p: (e, t + 4, p, 0.1), ValueError, r'\[0, 4\)'),
-    (lambda e, t, p: (e, t, p, 0.0), ValueError, 'temperature'),
-])
+@pytest.mark.parametrize(
+    'change, error, words',
+    [
+        (lambda e, t, p: (e[:, :1], t, p, 0.1), ValueError, 'V >= 2'),
+        (lambda e, t, p: (e[:, 0], t, p, 0.1), ValueError, 'embeddings'),
+        (lambda e, t, p: (e[:0], t[:0], p, 0.1), ValueError, 'at least one image'),
+        (lambda e, t, p: (e, t, p[:, :2], 0.1), ValueError, 'prototypes'),
+        (lambda e, t, p: (e, F.one_hot(t), p, 0.1), ValueError, 'not mixed'),
+        (lambda e, t, p: (e, t[:2], p, 0.1), ValueError, 'targets'),
+        (lambda e, t, p: (e, t.float(), p, 0.1), TypeError, 'integers'),
+        (lambda e, t, p: (e, t + 4, p, 0.1), ValueError, r'\[0, 4\)'),
+        (lambda e, t, p: (e, t, p, 0.0), ValueError, 'temperature'),
+    ],
+)
 def test_bad_input(change, error, words):
     with pytest.raises(error, match=words):
         balanced_contrastive_loss(*change(*batch()))

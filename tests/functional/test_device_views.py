@@ -22,13 +22,19 @@ def test_crops_follow_random_resized_crop(size):
     law = ViewLaw(crop_scale=(0.2, 1.0))
     image = torch.zeros(3, *size)
     torch.manual_seed(0)
-    theirs = np.array([transforms.RandomResizedCrop.get_params(image, (0.2, 1.0), (3 / 4, 4 / 3))
-                       for _ in range(number)], dtype=float)
+    theirs = np.array(
+        [
+            transforms.RandomResizedCrop.get_params(image, (0.2, 1.0), (3 / 4, 4 / 3))
+            for _ in range(number)
+        ],
+        dtype=float,
+    )
     ours = draw_crop_boxes(np.random.default_rng(0), np.tile(size, (number, 1)), law)
     ours *= np.array([size * 2], dtype=float)
     for column in range(4):
         np.testing.assert_allclose(
-            quantiles(ours[:, column]), quantiles(theirs[:, column]), atol=0.05 * max(size))
+            quantiles(ours[:, column]), quantiles(theirs[:, column]), atol=0.05 * max(size)
+        )
     assert (ours[:, 0] + ours[:, 2] <= size[0] + 1e-9).all()
     assert (ours[:, 1] + ours[:, 3] <= size[1] + 1e-9).all()
 
@@ -42,13 +48,14 @@ def test_crop_that_never_fits_is_the_central_one():
 def test_parameters_have_their_laws():
     law = ViewLaw(blur_prob=0.5)
     drawn = draw_view_parameters(np.random.default_rng(0), np.full((20000, 2), 32), law)
-    for name, expected in (('flipped', 0.5), ('jittered', 0.8), ('grayed', 0.2),
-                           ('blurred', 0.5)):
+    for name, expected in (('flipped', 0.5), ('jittered', 0.8), ('grayed', 0.2), ('blurred', 0.5)):
         assert getattr(drawn, name).mean() == pytest.approx(expected, abs=0.02)
-    np.testing.assert_allclose(quantiles(drawn.factors[:, 0]),
-                               np.linspace(0.64, 1.36, 10), atol=0.02)
-    np.testing.assert_allclose(quantiles(drawn.factors[:, 3]),
-                               np.linspace(-0.09, 0.09, 10), atol=0.005)
+    np.testing.assert_allclose(
+        quantiles(drawn.factors[:, 0]), np.linspace(0.64, 1.36, 10), atol=0.02
+    )
+    np.testing.assert_allclose(
+        quantiles(drawn.factors[:, 3]), np.linspace(-0.09, 0.09, 10), atol=0.005
+    )
     orders, counts = np.unique(drawn.order, axis=0, return_counts=True)
     assert len(orders) == 24 and counts.min() > 700
     assert len(drawn[3:8].boxes) == 5
@@ -60,12 +67,15 @@ def test_rendered_views_have_the_statistics_of_the_cpu_pipeline():
     coarse = torch.rand(1, 3, 20, 20, generator=generator)
     image = torch.nn.functional.interpolate(coarse, 32, mode='bicubic').clamp(0, 1)[0]
     number = 1500
-    cpu = transforms.Compose([
-        transforms.RandomResizedCrop(32, (0.2, 1.0), antialias=False),
-        transforms.RandomHorizontalFlip(),
-        transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], 0.8),
-        transforms.RandomGrayscale(0.2),
-        transforms.RandomApply([transforms.GaussianBlur(13, (0.1, 2.0))], 0.5)])
+    cpu = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(32, (0.2, 1.0), antialias=False),
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], 0.8),
+            transforms.RandomGrayscale(0.2),
+            transforms.RandomApply([transforms.GaussianBlur(13, (0.1, 2.0))], 0.5),
+        ]
+    )
     torch.manual_seed(0)
     theirs = torch.stack([cpu(image) for _ in range(number)])
     law = ViewLaw(crop_scale=(0.2, 1.0), blur_prob=0.5)
@@ -80,16 +90,18 @@ def test_rendered_views_have_the_statistics_of_the_cpu_pipeline():
     }
     for name, summary in summaries.items():
         mine, expected = summary(ours), summary(theirs)
-        np.testing.assert_allclose(quantiles(mine), quantiles(expected),
-                                   atol=0.35 * float(expected.std()), err_msg=name)
+        np.testing.assert_allclose(
+            quantiles(mine), quantiles(expected), atol=0.35 * float(expected.std()), err_msg=name
+        )
 
 
 def test_the_drawn_factors_are_those_of_torchvision_in_the_drawn_order():
     """Image by image with torchvision's operations, which take one factor at a time."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(30, 220, (24, 3, 16, 16), generator=generator).float()
-    law = ViewLaw(crop_scale=(1, 1), crop_ratio=(1, 1), jitter_prob=0.8, gray_prob=0.2,
-                  blur_prob=0.5, hue=0.3)
+    law = ViewLaw(
+        crop_scale=(1, 1), crop_ratio=(1, 1), jitter_prob=0.8, gray_prob=0.2, blur_prob=0.5, hue=0.3
+    )
     drawn = draw_view_parameters(np.random.default_rng(0), np.full((24, 2), 16), law)
     assert len(np.unique(drawn.order, axis=0)) > 12
     operations = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
@@ -111,17 +123,18 @@ def test_each_image_is_rendered_by_its_own_parameters_alone():
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (8, 3, 16, 16), generator=generator, dtype=torch.uint8)
     drawn = draw_view_parameters(
-        np.random.default_rng(0), np.full((8, 2), 16), ViewLaw(blur_prob=0.5))
+        np.random.default_rng(0), np.full((8, 2), 16), ViewLaw(blur_prob=0.5)
+    )
     together = render_views(images, drawn, (12, 10))
     for n in range(8):
-        alone = render_views(images[n:n + 1], drawn[n:n + 1], (12, 10))
-        torch.testing.assert_close(together[n:n + 1], alone, rtol=1e-5, atol=1e-3)
+        alone = render_views(images[n : n + 1], drawn[n : n + 1], (12, 10))
+        torch.testing.assert_close(together[n : n + 1], alone, rtol=1e-5, atol=1e-3)
     assert together.min() >= 0 and together.max() <= 255
-    nothing = ViewLaw(crop_scale=(1, 1), crop_ratio=(1, 1), flip_prob=0, jitter_prob=0,
-                      gray_prob=0)
+    nothing = ViewLaw(crop_scale=(1, 1), crop_ratio=(1, 1), flip_prob=0, jitter_prob=0, gray_prob=0)
     same = draw_view_parameters(np.random.default_rng(0), np.full((8, 2), 16), nothing)
-    torch.testing.assert_close(render_views(images, same, (16, 16)), images.float(),
-                               rtol=0, atol=1e-3)
+    torch.testing.assert_close(
+        render_views(images, same, (16, 16)), images.float(), rtol=0, atol=1e-3
+    )
 
 
 def test_bad_input():

@@ -25,10 +25,11 @@ def test_blends(images, name):
     for mine, image, strength in zip(ours, images, factor.tolist(), strict=True):
         # torchvision rounds the luma of red to 0.2989
         torch.testing.assert_close(
-            mine, getattr(TF, f'adjust_{name}')(image, strength), rtol=1e-4, atol=3e-4)
+            mine, getattr(TF, f'adjust_{name}')(image, strength), rtol=1e-4, atol=3e-4
+        )
     torch.testing.assert_close(
-        getattr(image_ops, f'adjust_{name}')(255 * images, factor), 255 * ours,
-        rtol=1e-5, atol=1e-3)
+        getattr(image_ops, f'adjust_{name}')(255 * images, factor), 255 * ours, rtol=1e-5, atol=1e-3
+    )
 
 
 def test_hue(images):
@@ -40,7 +41,8 @@ def test_hue(images):
 
 def test_grayscale(images):
     torch.testing.assert_close(
-        image_ops.to_grayscale(images), TF.rgb_to_grayscale(images, 3), rtol=1e-3, atol=2e-4)
+        image_ops.to_grayscale(images), TF.rgb_to_grayscale(images, 3), rtol=1e-3, atol=2e-4
+    )
 
 
 @pytest.mark.parametrize('kernel_size', [1, 3, 7])
@@ -63,4 +65,5 @@ def test_resized_crop(images):
         expected = expected.flip(-1) if flipped[n] else expected
         # Beyond the border of its box, ours sees the neighbouring pixels of the image.
         torch.testing.assert_close(
-            mine[:, 2:-2, 2:-2], expected[:, 2:-2, 2:-2], rtol=1e-4, atol=1e-4)
+            mine[:, 2:-2, 2:-2], expected[:, 2:-2, 2:-2], rtol=1e-4, atol=1e-4
+        )

@@ -19,7 +19,8 @@ def test_loss_equals_a_loop():
     targets = torch.tensor([0, 1, 2, 2])
     loss = ldam_cross_entropy(cosines(), targets, ldam_margins(COUNTS), scale=10.0)
     assert float(loss) == pytest.approx(
-        reference.ldam(cosines(), targets, COUNTS, 0.5, 10.0), rel=1e-12)
+        reference.ldam(cosines(), targets, COUNTS, 0.5, 10.0), rel=1e-12
+    )
 
 
 def test_margins_fall_with_the_fourth_root():
@@ -46,7 +47,8 @@ def test_gradcheck(soft):
         targets = 0.8 * F.one_hot(targets, 3).double() + 0.2 / 3
     x = cosines().requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda c: ldam_cross_entropy(c, targets, ldam_margins(COUNTS), 5.0), (x, ))
+        lambda c: ldam_cross_entropy(c, targets, ldam_margins(COUNTS), 5.0), (x,)
+    )
 
 
 def test_no_margin_is_scaled_cross_entropy():

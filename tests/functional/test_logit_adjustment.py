@@ -24,14 +24,21 @@ def golden(case, name):
 
 
 @pytest.mark.parametrize('case', CASES)
-@pytest.mark.parametrize('target, weight, result', [
-    ('targets', None, 'ce'), ('targets', 'class_weight', 'ce_weighted'),
-    ('soft_target', None, 'soft_ce'), ('dense_target', None, 'dense_ce')])
+@pytest.mark.parametrize(
+    'target, weight, result',
+    [
+        ('targets', None, 'ce'),
+        ('targets', 'class_weight', 'ce_weighted'),
+        ('soft_target', None, 'soft_ce'),
+        ('dense_target', None, 'dense_ce'),
+    ],
+)
 def test_loss_and_gradient_match_the_released_code(case, target, weight, result):
     logits = golden(case, 'logits').clone().requires_grad_()
     weight = None if weight is None else golden(case, weight)
     loss = logit_adjusted_cross_entropy(
-        logits, golden(case, target), golden(case, 'counts'), float(golden(case, 'tau')), weight)
+        logits, golden(case, target), golden(case, 'counts'), float(golden(case, 'tau')), weight
+    )
     loss.backward()
     torch.testing.assert_close(loss.detach(), golden(case, result), rtol=1e-9, atol=0)
     torch.testing.assert_close(logits.grad, golden(case, f'{result}_grad'), rtol=1e-9, atol=1e-12)
@@ -61,7 +68,8 @@ def test_gradcheck():
     logits, scores, counts = batch(3)
     logits.requires_grad_()
     assert torch.autograd.gradcheck(
-        lambda f: logit_adjusted_cross_entropy(f, scores, counts), (logits, ))
+        lambda f: logit_adjusted_cross_entropy(f, scores, counts), (logits,)
+    )
 
 
 def test_hard_targets_are_one_hot_scores():
@@ -76,7 +84,8 @@ def test_class_permutation_permutes_nothing_else():
     logits, scores, counts = batch()
     order = torch.tensor([3, 1, 4, 0, 2])
     permuted = logit_adjusted_cross_entropy(
-        logits[:, order], scores[:, order], [counts[k] for k in order])
+        logits[:, order], scores[:, order], [counts[k] for k in order]
+    )
     torch.testing.assert_close(permuted, logit_adjusted_cross_entropy(logits, scores, counts))
 
 
@@ -89,8 +98,8 @@ def test_a_shift_of_all_logits_and_a_scale_of_all_counts_change_nothing():
 def test_tau_zero_is_cross_entropy():
     logits, scores, counts = batch()
     torch.testing.assert_close(
-        logit_adjusted_cross_entropy(logits, scores, counts, tau=0),
-        F.cross_entropy(logits, scores))
+        logit_adjusted_cross_entropy(logits, scores, counts, tau=0), F.cross_entropy(logits, scores)
+    )
 
 
 def test_large_logit_gaps_keep_a_finite_gradient():
@@ -103,8 +112,7 @@ def test_post_hoc_adjustment_undoes_the_prior_of_a_calibrated_model():
     counts = torch.tensor([90.0, 9.0, 1.0])
     likelihood = torch.tensor([[0.2, 0.3, 0.5]])
     posterior = likelihood * counts
-    torch.testing.assert_close(
-        adjust_logits(posterior.log(), counts).softmax(1), likelihood)
+    torch.testing.assert_close(adjust_logits(posterior.log(), counts).softmax(1), likelihood)
 
 
 @pytest.mark.parametrize('soft', [False, True])
@@ -112,11 +120,11 @@ def test_post_hoc_adjustment_undoes_the_prior_of_a_calibrated_model():
 def test_an_empty_class_can_be_left_out(soft, tau):
     logits = torch.tensor([[1.0, 5.0, 2.0]], requires_grad=True)
     target = torch.tensor([[1.0, 0.0, 0.0]]) if soft else torch.tensor([0])
-    loss = logit_adjusted_cross_entropy(
-        logits, target, [3, 0, 1], tau, empty_classes='ignore')
+    loss = logit_adjusted_cross_entropy(logits, target, [3, 0, 1], tau, empty_classes='ignore')
     loss.backward()
     without = logit_adjusted_cross_entropy(
-        torch.tensor([[1.0, 2.0]]), torch.tensor([0]), [3, 1], tau)
+        torch.tensor([[1.0, 2.0]]), torch.tensor([0]), [3, 1], tau
+    )
     torch.testing.assert_close(loss.detach(), without)
     assert logits.grad[0, 1] == 0 and torch.isfinite(logits.grad).all()
 
@@ -139,6 +147,6 @@ def test_reductions_agree(reduction, soft):
     logits, scores, counts = batch()
     targets = scores if soft else scores.argmax(1)
     per_image = logit_adjusted_cross_entropy(logits, targets, counts, reduction='none')
-    assert per_image.shape == (6, )
+    assert per_image.shape == (6,)
     other = logit_adjusted_cross_entropy(logits, targets, counts, reduction=reduction)
     torch.testing.assert_close(other.sum(), per_image.sum())

@@ -18,7 +18,8 @@ def test_the_first_steps_are_a_plain_mean():
 
 def test_later_steps_forget_exponentially():
     running, _ = update_running_prior(
-        torch.tensor([1.0, 0.0]), torch.tensor([0.0, 8.0]), torch.tensor(10_000), momentum=0.9)
+        torch.tensor([1.0, 0.0]), torch.tensor([0.0, 8.0]), torch.tensor(10_000), momentum=0.9
+    )
     torch.testing.assert_close(running, torch.tensor([0.9, 0.1]))
 
 

@@ -10,11 +10,7 @@ import pytest
 import torch
 
 from mmlt.functional.class_pools import class_pools, draw_images, next_images
-from mmlt.functional.confusion_law import (
-    confusion_law,
-    draw_confusion_pairs,
-    draw_partner_classes,
-)
+from mmlt.functional.confusion_law import confusion_law, draw_confusion_pairs, draw_partner_classes
 from mmlt.functional.sampling import (
     class_quotas,
     class_sampling_probabilities,
@@ -25,13 +21,9 @@ from mmlt.functional.sampling import (
 from tests.references import sampling as reference
 
 COUNTS = [50, 12, 0, 3, 1]
-CONFUSION = np.array([
-    [40, 6, 2, 3, 0],
-    [1, 9, 0, 2, 0],
-    [5, 0, 0, 0, 0],
-    [2, 0, 1, 0, 0],
-    [0, 0, 0, 0, 1],
-])
+CONFUSION = np.array(
+    [[40, 6, 2, 3, 0], [1, 9, 0, 2, 0], [5, 0, 0, 0, 0], [2, 0, 1, 0, 0], [0, 0, 0, 0, 1]]
+)
 
 
 def rng(seed=0):
@@ -54,8 +46,10 @@ def test_power_law_does_not_overflow():
 @pytest.mark.parametrize('beta', [0, 0.9, 0.9999])
 def test_effective_number_law_equals_loop(beta):
     np.testing.assert_allclose(
-        effective_number_probabilities(COUNTS, beta), reference.effective_number_law(COUNTS, beta),
-        rtol=1e-9)
+        effective_number_probabilities(COUNTS, beta),
+        reference.effective_number_law(COUNTS, beta),
+        rtol=1e-9,
+    )
 
 
 def test_progressive_law_ends():
@@ -66,23 +60,26 @@ def test_progressive_law_ends():
     torch.testing.assert_close(progressive_probabilities(start, end, 0.5), (start + end) / 2)
 
 
-@pytest.mark.parametrize('call', [
-    lambda: class_sampling_probabilities([0, 0], 1),
-    lambda: class_sampling_probabilities([1, -1], 1),
-    lambda: class_sampling_probabilities([1], float('nan')),
-    lambda: effective_number_probabilities([1], 1.),
-    lambda: progressive_probabilities(torch.ones(2), torch.ones(2), 1.1),
-    lambda: progressive_probabilities(torch.ones(2), torch.ones(3), 1),
-    lambda: class_pools([0, 3], 3),
-    lambda: class_pools([], 3),
-    lambda: draw_images(class_pools([0], 2), np.array([1]), rng()),
-    lambda: next_images(class_pools([0], 2), np.array([1]), np.zeros(2, int), 0),
-    lambda: confusion_law(np.zeros((2, 3)), [1, 1]),
-    lambda: confusion_law(np.zeros((3, 3)), [1, 1]),
-    lambda: confusion_law([[0, -1], [0, 0]], [1, 1]),
-    lambda: confusion_law([[0, float('nan')], [0, 0]], [1, 1]),
-    lambda: draw_confusion_pairs(confusion_law(np.eye(2), [1, 1]), 1, rng()),
-])
+@pytest.mark.parametrize(
+    'call',
+    [
+        lambda: class_sampling_probabilities([0, 0], 1),
+        lambda: class_sampling_probabilities([1, -1], 1),
+        lambda: class_sampling_probabilities([1], float('nan')),
+        lambda: effective_number_probabilities([1], 1.0),
+        lambda: progressive_probabilities(torch.ones(2), torch.ones(2), 1.1),
+        lambda: progressive_probabilities(torch.ones(2), torch.ones(3), 1),
+        lambda: class_pools([0, 3], 3),
+        lambda: class_pools([], 3),
+        lambda: draw_images(class_pools([0], 2), np.array([1]), rng()),
+        lambda: next_images(class_pools([0], 2), np.array([1]), np.zeros(2, int), 0),
+        lambda: confusion_law(np.zeros((2, 3)), [1, 1]),
+        lambda: confusion_law(np.zeros((3, 3)), [1, 1]),
+        lambda: confusion_law([[0, -1], [0, 0]], [1, 1]),
+        lambda: confusion_law([[0, float('nan')], [0, 0]], [1, 1]),
+        lambda: draw_confusion_pairs(confusion_law(np.eye(2), [1, 1]), 1, rng()),
+    ],
+)
 def test_bad_input(call):
     with pytest.raises(ValueError, match=r'expected|empty|no image|no confusion'):
         call()
@@ -103,9 +100,9 @@ def test_drawn_classes_follow_the_law():
 def test_an_empty_class_is_not_drawn_even_at_the_ends():
     class Extremes:
         def random(self, size):
-            return np.array([0., np.nextafter(1, 0)])
+            return np.array([0.0, np.nextafter(1, 0)])
 
-    assert draw_classes([0., 0.1, 0., 0.2, 0.], 2, Extremes()).tolist() == [1, 3]
+    assert draw_classes([0.0, 0.1, 0.0, 0.2, 0.0], 2, Extremes()).tolist() == [1, 3]
 
 
 def test_quotas_are_rounded_expectations_and_unbiased():
@@ -157,8 +154,9 @@ def test_pool_orders_differ_by_round_class_and_seed():
 
 def test_every_place_of_a_pool_is_equally_likely():
     pools = class_pools(np.zeros(6, int), 1)
-    first = [next_images(pools, np.zeros(1, int), np.zeros(1, int), seed)[0]
-             for seed in range(3000)]
+    first = [
+        next_images(pools, np.zeros(1, int), np.zeros(1, int), seed)[0] for seed in range(3000)
+    ]
     assert reference.chi_square_p_value(np.bincount(first, minlength=6), np.full(6, 500)) > 1e-3
 
 
@@ -183,13 +181,16 @@ def test_partner_classes_follow_the_anchor(normalize):
         assert reference.chi_square_p_value(times, expected[anchor] * 5000) > 1e-3
 
 
-@pytest.mark.parametrize('kind', [
-    torch.tensor,
-    lambda counts: torch.tensor(counts, dtype=torch.float32),
-    lambda counts: torch.tensor(counts).to_sparse(),
-    lambda counts: torch.tensor(counts.T.copy()).T,
-    lambda counts: counts.tolist(),
-])
+@pytest.mark.parametrize(
+    'kind',
+    [
+        torch.tensor,
+        lambda counts: torch.tensor(counts, dtype=torch.float32),
+        lambda counts: torch.tensor(counts).to_sparse(),
+        lambda counts: torch.tensor(counts.T.copy()).T,
+        lambda counts: counts.tolist(),
+    ],
+)
 def test_confusion_counts_in_every_form(kind):
     expected, law = confusion_law(CONFUSION, COUNTS), confusion_law(kind(CONFUSION), COUNTS)
     for name in ('true', 'predicted', 'cumulative', 'row_ends'):
@@ -198,7 +199,7 @@ def test_confusion_counts_in_every_form(kind):
 
 def test_law_without_errors_is_its_fallback():
     law = confusion_law(np.diag(COUNTS), COUNTS).symmetrised()
-    partners = draw_partner_classes(law, np.zeros(50, int), [0., 0., 0., 1., 0.], rng())
+    partners = draw_partner_classes(law, np.zeros(50, int), [0.0, 0.0, 0.0, 1.0, 0.0], rng())
     assert (partners == 3).all()
 
 

@@ -27,7 +27,8 @@ def batch(num_images=5, num_classes=20, channels=6, seed=0, dtype=torch.float64)
 def test_equals_the_reference(top_k, omega):
     features, prototypes, scores, counts = batch()
     expected, expected_gamma = reference.semantic_scores(
-        features, prototypes, scores, counts.tolist(), top_k, omega)
+        features, prototypes, scores, counts.tolist(), top_k, omega
+    )
     rectified, gamma = semantic_scores(features, prototypes, scores, counts, top_k, omega)
     torch.testing.assert_close(rectified, torch.tensor(expected, dtype=torch.float64))
     torch.testing.assert_close(gamma, torch.tensor(expected_gamma, dtype=torch.float64))
@@ -38,11 +39,17 @@ def test_equals_the_reference(top_k, omega):
 def test_golden_numbers(case, dtype, rtol):
     features, centers, target = (
         torch.from_numpy(GOLDEN[f'{case}_{name}']).to(dtype)
-        for name in ('features', 'centers', 'target'))
+        for name in ('features', 'centers', 'target')
+    )
     numerator, denominator = GOLDEN[f'{case}_scaling']
     rectified, gamma = semantic_scores(
-        features, centers, target, GOLDEN[f'{case}_counts'], int(GOLDEN[f'{case}_k']),
-        numerator / denominator)
+        features,
+        centers,
+        target,
+        GOLDEN[f'{case}_counts'],
+        int(GOLDEN[f'{case}_k']),
+        numerator / denominator,
+    )
     np.testing.assert_allclose(rectified.numpy(), GOLDEN[f'{case}_label'], rtol=rtol, atol=1e-9)
     np.testing.assert_allclose(gamma.numpy(), GOLDEN[f'{case}_omega'], rtol=rtol)
 
@@ -61,21 +68,22 @@ def test_renaming_classes_scaling_and_shifting_the_space():
     rectified, gamma = semantic_scores(features, prototypes, scores, counts, 4, 3.0)
     order = torch.randperm(20, generator=torch.Generator().manual_seed(1))
     renamed, same = semantic_scores(
-        features, prototypes[order], scores[:, order], counts[order], 4, 3.0)
+        features, prototypes[order], scores[:, order], counts[order], 4, 3.0
+    )
     torch.testing.assert_close(renamed, rectified[:, order])
     torch.testing.assert_close(same, gamma)
-    moved, _ = semantic_scores(
-        7 * features + 2, 7 * prototypes + 2, scores, counts, 4, 3.0)
+    moved, _ = semantic_scores(7 * features + 2, 7 * prototypes + 2, scores, counts, 4, 3.0)
     torch.testing.assert_close(moved, rectified)
 
 
 @pytest.mark.parametrize('copies', [2, 3 * MARGIN])
 def test_ties_at_the_edge_are_all_kept(copies):
-    prototypes = torch.cat([torch.full((1, 4), 0.3), torch.full((copies, 4), 1.7),
-                            torch.arange(5., 9.).repeat(3, 1)])
+    prototypes = torch.cat(
+        [torch.full((1, 4), 0.3), torch.full((copies, 4), 1.7), torch.arange(5.0, 9.0).repeat(3, 1)]
+    )
     similarity = semantic_similarity(torch.zeros(2, 4), prototypes, 2)
     assert ((similarity > 0).sum(1) == 1 + copies).all()
-    far = similarity[:, 1:1 + copies]
+    far = similarity[:, 1 : 1 + copies]
     assert torch.equal(far, far[:, :1].expand_as(far))
     torch.testing.assert_close(similarity[:, 0] / far[:, 0], torch.full((2,), 1.7 / 0.3))
 
@@ -112,11 +120,13 @@ def test_confidence_options_and_degenerate_counts():
     scores = torch.tensor([[1.0, 0.0], [0.5, 0.5]])
     torch.testing.assert_close(
         label_confidence(scores, [100, 1], omega=1.0),
-        torch.tensor([1.0, float(np.log(50.5) / np.log(100))]))
+        torch.tensor([1.0, float(np.log(50.5) / np.log(100))]),
+    )
     assert label_confidence(scores, [1, 1], omega=9.0).tolist() == [0, 0]
     assert label_confidence(scores, [100, 0], omega=50.0).tolist() == [1, 1]
     torch.testing.assert_close(
-        label_confidence(scores, [100, 1], omega=0, confidence=0.3), torch.tensor([0.3, 0.3]))
+        label_confidence(scores, [100, 1], omega=0, confidence=0.3), torch.tensor([0.3, 0.3])
+    )
 
 
 def test_half_precision_no_gradient_and_untouched_arguments():
@@ -127,7 +137,8 @@ def test_half_precision_no_gradient_and_untouched_arguments():
     with torch.autocast('cpu', torch.bfloat16):
         rectified, gamma = semantic_scores(features, prototypes, scores, counts, 3, 1.0)
     expected, expected_gamma = semantic_scores(
-        features.float(), prototypes, scores.float(), counts, 3, 1.0)
+        features.float(), prototypes, scores.float(), counts, 3, 1.0
+    )
     torch.testing.assert_close(rectified, expected)
     torch.testing.assert_close(gamma, expected_gamma)
     assert rectified.dtype == gamma.dtype == torch.float32
@@ -139,19 +150,32 @@ def test_top_k_beyond_the_classes_means_all():
     features, prototypes, scores, counts = batch()
     every = semantic_scores(features, prototypes, scores, counts, 20, 1.0)[0]
     torch.testing.assert_close(
-        semantic_scores(features, prototypes, scores, counts, 2000, 1.0)[0], every)
+        semantic_scores(features, prototypes, scores, counts, 2000, 1.0)[0], every
+    )
 
 
-@pytest.mark.parametrize('change, words', [
-    (dict(top_k=0), 'top_k'), (dict(omega=-1.0), 'omega'),
-    (dict(confidence='count'), 'confidence'), (dict(confidence=1.5), 'confidence'),
-    (dict(scores=torch.tensor([0, 1])), 'scores'), (dict(class_counts=[1, 2]), 'class_counts'),
-    (dict(prototypes=torch.zeros(20, 3)), 'prototypes'),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (dict(top_k=0), 'top_k'),
+        (dict(omega=-1.0), 'omega'),
+        (dict(confidence='count'), 'confidence'),
+        (dict(confidence=1.5), 'confidence'),
+        (dict(scores=torch.tensor([0, 1])), 'scores'),
+        (dict(class_counts=[1, 2]), 'class_counts'),
+        (dict(prototypes=torch.zeros(20, 3)), 'prototypes'),
+    ],
+)
 def test_bad_input(change, words):
     features, prototypes, scores, counts = batch()
-    given = dict(features=features, prototypes=prototypes, scores=scores, class_counts=counts,
-                 top_k=3, omega=1.0)
+    given = dict(
+        features=features,
+        prototypes=prototypes,
+        scores=scores,
+        class_counts=counts,
+        top_k=3,
+        omega=1.0,
+    )
     with pytest.raises(ValueError, match=words):
         semantic_scores(**{**given, **change})
 

@@ -22,9 +22,11 @@ def test_norm_and_gradient_are_those_of_the_svd(shape, signed):
     matrix = random_matrix(*shape) - (0.5 if signed else 0)
     weights = torch.linspace(0.5, 2, shape[0], dtype=torch.float64)
     results = []
-    for function in (lambda m: spectral_norm(m, weights, max_steps=40, tolerance=0.0),
-                     lambda m: spectral_norm(m, weights, exact=True),
-                     lambda m: torch.linalg.matrix_norm(weights[:, None] * m, 2)):
+    for function in (
+        lambda m: spectral_norm(m, weights, max_steps=40, tolerance=0.0),
+        lambda m: spectral_norm(m, weights, exact=True),
+        lambda m: torch.linalg.matrix_norm(weights[:, None] * m, 2),
+    ):
         leaf = matrix.clone().requires_grad_()
         norm = function(leaf)
         norm.backward()
@@ -39,23 +41,29 @@ def test_gradcheck():
     for exact in (False, True):
         assert torch.autograd.gradcheck(
             lambda leaf, exact=exact: spectral_norm(leaf, weights, exact=exact, tolerance=0.0),
-            (matrix,))
+            (matrix,),
+        )
 
 
-@pytest.mark.parametrize('matrix', [
-    torch.zeros(4, 4),
-    torch.eye(4),
-    torch.outer(torch.tensor([1.0, -1.0, 1.0, -1.0]), torch.tensor([1.0, 1.0, -1.0, -1.0])),
-    torch.tensor([[0.0, 1.0], [-1.0, 0.0]]),
-    torch.full((3, 3), 1e-12),
-], ids=['zero', 'identity', 'rank one, orthogonal to all starts but a row', 'rotation', 'tiny'])
+@pytest.mark.parametrize(
+    'matrix',
+    [
+        torch.zeros(4, 4),
+        torch.eye(4),
+        torch.outer(torch.tensor([1.0, -1.0, 1.0, -1.0]), torch.tensor([1.0, 1.0, -1.0, -1.0])),
+        torch.tensor([[0.0, 1.0], [-1.0, 0.0]]),
+        torch.full((3, 3), 1e-12),
+    ],
+    ids=['zero', 'identity', 'rank one, orthogonal to all starts but a row', 'rotation', 'tiny'],
+)
 def test_degenerate_matrices(matrix):
     triplet = leading_singular_triplet(matrix)
     expected = torch.linalg.matrix_norm(matrix, 2)
     torch.testing.assert_close(triplet.value, expected, rtol=1e-5, atol=0)
     assert all(torch.isfinite(part).all() for part in triplet)
-    torch.testing.assert_close(matrix @ triplet.right, triplet.value * triplet.left,
-                               rtol=1e-4, atol=1e-18)
+    torch.testing.assert_close(
+        matrix @ triplet.right, triplet.value * triplet.left, rtol=1e-4, atol=1e-18
+    )
 
 
 def test_zero_matrix_has_a_zero_gradient():
@@ -98,13 +106,16 @@ def test_autocast_does_not_touch_it():
         torch.testing.assert_close(inside, plain, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize('arguments, name', [
-    ({'matrix': torch.zeros(3)}, 'matrix'),
-    ({'matrix': torch.zeros(0, 3)}, 'matrix'),
-    ({'matrix': torch.eye(3), 'row_weights': torch.ones(4)}, 'row_weights'),
-    ({'matrix': torch.eye(3), 'start': torch.ones(4)}, 'start'),
-    ({'matrix': torch.eye(3), 'max_steps': 0}, 'max_steps'),
-])
+@pytest.mark.parametrize(
+    'arguments, name',
+    [
+        ({'matrix': torch.zeros(3)}, 'matrix'),
+        ({'matrix': torch.zeros(0, 3)}, 'matrix'),
+        ({'matrix': torch.eye(3), 'row_weights': torch.ones(4)}, 'row_weights'),
+        ({'matrix': torch.eye(3), 'start': torch.ones(4)}, 'start'),
+        ({'matrix': torch.eye(3), 'max_steps': 0}, 'max_steps'),
+    ],
+)
 def test_bad_arguments(arguments, name):
     with pytest.raises(ValueError, match=name):
         spectral_norm(**arguments)
@@ -143,8 +154,12 @@ def _block_iteration(rows, used, size):
 def follow(num_classes, steps, beta, absent_classes, max_steps=None, every=1):
     """Relative errors of the norm, and of the gradient weighted by the gradient's norm."""
     state = ConfusionState.zeros(num_classes)
-    options = ConfusionOptions(beta=beta, absent_classes=absent_classes, max_steps=max_steps,
-                               tolerance=1e-3 if max_steps is None else 0.0)
+    options = ConfusionOptions(
+        beta=beta,
+        absent_classes=absent_classes,
+        max_steps=max_steps,
+        tolerance=1e-3 if max_steps is None else 0.0,
+    )
     norm_errors, wrong, length = [], 0.0, 0.0
     for step, (logits, targets, prior) in enumerate(drifting_batches(num_classes, 128, steps)):
         weights = (prior + 0.2).rsqrt()
@@ -160,8 +175,9 @@ def follow(num_classes, steps, beta, absent_classes, max_steps=None, every=1):
         present[targets] = True
         # The gradient in the estimate's rows of this batch, up to a constant factor.
         expected = torch.outer((weights * left)[present], right)
-        found = torch.outer((weights * state.left_vector)[present].double(),
-                            state.right_vector.double())
+        found = torch.outer(
+            (weights * state.left_vector)[present].double(), state.right_vector.double()
+        )
         wrong += float((found - expected).norm())
         length += float(expected.norm())
     return torch.tensor(norm_errors), wrong / length
@@ -186,13 +202,16 @@ def test_one_power_iteration_is_not_accurate():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('max_steps', [None, 8], ids=['residual', 'fixed'])
-@pytest.mark.parametrize('num_classes, steps, every', [
-    (100, 300, 1), (1000, 300, 2), (8142, 200, 20)])
+@pytest.mark.parametrize(
+    'num_classes, steps, every', [(100, 300, 1), (1000, 300, 2), (8142, 200, 20)]
+)
 @pytest.mark.parametrize('beta, absent_classes', MODES)
 def test_accuracy_along_a_run(num_classes, steps, every, beta, absent_classes, max_steps):
     errors, gradient_error = follow(num_classes, steps, beta, absent_classes, max_steps, every)
-    print(f'\nK={num_classes} beta={beta} {absent_classes} max_steps={max_steps}: '
-          f'{float((errors < 1e-3).float().mean()):.1%} of norms within 1e-3 (largest error '
-          f'{float(errors.max()):.1e}), gradient error {gradient_error:.2%}')
+    print(
+        f'\nK={num_classes} beta={beta} {absent_classes} max_steps={max_steps}: '
+        f'{float((errors < 1e-3).float().mean()):.1%} of norms within 1e-3 (largest error '
+        f'{float(errors.max()):.1e}), gradient error {gradient_error:.2%}'
+    )
     assert (errors < 1e-3).float().mean() >= 0.95
     assert gradient_error < 0.01

@@ -35,23 +35,34 @@ def test_the_checkpoint_holds_the_counts_in_plain_types_and_gives_them_to_a_test
     assert all(type(count) is int for count in counts)
     tester = digits_runner(tmp_path / 'b', LA, load_from=str(path))
     figures = tester.test()
-    assert figures['long_tail/few_shot'] == runner.message_hub.get_scalar(
-        'val/long_tail/few_shot').current()
+    assert (
+        figures['long_tail/few_shot']
+        == runner.message_hub.get_scalar('val/long_tail/few_shot').current()
+    )
     assert tester.model.head.loss_module.class_counts.tolist() == counts
 
 
 def test_resuming_with_other_data_is_an_error(tmp_path):
     digits_runner(tmp_path / 'a', CE).train()
-    other = digits_runner(tmp_path / 'a', CE, max_epochs=2, resume=True, **{
-        'train_dataloader.dataset.imbalance_ratio': 10})
+    other = digits_runner(
+        tmp_path / 'a',
+        CE,
+        max_epochs=2,
+        resume=True,
+        **{'train_dataloader.dataset.imbalance_ratio': 10},
+    )
     with pytest.raises(ValueError, match='resumed with other training data'):
         other.train()
 
 
 def test_fine_tuning_on_other_data_is_not(tmp_path):
     digits_runner(tmp_path / 'a', CE).train()
-    digits_runner(tmp_path / 'b', CE, load_from=str(tmp_path / 'a' / 'epoch_1.pth'), **{
-        'train_dataloader.dataset.imbalance_ratio': 10}).train()
+    digits_runner(
+        tmp_path / 'b',
+        CE,
+        load_from=str(tmp_path / 'a' / 'epoch_1.pth'),
+        **{'train_dataloader.dataset.imbalance_ratio': 10},
+    ).train()
 
 
 @DATASETS.register_module(name='TestDigitsOfTheHost')
@@ -64,8 +75,9 @@ class DigitsOfTheHost(DigitsLT):
 
 
 def test_a_data_set_without_counts_has_its_labels_counted(tmp_path):
-    runner = digits_runner(tmp_path / 'a', LA, **{
-        'train_dataloader.dataset.type': 'TestDigitsOfTheHost'})
+    runner = digits_runner(
+        tmp_path / 'a', LA, **{'train_dataloader.dataset.type': 'TestDigitsOfTheHost'}
+    )
     runner.train()
     counts = runner.model.head.loss_module.class_counts.tolist()
     assert counts[0] == 110 and counts[-1] == 2
@@ -88,10 +100,14 @@ def test_resuming_a_data_set_without_counts_is_no_change_of_data(tmp_path, caplo
 TOY = dict(type=ToyDataset, labels=[0] * 8 + [1] * 2 + [2], num_classes=3)
 
 
-@pytest.mark.parametrize('wrapped, expected', [
-    (RepeatDataset(TOY, 10), [8, 2, 1]),
-    (ClassBalancedDataset(TOY, 0.5), [8, 2, 1]),
-    (ConcatDataset([RepeatDataset(TOY, 3), RepeatDataset(TOY, 2)]), [16, 4, 2])])
+@pytest.mark.parametrize(
+    'wrapped, expected',
+    [
+        (RepeatDataset(TOY, 10), [8, 2, 1]),
+        (ClassBalancedDataset(TOY, 0.5), [8, 2, 1]),
+        (ConcatDataset([RepeatDataset(TOY, 3), RepeatDataset(TOY, 2)]), [16, 4, 2]),
+    ],
+)
 def test_an_image_that_a_wrapper_repeats_is_counted_once(wrapped, expected):
     assert training_class_counts(wrapped) == expected
 
@@ -104,7 +120,6 @@ def test_the_fold_that_is_held_out_is_not_counted():
 
 def test_several_labels_an_image_cannot_be_counted():
     class Several(ToyDataset):
-
         def get_gt_labels(self):
             return [[0, 1]] * len(self)
 
@@ -120,8 +135,10 @@ def test_data_without_labels_is_an_error_that_names_the_remedy(tmp_path):
         runner.call_hook('before_run')
 
 
-@pytest.mark.parametrize('leaf, option', [
-    (CE, 'model.head.num_classes'), ('resnet8_cpmix', 'data_preprocessor.num_classes')])
+@pytest.mark.parametrize(
+    'leaf, option',
+    [(CE, 'model.head.num_classes'), ('resnet8_cpmix', 'data_preprocessor.num_classes')],
+)
 def test_another_number_of_classes_is_an_error_before_training(tmp_path, leaf, option):
     runner = digits_runner(tmp_path / 'a', leaf, **{option: 12})
     with pytest.raises(ValueError, match=rf'{option}: expected 10, .*got 12'):
@@ -150,10 +167,15 @@ def test_buffers_that_the_counts_make_are_where_the_model_is(tmp_path):
 def test_counts_of_concatenated_data_are_added(tmp_path):
     part = dict(type='DigitsLT', split='train', pipeline=[dict(type='PackInputs')])
     both = [dict(part, imbalance_ratio=50), dict(part, imbalance_ratio=None)]
-    runner = digits_runner(tmp_path / 'a', 'resnet8_cpmix', **{
-        'train_dataloader.dataset.dataset': dict(
-            _delete_=True, type='ConcatDataset', datasets=both,
-            ignore_keys=['class_counts'])})
+    runner = digits_runner(
+        tmp_path / 'a',
+        'resnet8_cpmix',
+        **{
+            'train_dataloader.dataset.dataset': dict(
+                _delete_=True, type='ConcatDataset', datasets=both, ignore_keys=['class_counts']
+            )
+        },
+    )
     runner.train()
     sampler = runner.train_dataloader.batch_sampler.sampler
     augment = runner.model.data_preprocessor.batch_augments.augments[0]

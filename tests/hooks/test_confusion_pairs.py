@@ -21,8 +21,10 @@ K = 4
 
 def steps(count=3, size=20, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return [(torch.randn(size, K, generator=generator),
-             torch.randint(K, (size,), generator=generator)) for _ in range(count)]
+    return [
+        (torch.randn(size, K, generator=generator), torch.randint(K, (size,), generator=generator))
+        for _ in range(count)
+    ]
 
 
 def epoch_counts(batches):
@@ -92,14 +94,17 @@ def test_state_survives_a_checkpoint_and_other_types():
 
 def test_a_checkpoint_holds_the_pairs_on_record_only(tmp_path):
     classes = 1000
-    model, other = nn.ModuleDict({'confusion_pairs': ConfusionPairCounts(classes)}), nn.ModuleDict(
-        {'confusion_pairs': ConfusionPairCounts(classes)})
+    model, other = (
+        nn.ModuleDict({'confusion_pairs': ConfusionPairCounts(classes)}),
+        nn.ModuleDict({'confusion_pairs': ConfusionPairCounts(classes)}),
+    )
     pairs, found = model['confusion_pairs'], other['confusion_pairs']
-    errors = torch.randint(classes, (50, ), generator=torch.Generator().manual_seed(0))
+    errors = torch.randint(classes, (50,), generator=torch.Generator().manual_seed(0))
     pairs(F.one_hot(errors, classes).float(), errors.flip(0))
     pairs.finish_epoch()
-    checkpoint = dict(state_dict=model.state_dict(),
-                      ema_state_dict=model.state_dict(prefix='module.'))
+    checkpoint = dict(
+        state_dict=model.state_dict(), ema_state_dict=model.state_dict(prefix='module.')
+    )
     SparsePairCountsHook().before_save_checkpoint(None, checkpoint)
     path = tmp_path / 'state.pth'
     torch.save(checkpoint, path)
@@ -108,17 +113,23 @@ def test_a_checkpoint_holds_the_pairs_on_record_only(tmp_path):
     other.load_state_dict(state)
     assert torch.equal(found.law, pairs.law) and found.law.any()
     assert found.law.dtype == pairs.law.dtype
-    other.load_state_dict(nn.ModuleDict(
-        {'confusion_pairs': ConfusionPairCounts(classes)}).state_dict())
+    other.load_state_dict(
+        nn.ModuleDict({'confusion_pairs': ConfusionPairCounts(classes)}).state_dict()
+    )
     assert not found.law.any(), 'as matrices they are loaded as ever'
     del state['confusion_pairs.law_values']
     with pytest.raises(RuntimeError, match=r'Missing key.*law'):
         other.load_state_dict(state)
 
 
-@pytest.mark.parametrize('options, name', [
-    (dict(num_classes=1), 'num_classes'), (dict(num_classes=3, momentum=1.0), 'momentum'),
-    (dict(num_classes=3, mixed='some'), 'mixed')])
+@pytest.mark.parametrize(
+    'options, name',
+    [
+        (dict(num_classes=1), 'num_classes'),
+        (dict(num_classes=3, momentum=1.0), 'momentum'),
+        (dict(num_classes=3, mixed='some'), 'mixed'),
+    ],
+)
 def test_bad_options(options, name):
     with pytest.raises(ValueError, match=name):
         ConfusionPairCounts(**options)
@@ -172,20 +183,30 @@ PAIRED = {
     'train_dataloader.sampler': dict(_delete_=True, type='PairSampler', law='confusion'),
     'train_dataloader.batch_sampler': dict(type='PairBatchSampler', prob=0.5),
     'train_dataloader.dataset': dict(
-        _delete_=True, type='PairedDataset',
-        dataset=dict(type='DigitsLT', split='train', imbalance_ratio=50,
-                     pipeline=[dict(type='PackInputs')])),
+        _delete_=True,
+        type='PairedDataset',
+        dataset=dict(
+            type='DigitsLT', split='train', imbalance_ratio=50, pipeline=[dict(type='PackInputs')]
+        ),
+    ),
     'model.data_preprocessor': dict(
-        type='PairedDataPreprocessor', num_classes=10, mean=[77.9] * 3, std=[96.0] * 3),
+        type='PairedDataPreprocessor', num_classes=10, mean=[77.9] * 3, std=[96.0] * 3
+    ),
     'model.train_cfg': dict(augments=dict(type='CPMixBatchAugment')),
 }
 IN_BATCH = {'model.train_cfg': dict(augments=dict(type='CPMixBatchAugment', prob=0.5))}
 HEADS = {
     'linear': {},
-    'car': {'model.head.loss': dict(_delete_=True, type='CARLoss',
-                                    criterion=dict(type='LogitAdjustedLoss'))},
-    'experts': {'model.head': dict(_delete_=True, type='MultiExpertClsHead', num_classes=10,
-                                   in_channels=64, num_experts=2)},
+    'car': {
+        'model.head.loss': dict(
+            _delete_=True, type='CARLoss', criterion=dict(type='LogitAdjustedLoss')
+        )
+    },
+    'experts': {
+        'model.head': dict(
+            _delete_=True, type='MultiExpertClsHead', num_classes=10, in_channels=64, num_experts=2
+        )
+    },
 }
 
 
@@ -230,13 +251,22 @@ def augment_of(runner):
 
 def runner_with(work_dir, *options, max_epochs=3, hook=None, **more):
     merged = {key: value for part in options for key, value in part.items()}
-    return digits_runner(work_dir, max_epochs=max_epochs, **{
-        **merged, 'custom_hooks': [dict(type='EMAConfusionHook', **(hook or {}))],
-        'default_hooks.checkpoint.save_best': None, **more})
+    return digits_runner(
+        work_dir,
+        max_epochs=max_epochs,
+        **{
+            **merged,
+            'custom_hooks': [dict(type='EMAConfusionHook', **(hook or {}))],
+            'default_hooks.checkpoint.save_best': None,
+            **more,
+        },
+    )
 
 
-@pytest.mark.parametrize('head, way', [
-    ('linear', 'paired'), ('car', 'paired'), ('experts', 'paired'), ('linear', 'in_batch')])
+@pytest.mark.parametrize(
+    'head, way',
+    [('linear', 'paired'), ('car', 'paired'), ('experts', 'paired'), ('linear', 'in_batch')],
+)
 def test_counts_of_any_head_reach_sampler_or_augment(tmp_path, head, way):
     importlib.import_module('mmlt.models.heads.multi_expert_cls_head')
     options, consumer = {'paired': (PAIRED, sampler_of), 'in_batch': (IN_BATCH, augment_of)}[way]
@@ -251,30 +281,44 @@ def test_counts_of_any_head_reach_sampler_or_augment(tmp_path, head, way):
     saved = torch.load(tmp_path / 'a' / 'epoch_2.pth', weights_only=True)['state_dict']
     assert not saved['head.confusion_pairs.counts_values'].numel()
     other = ConfusionPairCounts(10)
-    other.load_state_dict({name[len('head.confusion_pairs.'):]: value
-                           for name, value in saved.items() if 'confusion_pairs' in name})
+    other.load_state_dict(
+        {
+            name[len('head.confusion_pairs.') :]: value
+            for name, value in saved.items()
+            if 'confusion_pairs' in name
+        }
+    )
     torch.testing.assert_close(other.law, record.laws[-1])
 
 
 @pytest.mark.parametrize('car', [True, False])
 def test_a_contrastive_head_counts_its_clean_views_where_they_are_classified(tmp_path, car):
     """With CAR every image of every batch counts, once a view; without it, unmixed batches."""
-    options = {'train_dataloader.sampler.law': 'confusion',
-               'model.train_cfg.augments': dict(type='CPMixBatchAugment', _delete_=True)}
+    options = {
+        'train_dataloader.sampler.law': 'confusion',
+        'model.train_cfg.augments': dict(type='CPMixBatchAugment', _delete_=True),
+    }
     runner = digits_runner(
-        tmp_path / 'a', 'resnet8_concutmix_car' if car else 'resnet8_concutmix', max_epochs=2,
-        **{**options, 'default_hooks.confusion': dict(type='EMAConfusionHook'),
-           'default_hooks.checkpoint.save_best': None})
+        tmp_path / 'a',
+        'resnet8_concutmix_car' if car else 'resnet8_concutmix',
+        max_epochs=2,
+        **{
+            **options,
+            'default_hooks.confusion': dict(type='EMAConfusionHook'),
+            'default_hooks.checkpoint.save_best': None,
+        },
+    )
     head, seen = runner.model.head, []
     (head.loss_car if car else head.loss_module).register_forward_pre_hook(
-        lambda loss, args: seen.append(reference.count_pairs(*args[:2])))
+        lambda loss, args: seen.append(reference.count_pairs(*args[:2]))
+    )
     record = Record(sampler_of)
     record.count = lambda loss, args, kwargs: None
     runner.register_hook(record)
     runner.train()
     images, total = 2 * 305, int(sum(seen).sum())
     assert total == 2 * images if car else 0 < total < images
-    first_epoch = sum(seen[:len(seen) // 2]).float()
+    first_epoch = sum(seen[: len(seen) // 2]).float()
     torch.testing.assert_close(record.received[1], first_epoch)
     assert record.received[1].any()
 
@@ -287,7 +331,8 @@ def test_resumed_equals_uninterrupted(tmp_path, options, epochs):
     runner_with(tmp_path / 'parts', options, max_epochs=epochs, hook=hook, resume=True).train()
     whole, parts = (
         torch.load(tmp_path / name / f'epoch_{epochs}.pth', weights_only=True)['state_dict']
-        for name in ('whole', 'parts'))
+        for name in ('whole', 'parts')
+    )
     assert whole['head.confusion_pairs.law_values'].any()
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value, rtol=0, atol=0, msg=name)
@@ -302,17 +347,22 @@ def test_no_counts_where_nobody_wants_them(tmp_path):
     assert asked.model.head.confusion_pairs.law.any()
 
 
-@pytest.mark.parametrize('update_buffers', [
-    True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('update_buffers', [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_resumed_equals_uninterrupted_with_an_ema_of_the_model(tmp_path, update_buffers):
-    options = dict(max_epochs=3, custom_hooks=[
-        dict(type='EMAHook', momentum=0.1, update_buffers=update_buffers),
-        dict(type='EMAConfusionHook')])
+    options = dict(
+        max_epochs=3,
+        custom_hooks=[
+            dict(type='EMAHook', momentum=0.1, update_buffers=update_buffers),
+            dict(type='EMAConfusionHook'),
+        ],
+    )
     runner_with(tmp_path / 'whole', PAIRED, **options).train()
     stop_after(runner_with(tmp_path / 'parts', PAIRED, **options), 2)
     runner_with(tmp_path / 'parts', PAIRED, **options, resume=True).train()
-    whole, parts = (torch.load(tmp_path / name / 'epoch_3.pth', weights_only=True)
-                    for name in ('whole', 'parts'))
+    whole, parts = (
+        torch.load(tmp_path / name / 'epoch_3.pth', weights_only=True)
+        for name in ('whole', 'parts')
+    )
     for state in ('state_dict', 'ema_state_dict'):
         assert not any(name.endswith('confusion_pairs.law') for name in whole[state])
         for name, value in whole[state].items():
@@ -321,8 +371,9 @@ def test_resumed_equals_uninterrupted_with_an_ema_of_the_model(tmp_path, update_
 
 def test_a_run_from_the_weights_of_another_begins_without_its_law(tmp_path):
     runner_with(tmp_path / 'first', PAIRED, max_epochs=1).train()
-    runner = runner_with(tmp_path / 'second', PAIRED, max_epochs=1,
-                         load_from=str(tmp_path / 'first' / 'epoch_1.pth'))
+    runner = runner_with(
+        tmp_path / 'second', PAIRED, max_epochs=1, load_from=str(tmp_path / 'first' / 'epoch_1.pth')
+    )
     record = Record(sampler_of)
     runner.register_hook(record)
     runner.train()
@@ -331,15 +382,23 @@ def test_a_run_from_the_weights_of_another_begins_without_its_law(tmp_path):
 
 @pytest.mark.parametrize('options', [PAIRED, IN_BATCH])
 def test_a_loop_without_epochs_is_refused(tmp_path, options):
-    runner = runner_with(tmp_path / 'a', options, train_cfg=dict(
-        _delete_=True, by_epoch=False, max_iters=4), param_scheduler=None)
+    runner = runner_with(
+        tmp_path / 'a',
+        options,
+        train_cfg=dict(_delete_=True, by_epoch=False, max_iters=4),
+        param_scheduler=None,
+    )
     with pytest.raises(ValueError, match='by_epoch=True'):
         runner.train()
 
 
 def test_ema_hook_copies_the_counts(tmp_path):
-    runner = runner_with(tmp_path / 'a', PAIRED, max_epochs=2, custom_hooks=[
-        dict(type='EMAHook', momentum=0.1), dict(type='EMAConfusionHook')])
+    runner = runner_with(
+        tmp_path / 'a',
+        PAIRED,
+        max_epochs=2,
+        custom_hooks=[dict(type='EMAHook', momentum=0.1), dict(type='EMAConfusionHook')],
+    )
     record = Record(sampler_of)
     runner.register_hook(record)
     runner.train()
@@ -355,13 +414,16 @@ def test_ema_hook_copies_the_counts(tmp_path):
 
 def test_nothing_to_count_is_said(tmp_path, monkeypatch):
     messages = []
-    monkeypatch.setattr('mmlt.hooks.confusion_pair_recorder.print_log',
-                        lambda message, **kwargs: messages.append(message))
+    monkeypatch.setattr(
+        'mmlt.hooks.confusion_pair_recorder.print_log',
+        lambda message, **kwargs: messages.append(message),
+    )
     always = {'model.train_cfg': dict(augments=dict(type='CPMixBatchAugment', prob=1.0))}
     runner_with(tmp_path / 'a', always, max_epochs=1).train()
     assert len(messages) == 1 and "mixed='dominant'" in messages[0]
-    dominant = runner_with(tmp_path / 'b', always, max_epochs=1,
-                           hook=dict(confusion_pairs=dict(mixed='dominant')))
+    dominant = runner_with(
+        tmp_path / 'b', always, max_epochs=1, hook=dict(confusion_pairs=dict(mixed='dominant'))
+    )
     dominant.train()
     assert dominant.model.head.confusion_pairs.law.any() and len(messages) == 1
 

@@ -10,7 +10,6 @@ from tests.digits_runner import digits_runner
 
 
 class WeightsOfEpoch(Hook):
-
     def __init__(self):
         self.seen = []
 
@@ -20,8 +19,12 @@ class WeightsOfEpoch(Hook):
 
 
 def test_weights_begin_at_the_start_epoch(tmp_path):
-    runner = digits_runner(tmp_path / 'a', 'resnet8_ldam_drw', max_epochs=3, **{
-        'default_hooks.reweighting.start_epoch': 1})
+    runner = digits_runner(
+        tmp_path / 'a',
+        'resnet8_ldam_drw',
+        max_epochs=3,
+        **{'default_hooks.reweighting.start_epoch': 1},
+    )
     record = WeightsOfEpoch()
     runner.register_hook(record)
     runner.train()

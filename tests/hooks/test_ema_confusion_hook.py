@@ -11,13 +11,19 @@ from tests.digits_runner import digits_runner
 
 
 def car_runner(work_dir, max_epochs=1, hooks=(), resume=False, **hook_options):
-    return digits_runner(work_dir, max_epochs=max_epochs, resume=resume, **{
-        'model.head.loss': dict(_delete_=True, type='CARLoss',
-                                criterion=dict(type='CrossEntropyLoss')),
-        'custom_hooks': [dict(type='EMAConfusionHook', **hook_options), *hooks],
-        'default_hooks.logger': dict(type='LoggerHook', interval=1),
-        'default_hooks.checkpoint.save_best': None,
-    })
+    return digits_runner(
+        work_dir,
+        max_epochs=max_epochs,
+        resume=resume,
+        **{
+            'model.head.loss': dict(
+                _delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss')
+            ),
+            'custom_hooks': [dict(type='EMAConfusionHook', **hook_options), *hooks],
+            'default_hooks.logger': dict(type='LoggerHook', interval=1),
+            'default_hooks.checkpoint.save_best': None,
+        },
+    )
 
 
 def logged(work_dir):
@@ -59,7 +65,6 @@ def test_no_report_on_other_ranks_and_between_intervals(tmp_path, monkeypatch):
 
 
 class RecordStrength(Hook):
-
     def __init__(self):
         self.seen = []
 
@@ -121,16 +126,18 @@ def test_wrapped_models(tmp_path):
     assert runner.model.module.head.loss_module.strength == 0
 
 
-@pytest.mark.parametrize('options', [
-    {'num_pairs': -1}, {'interval': 0}, {'start_epoch': -1}, {'warmup_epochs': -1}])
+@pytest.mark.parametrize(
+    'options', [{'num_pairs': -1}, {'interval': 0}, {'start_epoch': -1}, {'warmup_epochs': -1}]
+)
 def test_bad_options(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         EMAConfusionHook(**options)
 
 
 def test_a_hook_without_anything_to_do_warns(tmp_path, monkeypatch):
-    runner = digits_runner(tmp_path / 'a', 'resnet8_ce', **{
-        'custom_hooks': [dict(type='EMAConfusionHook')]})
+    runner = digits_runner(
+        tmp_path / 'a', 'resnet8_ce', **{'custom_hooks': [dict(type='EMAConfusionHook')]}
+    )
     warnings = []
     monkeypatch.setattr(runner.logger, 'warning', lambda text, *args: warnings.append(str(text)))
     runner.train()

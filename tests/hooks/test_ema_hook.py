@@ -8,8 +8,13 @@ import torch
 from tests.digits_runner import digits_runner
 from tests.hooks.test_resume import stop_after
 
-LEAVES = ['resnet8_bcl', *(pytest.param(leaf, marks=pytest.mark.slow) for leaf in (
-    'resnet8_ldam_drw', 'resnet8_concutmix_car', 'resnet8_cpmix'))]
+LEAVES = [
+    'resnet8_bcl',
+    *(
+        pytest.param(leaf, marks=pytest.mark.slow)
+        for leaf in ('resnet8_ldam_drw', 'resnet8_concutmix_car', 'resnet8_cpmix')
+    ),
+]
 
 
 @pytest.mark.parametrize('update_buffers', [False, True])
@@ -29,11 +34,14 @@ def test_trains_resumes_and_tests(tmp_path, leaf, update_buffers):
     stop_after(digits_runner(tmp_path / 'parts', leaf, max_epochs=2, **options), epochs=1)
     resumed = digits_runner(tmp_path / 'parts', leaf, max_epochs=2, resume=True, **options)
     resumed.train()
-    for (name, ours), theirs in zip(resumed.model.state_dict().items(),
-                                    whole.model.state_dict().values(), strict=True):
+    for (name, ours), theirs in zip(
+        resumed.model.state_dict().items(), whole.model.state_dict().values(), strict=True
+    ):
         assert torch.equal(ours, theirs), name
 
     path = tmp_path / 'whole' / 'epoch_2.pth'
     tester = digits_runner(tmp_path / 'test', leaf, load_from=str(path), **options)
-    assert tester.test()['long_tail/top1'] == whole.message_hub.get_scalar(
-        'val/long_tail/top1').current()
+    assert (
+        tester.test()['long_tail/top1']
+        == whole.message_hub.get_scalar('val/long_tail/top1').current()
+    )

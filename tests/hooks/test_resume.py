@@ -10,10 +10,15 @@ def final_state(work_dir):
     return torch.load(work_dir / 'epoch_4.pth', weights_only=True)
 
 
-@pytest.mark.parametrize(('leaf', 'num_workers'), [
-    ('resnet8_ldam_drw', 0), ('resnet8_class_balanced', 2),
-    pytest.param('resnet8_ldam_drw', 2, marks=pytest.mark.slow),
-    pytest.param('resnet8_class_balanced', 0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ('leaf', 'num_workers'),
+    [
+        ('resnet8_ldam_drw', 0),
+        ('resnet8_class_balanced', 2),
+        pytest.param('resnet8_ldam_drw', 2, marks=pytest.mark.slow),
+        pytest.param('resnet8_class_balanced', 0, marks=pytest.mark.slow),
+    ],
+)
 def test_resumed_equals_uninterrupted(tmp_path, leaf, num_workers):
     options = {
         'train_dataloader.num_workers': num_workers,
@@ -40,7 +45,6 @@ def stop_after(runner, epochs):
         pass
 
     class Kill(Hook):
-
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             if runner.epoch == epochs and batch_idx == 2:
                 raise Killed
@@ -52,10 +56,10 @@ def stop_after(runner, epochs):
 
 def test_epochs_do_not_repeat_their_augmentations(tmp_path):
     from mmengine.hooks import Hook
+
     seen = []
 
     class Record(Hook):
-
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             if batch_idx == 0:
                 seen.append(torch.rand(1).item())
@@ -66,13 +70,20 @@ def test_epochs_do_not_repeat_their_augmentations(tmp_path):
     assert len(set(seen)) == 2
 
 
-@pytest.mark.parametrize('sampler', [
-    dict(type='DefaultSampler', shuffle=True),
-    pytest.param(dict(type='ClassBalancedSampler'), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    'sampler',
+    [
+        dict(type='DefaultSampler', shuffle=True),
+        pytest.param(dict(type='ClassBalancedSampler'), marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_without_a_seed_is_resumed_with_that_of_its_checkpoint(tmp_path, sampler):
     """The host makes the sampler before it has read the checkpoint, with another seed."""
-    options = {'randomness.seed': None, 'default_hooks.checkpoint.save_best': None,
-               'train_dataloader.sampler': dict(_delete_=True, **sampler)}
+    options = {
+        'randomness.seed': None,
+        'default_hooks.checkpoint.save_best': None,
+        'train_dataloader.sampler': dict(_delete_=True, **sampler),
+    }
     whole = digits_runner(tmp_path / 'whole', max_epochs=2, **options)
     whole.train()
     first = torch.load(tmp_path / 'whole' / 'epoch_1.pth', weights_only=True)

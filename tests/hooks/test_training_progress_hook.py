@@ -12,7 +12,6 @@ def test_progress_reaches_modules_and_batch_augments(tmp_path):
     heard = []
 
     class Augment:
-
         def __call__(self, images, scores):
             return images, scores.float()
 
@@ -20,6 +19,7 @@ def test_progress_reaches_modules_and_batch_augments(tmp_path):
             heard.append(progress)
 
     from mmpretrain.models.utils.batch_augments import RandomBatchAugment
+
     preprocessor = runner.model.data_preprocessor
     preprocessor.batch_augments = RandomBatchAugment([Augment()])
     preprocessor.to_onehot = True
@@ -33,23 +33,34 @@ def test_progress_reaches_modules_and_batch_augments(tmp_path):
 def test_loss_parts_are_logged_with_a_head_of_the_host(tmp_path):
     runner = digits_runner(tmp_path / 'a', 'resnet8_car')
     runner.train()
-    parts = {name: runner.message_hub.get_scalar(f'train/{name}').current()
-             for name in ('loss_cls', 'loss_car', 'loss')}
+    parts = {
+        name: runner.message_hub.get_scalar(f'train/{name}').current()
+        for name in ('loss_cls', 'loss_car', 'loss')
+    }
     assert parts['loss_cls'] > 0 and parts['loss_car'] > 0
-    assert torch.isclose(torch.tensor(parts['loss_cls'] + parts['loss_car']),
-                         torch.tensor(parts['loss']))
+    assert torch.isclose(
+        torch.tensor(parts['loss_cls'] + parts['loss_car']), torch.tensor(parts['loss'])
+    )
 
 
 @pytest.mark.parametrize('leaf', ['resnet8_logit_adjustment', 'resnet8_car'])
 def test_a_loop_of_iterations_is_resumed(tmp_path, leaf):
     def runner(max_iters, **options):
-        return digits_runner(tmp_path / 'a', leaf, **{
-            'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=max_iters,
-                              val_interval=10),
-            'train_dataloader.sampler': dict(type='InfiniteSampler', shuffle=True),
-            'param_scheduler': None, 'default_hooks.checkpoint.by_epoch': False,
-            'default_hooks.checkpoint.interval': 2, 'default_hooks.checkpoint.save_best': None,
-            **options})
+        return digits_runner(
+            tmp_path / 'a',
+            leaf,
+            **{
+                'train_cfg': dict(
+                    _delete_=True, type='IterBasedTrainLoop', max_iters=max_iters, val_interval=10
+                ),
+                'train_dataloader.sampler': dict(type='InfiniteSampler', shuffle=True),
+                'param_scheduler': None,
+                'default_hooks.checkpoint.by_epoch': False,
+                'default_hooks.checkpoint.interval': 2,
+                'default_hooks.checkpoint.save_best': None,
+                **options,
+            },
+        )
 
     runner(2).train()
     resumed = runner(4, resume=True)
@@ -58,8 +69,9 @@ def test_a_loop_of_iterations_is_resumed(tmp_path, leaf):
 
 
 def test_partners_that_the_preprocessor_would_drop_are_an_error(tmp_path):
-    runner = digits_runner(tmp_path / 'a', 'resnet8_cpmix', **{
-        'data_preprocessor.type': 'ClsDataPreprocessor'})
+    runner = digits_runner(
+        tmp_path / 'a', 'resnet8_cpmix', **{'data_preprocessor.type': 'ClsDataPreprocessor'}
+    )
     with pytest.raises(ValueError, match='PairedDataPreprocessor'):
         runner.train()
 
@@ -73,15 +85,19 @@ def test_a_run_from_other_weights_forgets_what_they_saw(tmp_path):
     runner = digits_runner(tmp_path / 'b', 'resnet8_logit_adjustment', load_from=path, **options)
     runner.train()
     assert runner.model.head.loss_module.running_steps == 5, 'and not 10'
-    resumed = digits_runner(tmp_path / 'a', 'resnet8_logit_adjustment', max_epochs=2,
-                            resume=True, **options)
+    resumed = digits_runner(
+        tmp_path / 'a', 'resnet8_logit_adjustment', max_epochs=2, resume=True, **options
+    )
     resumed.train()
     assert resumed.model.head.loss_module.running_steps == 10
 
 
 def test_a_law_that_cannot_act_is_said_before_training(tmp_path):
-    cfg = digits_config(tmp_path / 'a', 'resnet8_cpmix', **{
-        'train_dataloader.sampler.start_epoch': 9, 'experiment_name': f'law_{tmp_path.name}'})
+    cfg = digits_config(
+        tmp_path / 'a',
+        'resnet8_cpmix',
+        **{'train_dataloader.sampler.start_epoch': 9, 'experiment_name': f'law_{tmp_path.name}'},
+    )
     del cfg.default_hooks['confusion']
     runner = Runner.from_cfg(cfg)
     messages = []

@@ -46,7 +46,6 @@ def labels():
 
 
 class Losses(Hook):
-
     def __init__(self):
         self.steps = []
 
@@ -60,9 +59,17 @@ def train(tmp_path, monkeypatch):
     monkeypatch.setattr(Runner, '_log_env', lambda runner, env_cfg: None)
 
     def run(change=lambda cfg: None, prob=1.0, **options):
-        cfg = digits_config(tmp_path, 'resnet8_concutmix_car', 1, **{
-            'model.head.label_start_epoch': 0, 'default_hooks.checkpoint': None,
-            'train_dataloader.batch_sampler.prob': prob, **options})
+        cfg = digits_config(
+            tmp_path,
+            'resnet8_concutmix_car',
+            1,
+            **{
+                'model.head.label_start_epoch': 0,
+                'default_hooks.checkpoint': None,
+                'train_dataloader.batch_sampler.prob': prob,
+                **options,
+            },
+        )
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         cfg.experiment_name = f'bad_input_{tmp_path.name}'
         change(cfg)
@@ -87,11 +94,13 @@ def pipeline_of(cfg):
 
 def views(number):
     """Fewer views than the recipe has."""
+
     def change(cfg):
         if number == 1:
             pipeline_of(cfg)[0] = CLASSIFICATION_VIEW
         else:
             pipeline_of(cfg)[0].update(num_views=[number], transforms=[[CLASSIFICATION_VIEW]])
+
     return change
 
 
@@ -105,8 +114,10 @@ def test_fewer_than_three_views(train, number, prob):
 def without_partners(cfg):
     """The ordinary loader in place of pairs; the batch augment stays."""
     loader = cfg.train_dataloader
-    loader.dataset, loader.sampler = loader.dataset.dataset, dict(
-        type='DefaultSampler', shuffle=True)
+    loader.dataset, loader.sampler = (
+        loader.dataset.dataset,
+        dict(type='DefaultSampler', shuffle=True),
+    )
     del loader['batch_sampler']
 
 
@@ -117,6 +128,7 @@ def test_a_loader_without_partners(train):
 
 def test_the_preprocessor_of_the_host_cannot_take_the_augment(train):
     """It keeps the labels of the images that were taken for partners."""
+
     def change(cfg):
         without_partners(cfg)
         pipeline_of_plain = cfg.train_dataloader.dataset.pipeline
@@ -163,18 +175,24 @@ def test_ranks_with_batches_of_other_sizes(train, monkeypatch):
     uneven = {'train_dataloader.sampler.round_up': False}
     with pytest.raises(ValueError, match=r'round_up=False.*head.loss_bcl and head.loss_car'):
         train(**uneven)
-    exact = {'model.head.loss_bcl.equal_batch_sizes': False,
-             'model.head.loss_car.equal_batch_sizes': False}
+    exact = {
+        'model.head.loss_bcl.equal_batch_sizes': False,
+        'model.head.loss_car.equal_batch_sizes': False,
+    }
     assert len(train(**uneven, **exact)) == 5
 
 
-@pytest.mark.parametrize('change, message', [
-    (ordinary_sampler, 'PairedDataset loads pairs, but the sampler is DefaultSampler'),
-    (sampler_of_single_images, 'but the sampler is ClassBalancedSampler'),
-    (pairs_inside_another_wrapper, 'the training data set is RepeatDataset'),
-    (pairs_of_ordinary_data, 'PairSampler draws pairs, but the training data set is DigitsLT'),
-    (ordinary_preprocessor, 'drops the partners, is ClsDataPreprocessor'),
-    (ordinary_augment, 'PairSampler draws pairs, but the batch augment is Mixup')])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (ordinary_sampler, 'PairedDataset loads pairs, but the sampler is DefaultSampler'),
+        (sampler_of_single_images, 'but the sampler is ClassBalancedSampler'),
+        (pairs_inside_another_wrapper, 'the training data set is RepeatDataset'),
+        (pairs_of_ordinary_data, 'PairSampler draws pairs, but the training data set is DigitsLT'),
+        (ordinary_preprocessor, 'drops the partners, is ClsDataPreprocessor'),
+        (ordinary_augment, 'PairSampler draws pairs, but the batch augment is Mixup'),
+    ],
+)
 def test_parts_that_do_not_fit_are_refused_before_training(train, change, message):
     with pytest.raises(ValueError, match=message):
         train(change)
@@ -183,7 +201,10 @@ def test_parts_that_do_not_fit_are_refused_before_training(train, change, messag
 def test_partners_of_another_size(train):
     def change(cfg):
         cfg.train_dataloader.dataset.partner_pipeline = [
-            dict(type='Resize', scale=12), dict(type='PackInputs')]
+            dict(type='Resize', scale=12),
+            dict(type='PackInputs'),
+        ]
+
     with pytest.raises(ValueError, match=r'partner_pipeline.*\(3, 12, 12\).*\(3, 8, 8\)'):
         train(change)
 
@@ -191,6 +212,7 @@ def test_partners_of_another_size(train):
 def test_views_of_different_sizes(train):
     def change(cfg):
         pipeline_of(cfg)[0].transforms[1][0].scale = 10
+
     with pytest.raises(ValueError, match='views of one shape'):
         train(change)
 
@@ -198,11 +220,13 @@ def test_views_of_different_sizes(train):
 @pytest.mark.parametrize('collate', ['default_collate', 'pseudo_collate'])
 def test_images_of_different_sizes(train, collate):
     """Either way of MMEngine to make a batch."""
+
     def change(cfg):
         pipeline_of(cfg).insert(0, dict(type='BadInputGrow'))
         grown = pipeline_of(cfg)[1]
         grown.update(num_views=[1, 2], transforms=[[], []])
         cfg.train_dataloader.collate_fn = dict(type=collate)
+
     with pytest.raises((ValueError, RuntimeError), match='size'):
         train(change)
 
@@ -211,6 +235,7 @@ def test_images_of_different_sizes(train, collate):
 def test_one_hot_labels(train, prob):
     def change(cfg):
         pipeline_of(cfg).insert(0, dict(type='BadInputOneHot', key='gt_label'))
+
     with pytest.raises(ValueError, match=r'gt_label.*gt_score'):
         train(change, prob)
 
@@ -219,6 +244,7 @@ def test_one_hot_labels(train, prob):
 def test_one_hot_scores_do_as_the_labels_would(train, prob):
     def change(cfg):
         pipeline_of(cfg).insert(0, dict(type='BadInputOneHot', key='gt_score'))
+
     assert_alike(train(change, prob), train(prob=prob))
 
 
@@ -232,8 +258,12 @@ def test_top_k_beyond_the_classes_means_all_of_them(train):
 def test_classes_with_one_image(train, labels, batch_size):
     """Of no confidence, since its measure is the logarithm of the counts."""
     firsts = [int(np.flatnonzero(labels == k)[0]) for k in range(10)]
-    steps = train(**{'train_dataloader.dataset.dataset.indices': firsts,
-                     'train_dataloader.batch_size': batch_size})
+    steps = train(
+        **{
+            'train_dataloader.dataset.dataset.indices': firsts,
+            'train_dataloader.batch_size': batch_size,
+        }
+    )
     assert len(steps) == -(-10 // batch_size)
     assert all(step['gamma'] == 0 for step in steps)
 
@@ -249,6 +279,10 @@ def test_a_class_without_images(train, nine_classes):
 
 
 def test_a_class_without_images_can_be_left_out(train, nine_classes):
-    steps = train(**{'train_dataloader.dataset.dataset.indices': nine_classes,
-                     'model.head.loss.empty_classes': 'ignore'})
+    steps = train(
+        **{
+            'train_dataloader.dataset.dataset.indices': nine_classes,
+            'model.head.loss.empty_classes': 'ignore',
+        }
+    )
     assert all('gamma' in step for step in steps)

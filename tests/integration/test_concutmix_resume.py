@@ -50,8 +50,13 @@ def build(work_dir, name, rank=0, world_size=1, **options):
     # Runners of one name share MMEngine's message hub, which a new process would not have.
     cfg.experiment_name = f'{work_dir.parent.name}_{name}_{rank}'
     if world_size > 1:
-        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size),
-                          MASTER_ADDR='127.0.0.1', MASTER_PORT='0')
+        os.environ.update(
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            WORLD_SIZE=str(world_size),
+            MASTER_ADDR='127.0.0.1',
+            MASTER_PORT='0',
+        )
         cfg.launcher = 'pytorch'
         prepare_cpu_ranks(cfg)
     return Runner.from_cfg(cfg)
@@ -109,8 +114,9 @@ def both_runs(rank, world_size, work_dir):
     """Weights and estimate of a rank after the whole run and after the two parts."""
     Runner._log_env = lambda runner, env_cfg: None
     options = {'train_dataloader.batch_size': 32}
-    runners = [train(work_dir, rank, world_size, **options)
-               for train in (train_whole, train_in_parts)]
+    runners = [
+        train(work_dir, rank, world_size, **options) for train in (train_whole, train_in_parts)
+    ]
     return [runner.model.module.state_dict() for runner in runners]
 
 

@@ -67,8 +67,11 @@ def imagenet_lt(tmp_path_factory):
     # Of the head and of the tail.
     evaluated = [*range(EVALUATED // 2), *range(CLASSES - EVALUATED // 2, CLASSES)]
     lists = {
-        'train': [f'train/{names[k]}/{names[k]}_{i}.JPEG {k}'
-                  for k, count in enumerate(counts) for i in range(count)],
+        'train': [
+            f'train/{names[k]}/{names[k]}_{i}.JPEG {k}'
+            for k, count in enumerate(counts)
+            for i in range(count)
+        ],
         'val': [f'train/{names[k]}/{names[k]}_900.JPEG {k}' for k in evaluated],
         'test': [f'val/{names[k]}/ILSVRC2012_val_{k:08d}.JPEG {k}' for k in evaluated],
     }
@@ -84,27 +87,46 @@ def run_two_processes(config, work_dir, options, timeout):
         listener.bind(('127.0.0.1', 0))
         port = listener.getsockname()[1]
     done = subprocess.run(
-        ['bash', str(TOOLS / 'dist_train.sh'), str(config), '2', '--work-dir', str(work_dir),
-         '--cfg-options', *options],
-        capture_output=True, text=True, timeout=timeout,
-        env={**os.environ, 'PYTHON': sys.executable, 'PORT': str(port), 'OMP_NUM_THREADS': '1',
-             'CUDA_VISIBLE_DEVICES': ''})
+        [
+            'bash',
+            str(TOOLS / 'dist_train.sh'),
+            str(config),
+            '2',
+            '--work-dir',
+            str(work_dir),
+            '--cfg-options',
+            *options,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={
+            **os.environ,
+            'PYTHON': sys.executable,
+            'PORT': str(port),
+            'OMP_NUM_THREADS': '1',
+            'CUDA_VISIBLE_DEVICES': '',
+        },
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    (log, ) = Path(work_dir).glob('*/vis_data/scalars.json')
+    (log,) = Path(work_dir).glob('*/vis_data/scalars.json')
     scalars = [json.loads(line) for line in log.read_text().splitlines()]
     return scalars, Path(work_dir) / f'epoch_{EPOCHS}.pth'
 
 
 def common_options(batch_size, steps=STEPS):
     """An epoch of ``steps`` batches; labels are rectified in the second."""
-    return [f'train_cfg.max_epochs={EPOCHS}', f'train_cfg.val_interval={EPOCHS}',
-            f'default_hooks.checkpoint.interval={EPOCHS}',
-            'default_hooks.checkpoint.save_best=None',
-            'default_hooks.checkpoint.save_optimizer=False',
-            'default_hooks.logger.interval=1',
-            'model.head.label_start_epoch=1',
-            f'train_dataloader.num_batch_per_epoch={steps}',
-            f'train_dataloader.batch_size={batch_size}']
+    return [
+        f'train_cfg.max_epochs={EPOCHS}',
+        f'train_cfg.val_interval={EPOCHS}',
+        f'default_hooks.checkpoint.interval={EPOCHS}',
+        'default_hooks.checkpoint.save_best=None',
+        'default_hooks.checkpoint.save_optimizer=False',
+        'default_hooks.logger.interval=1',
+        'model.head.label_start_epoch=1',
+        f'train_dataloader.num_batch_per_epoch={steps}',
+        f'train_dataloader.batch_size={batch_size}',
+    ]
 
 
 def check_training(scalars, checkpoint, class_counts, steps=STEPS):
@@ -122,29 +144,42 @@ def check_training(scalars, checkpoint, class_counts, steps=STEPS):
     assert state[ESTIMATE + 'num_updates'] == EPOCHS * steps
     assert state[ESTIMATE + 'num_skipped'] == 0
     confusion = state[ESTIMATE + 'confusion']
-    assert confusion.shape == (len(class_counts), ) * 2
+    assert confusion.shape == (len(class_counts),) * 2
     assert confusion.any() and not confusion.diagonal().any()
 
 
 def figures_of_validation(scalars):
-    return {name: value for name, value in
-            [line for line in scalars if 'long_tail/top1' in line][-1].items()
-            if name.startswith('long_tail/')}
+    return {
+        name: value
+        for name, value in [line for line in scalars if 'long_tail/top1' in line][-1].items()
+        if name.startswith('long_tail/')
+    }
 
 
 def loader_options(root, train_workers=0):
-    return [f'train_dataloader.dataset.dataset.data_root={root}',
-            f'train_dataloader.num_workers={train_workers}',
-            *(f'{name}_dataloader.{option}' for name in ('val', 'test') for option in (
-                f'dataset.data_root={root}', 'num_workers=0', 'batch_size=6'))]
+    return [
+        f'train_dataloader.dataset.dataset.data_root={root}',
+        f'train_dataloader.num_workers={train_workers}',
+        *(
+            f'{name}_dataloader.{option}'
+            for name in ('val', 'test')
+            for option in (f'dataset.data_root={root}', 'num_workers=0', 'batch_size=6')
+        ),
+    ]
 
 
 def view_options(size):
     """Another size of the images."""
     views = 'train_dataloader.dataset.dataset.pipeline.1.transforms'
-    return [f'{views}.0.0.scale={size}', f'{views}.1.0.scale={size}',
-            *(f'{name}_dataloader.dataset.pipeline.{option}' for name in ('val', 'test')
-              for option in (f'1.scale={size + size // 8}', f'2.crop_size={size}'))]
+    return [
+        f'{views}.0.0.scale={size}',
+        f'{views}.1.0.scale={size}',
+        *(
+            f'{name}_dataloader.dataset.pipeline.{option}'
+            for name in ('val', 'test')
+            for option in (f'1.scale={size + size // 8}', f'2.crop_size={size}')
+        ),
+    ]
 
 
 @pytest.mark.parametrize('size', [32, pytest.param(224, marks=pytest.mark.slow)])
@@ -155,14 +190,28 @@ def test_the_recipe_trains_and_is_tested(imagenet_lt, tmp_path, size):
     else:
         loaders = loader_options(imagenet_lt) + view_options(size)
     scalars, checkpoint = run_two_processes(
-        CONFIG, tmp_path / 'run', options + loaders, timeout=900)
+        CONFIG, tmp_path / 'run', options + loaders, timeout=900
+    )
     counts = [*HEAD_COUNTS, *[1] * (CLASSES - len(HEAD_COUNTS))]
     check_training(scalars, checkpoint, counts)
 
-    figures = run_test([str(CONFIG), str(checkpoint), '--work-dir', str(tmp_path / 'test'),
-                        '--cfg-options', f'experiment_name=concutmix_run_{size}', *loaders])
-    assert {'long_tail/many_shot', 'long_tail/medium_shot', 'long_tail/few_shot',
-            'long_tail/worst_class'} <= set(figures)
+    figures = run_test(
+        [
+            str(CONFIG),
+            str(checkpoint),
+            '--work-dir',
+            str(tmp_path / 'test'),
+            '--cfg-options',
+            f'experiment_name=concutmix_run_{size}',
+            *loaders,
+        ]
+    )
+    assert {
+        'long_tail/many_shot',
+        'long_tail/medium_shot',
+        'long_tail/few_shot',
+        'long_tail/worst_class',
+    } <= set(figures)
     assert set(figures_of_validation(scalars)) == set(figures)
     assert 0 <= figures['long_tail/top1'] <= 100
 
@@ -172,8 +221,7 @@ def unpack(file, root, name):
     pack = np.load(file)
     blob, offsets, labels = pack['blob'].tobytes(), pack['offsets'], pack['labels'].astype(int)
     lines = [f'{name}/{label:02d}/{i}.jpg {label}' for i, label in enumerate(labels)]
-    write_images(root, lines, [
-        blob[start:end] for start, end in pairwise(offsets)])
+    write_images(root, lines, [blob[start:end] for start, end in pairwise(offsets)])
     write_list(root, f'{name}.txt', lines)
     return np.bincount(labels).tolist()
 
@@ -185,9 +233,13 @@ def photograph_config(root, num_classes, size=160):
         loader = cfg[f'{which}_dataloader']
         wrapper = loader if which != 'train' else loader.dataset
         wrapper.dataset = dict(
-            type='LongTailListDataset', data_root=str(root), ann_file=f'{name}.txt',
-            num_classes=num_classes, pipeline=wrapper.dataset.pipeline,
-            test_mode=which != 'train')
+            type='LongTailListDataset',
+            data_root=str(root),
+            ann_file=f'{name}.txt',
+            num_classes=num_classes,
+            pipeline=wrapper.dataset.pipeline,
+            test_mode=which != 'train',
+        )
         loader.num_workers = 1
         shrink(loader, size)
         if which != 'train':
@@ -209,9 +261,18 @@ def test_real_photographs(shared_dir, tmp_path):
     assert len(counts) == len(tested)
     config = photograph_config(tmp_path, len(counts))
     scalars, checkpoint = run_two_processes(
-        config, tmp_path / 'run', common_options(batch_size=8, steps=8), timeout=900)
+        config, tmp_path / 'run', common_options(batch_size=8, steps=8), timeout=900
+    )
     check_training(scalars, checkpoint, counts, steps=8)
-    figures = run_test([str(config), str(checkpoint), '--work-dir', str(tmp_path / 'alone'),
-                        '--cfg-options', 'experiment_name=concutmix_photographs'])
+    figures = run_test(
+        [
+            str(config),
+            str(checkpoint),
+            '--work-dir',
+            str(tmp_path / 'alone'),
+            '--cfg-options',
+            'experiment_name=concutmix_photographs',
+        ]
+    )
     # Two processes saw the same 340 photographs at the end of training; the log rounds.
     assert figures_of_validation(scalars) == pytest.approx(figures, abs=1e-3)

@@ -31,16 +31,29 @@ def free_port():
 def run_script(script, *arguments, **environment):
     """Run a script of tools/ on CPUs; the completed process."""
     return subprocess.run(
-        ['bash', str(TOOLS / script), *map(str, arguments)], capture_output=True, text=True,
-        timeout=150, env={
-            **os.environ, 'PYTHON': sys.executable, 'PORT': str(free_port()),
-            'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '', **environment
-        })
+        ['bash', str(TOOLS / script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        env={
+            **os.environ,
+            'PYTHON': sys.executable,
+            'PORT': str(free_port()),
+            'OMP_NUM_THREADS': '1',
+            'CUDA_VISIBLE_DEVICES': '',
+            **environment,
+        },
+    )
 
 
 def options(epochs, *more):
-    return ['--cfg-options', f'train_cfg.max_epochs={epochs}', f'train_cfg.val_interval={epochs}',
-            f'default_hooks.checkpoint.interval={epochs}', *more]
+    return [
+        '--cfg-options',
+        f'train_cfg.max_epochs={epochs}',
+        f'train_cfg.val_interval={epochs}',
+        f'default_hooks.checkpoint.interval={epochs}',
+        *more,
+    ]
 
 
 def figures_of(log):
@@ -69,16 +82,37 @@ def test_two_processes_share_the_data(trained):
 
 def test_test_in_two_processes_gives_the_figures_of_one(trained, tmp_path):
     checkpoint = trained / 'epoch_2.pth'
-    alone = run_test([CONFIG, str(checkpoint), '--work-dir', str(tmp_path / 'one'),
-                      '--cfg-options', 'experiment_name=dist_test_alone'])
+    alone = run_test(
+        [
+            CONFIG,
+            str(checkpoint),
+            '--work-dir',
+            str(tmp_path / 'one'),
+            '--cfg-options',
+            'experiment_name=dist_test_alone',
+        ]
+    )
     out = tmp_path / 'two.json'
-    done = run_script('dist_test.sh', CONFIG, checkpoint, 2, '--work-dir', tmp_path / 'two',
-                      '--out', out, '--out-item', 'metrics')
+    done = run_script(
+        'dist_test.sh',
+        CONFIG,
+        checkpoint,
+        2,
+        '--work-dir',
+        tmp_path / 'two',
+        '--out',
+        out,
+        '--out-item',
+        'metrics',
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    together = {name: value for name, value in json.loads(out.read_text()).items()
-                if name.startswith('long_tail/')}
+    together = {
+        name: value
+        for name, value in json.loads(out.read_text()).items()
+        if name.startswith('long_tail/')
+    }
     assert together == pytest.approx({name: alone[name] for name in together}, abs=1e-6)
-    (log, ) = trained.glob('*/vis_data/scalars.json')
+    (log,) = trained.glob('*/vis_data/scalars.json')
     assert together == pytest.approx(figures_of(log), abs=1e-3)
 
 
@@ -98,22 +132,35 @@ def test_amp_is_bfloat16_autocast_without_a_gpu(tmp_path):
     state = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['state_dict']
     assert all(value.isfinite().all() for value in state.values())
     assert {value.dtype for value in state.values()} == {torch.float32, torch.int64}
-    figures = run_test([CONFIG, str(tmp_path / 'epoch_1.pth'), *common,
-                        '--cfg-options', 'experiment_name=amp_test'])
+    figures = run_test(
+        [
+            CONFIG,
+            str(tmp_path / 'epoch_1.pth'),
+            *common,
+            '--cfg-options',
+            'experiment_name=amp_test',
+        ]
+    )
     assert figures['long_tail/top1'] > 10
 
 
-@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh',
-                                    'slurm_test.sh'])
+@pytest.mark.parametrize(
+    'script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh']
+)
 def test_a_script_without_arguments_says_how_it_is_used(script):
     done = run_script(script)
     assert done.returncode == 2
     assert f'Usage: tools/{script}' in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize('arguments', [['dist_train.sh', 'nowhere.py', 2],
-                                       ['dist_test.sh', 'nowhere.py', 'epoch_1.pth', 2],
-                                       ['dist_test.sh', CONFIG, 'nowhere.pth', 2]])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ['dist_train.sh', 'nowhere.py', 2],
+        ['dist_test.sh', 'nowhere.py', 'epoch_1.pth', 2],
+        ['dist_test.sh', CONFIG, 'nowhere.pth', 2],
+    ],
+)
 def test_a_script_names_the_file_that_is_missing(arguments):
     done = run_script(*arguments)
     assert done.returncode == 2
@@ -127,8 +174,9 @@ def test_an_unknown_config_is_named():
 
 
 @needs_cpu
-@pytest.mark.parametrize(('launcher', 'message'), [('slurm', 'needs GPUs'),
-                                                   ('pytorch', 'outside torchrun')])
+@pytest.mark.parametrize(
+    ('launcher', 'message'), [('slurm', 'needs GPUs'), ('pytorch', 'outside torchrun')]
+)
 def test_a_launcher_that_cannot_work_says_so(launcher, message, monkeypatch, tmp_path):
     for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
         monkeypatch.delenv(name, raising=False)
@@ -138,6 +186,6 @@ def test_a_launcher_that_cannot_work_says_so(launcher, message, monkeypatch, tmp
 
 def test_auto_scale_lr_needs_a_base_batch_size(tmp_path):
     config = tmp_path / 'config.py'
-    config.write_text(f"_base_ = [{CONFIG!r}]\nauto_scale_lr = None\n")
+    config.write_text(f'_base_ = [{CONFIG!r}]\nauto_scale_lr = None\n')
     with pytest.raises(ValueError, match='auto_scale_lr'):
         run_train([str(config), '--auto-scale-lr', '--work-dir', str(tmp_path)])

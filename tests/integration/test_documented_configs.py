@@ -42,14 +42,16 @@ PROMISED = {
 
 def python_blocks(page):
     text = (REPOSITORY / page).read_text(encoding='utf-8')
-    return [textwrap.dedent(block)
-            for block in re.findall(r'^ *```python\n(.*?)^ *```', text, re.DOTALL | re.MULTILINE)]
+    return [
+        textwrap.dedent(block)
+        for block in re.findall(r'^ *```python\n(.*?)^ *```', text, re.DOTALL | re.MULTILINE)
+    ]
 
 
 @pytest.fixture(scope='module')
 def own_config(tmp_path_factory):
     """The own-data config of the README, as a file."""
-    block, = [block for block in python_blocks('README.md') if 'mmpretrain::' in block]
+    (block,) = [block for block in python_blocks('README.md') if 'mmpretrain::' in block]
     path = tmp_path_factory.mktemp('mine') / 'resnet50_logit_adjustment.py'
     path.write_text(block)
     return path
@@ -95,22 +97,30 @@ def test_the_first_lines_of_the_readme_are_all_that_a_project_needs(project_of_t
 
 def test_cpmix_within_the_batch_in_a_project_of_the_host(project_of_the_host):
     hooks = python_blocks('docs/methods.md')[0]
-    runner = run(project_of_the_host, hooks + """
+    runner = run(
+        project_of_the_host,
+        hooks
+        + """
 default_hooks.update(confusion=dict(type='EMAConfusionHook'))
 model = dict(train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)))
-""")
-    augment, = runner.model.data_preprocessor.batch_augments.augments
+""",
+    )
+    (augment,) = runner.model.data_preprocessor.batch_augments.augments
     assert augment.class_counts.tolist() == [6, 3, 1]
 
 
 def test_the_second_stage_of_crt_trains_the_classifier_alone(project_of_the_host):
     first = run(project_of_the_host, '')
-    lines, = (block for block in python_blocks('docs/methods.md') if 'frozen_stages' in block)
-    lines = lines.replace('work_dirs/resnet50_ce/epoch_100.pth',
-                          f'{first.work_dir}/epoch_1.pth').replace('max_epochs=10', 'max_epochs=1')
+    (lines,) = (block for block in python_blocks('docs/methods.md') if 'frozen_stages' in block)
+    lines = lines.replace(
+        'work_dirs/resnet50_ce/epoch_100.pth', f'{first.work_dir}/epoch_1.pth'
+    ).replace('max_epochs=10', 'max_epochs=1')
     second = run(project_of_the_host, lines)
-    for (name, before), after in zip(first.model.backbone.state_dict().items(),
-                                     second.model.backbone.state_dict().values(), strict=True):
+    for (name, before), after in zip(
+        first.model.backbone.state_dict().items(),
+        second.model.backbone.state_dict().values(),
+        strict=True,
+    ):
         assert torch.equal(before, after), name
     assert not torch.equal(first.model.head.fc.weight, second.model.head.fc.weight)
 

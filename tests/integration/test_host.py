@@ -16,7 +16,8 @@ from tests.digits_runner import digits_runner
 
 REAL_IMPORT = importlib.import_module
 needs_allow_list = pytest.mark.skipif(
-    not hasattr(torch.serialization, 'add_safe_globals'), reason='torch before 2.4')
+    not hasattr(torch.serialization, 'add_safe_globals'), reason='torch before 2.4'
+)
 
 
 @pytest.fixture
@@ -56,9 +57,17 @@ def test_all_missing_packages_are_named_with_the_way_to_install_them(pretend):
     assert "pip install 'mmlt[onedl]'" in message
 
 
-@pytest.mark.parametrize(('version', 'accepted'), [
-    ('1.1.9', False), ('0.99', False), ('1.2.0', True), ('1.2.0rc1', True), ('1.10.0', True),
-    ('2.0.0+local.3', True)])
+@pytest.mark.parametrize(
+    ('version', 'accepted'),
+    [
+        ('1.1.9', False),
+        ('0.99', False),
+        ('1.2.0', True),
+        ('1.2.0rc1', True),
+        ('1.10.0', True),
+        ('2.0.0+local.3', True),
+    ],
+)
 def test_versions_are_compared_as_numbers(pretend, version, accepted):
     pretend(mmpretrain=version)
     if accepted:
@@ -73,7 +82,8 @@ def test_a_package_that_lacks_its_own_needs_says_which(pretend):
     with pytest.raises(ImportError) as caught:
         host.check_host()
     assert "mmengine cannot be imported: it needs 'pkg_resources' (install setuptools<81)" in str(
-        caught.value)
+        caught.value
+    )
     assert "mmcv cannot be imported: it needs 'addict'" in str(caught.value)
 
 
@@ -94,8 +104,7 @@ def test_a_checkpoint_of_a_runner_loads_safely(tmp_path):
 
 
 @needs_allow_list
-@pytest.mark.parametrize('scalar', [np.float32, np.float64, np.int32, np.int64, np.bool_,
-                                    np.uint8])
+@pytest.mark.parametrize('scalar', [np.float32, np.float64, np.int32, np.int64, np.bool_, np.uint8])
 def test_arrays_and_numbers_of_numpy_load_safely(tmp_path, scalar):
     saved = {'array': np.arange(3).astype(scalar), 'number': scalar(1)}
     torch.save(saved, tmp_path / 'saved.pth')
@@ -108,8 +117,10 @@ def test_arrays_and_numbers_of_numpy_load_safely(tmp_path, scalar):
 @needs_allow_list
 def test_the_classes_stay_allowed_when_the_host_withdraws_its_own_list(tmp_path):
     """The OneDL fork loads inside ``safe_globals`` with the bare classes of its own."""
-    if not hasattr(torch.serialization, 'safe_globals') or host._numbers(
-            torch.__version__) < (2, 7):
+    if not hasattr(torch.serialization, 'safe_globals') or host._numbers(torch.__version__) < (
+        2,
+        7,
+    ):
         pytest.skip('torch before 2.7')
     torch.save({'history': HistoryBuffer([1.0], [1])}, tmp_path / 'saved.pth')
     with torch.serialization.safe_globals([HistoryBuffer, getattr, np.ndarray, np.dtype]):

@@ -23,12 +23,17 @@ MADE = ('.git', '.mim', '.venv', 'build', 'data', 'dist', 'work_dirs', '__pycach
 def sources(root=REPOSITORY):
     """Text files of the repository."""
     for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders
-                      if not name.startswith(('.venv', '.git')) and name not in MADE
-                      and not name.endswith(('_cache', '.egg-info'))]
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(('.venv', '.git'))
+            and name not in MADE
+            and not name.endswith(('_cache', '.egg-info'))
+        ]
         for name in files:
             if Path(name).suffix in ('.py', '.sh', '.md', '.txt', '.toml', '.in', '') or (
-                    name == 'Makefile'):
+                name == 'Makefile'
+            ):
                 yield Path(folder, name)
 
 
@@ -39,11 +44,26 @@ def wheel(tmp_path_factory):
     ignore = shutil.ignore_patterns(*MADE, '.venv*', '*_cache', '*.egg-info')
     shutil.copytree(REPOSITORY, root / 'source', ignore=ignore)
     done = subprocess.run(
-        [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--no-index',
-         '--disable-pip-version-check', '--quiet', '--wheel-dir', root, root / 'source'],
-        capture_output=True, text=True, timeout=120)
+        [
+            sys.executable,
+            '-m',
+            'pip',
+            'wheel',
+            '--no-deps',
+            '--no-build-isolation',
+            '--no-index',
+            '--disable-pip-version-check',
+            '--quiet',
+            '--wheel-dir',
+            root,
+            root / 'source',
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
-    (file, ) = root.glob('mmlt-*.whl')
+    (file,) = root.glob('mmlt-*.whl')
     with zipfile.ZipFile(file) as archive:
         archive.extractall(root / 'site')
     return root / 'site'
@@ -65,10 +85,13 @@ def test_the_wheel_holds_package_configs_and_tools_and_nothing_else(wheel):
 
 
 def test_the_wheel_names_its_requirements(wheel):
-    (metadata, ) = wheel.glob('mmlt-*.dist-info/METADATA')
+    (metadata,) = wheel.glob('mmlt-*.dist-info/METADATA')
     lines = metadata.read_text().splitlines()
-    needed = {re.split('[<>=]', line.split()[1])[0] for line in lines
-              if line.startswith('Requires-Dist') and 'extra' not in line}
+    needed = {
+        re.split('[<>=]', line.split()[1])[0]
+        for line in lines
+        if line.startswith('Requires-Dist') and 'extra' not in line
+    }
     # The host comes by an extra: it would pull in mmcv, of which there are several.
     assert needed == {'torch', 'torchvision', 'numpy'}
     extras = {line.split()[1] for line in lines if line.startswith('Provides-Extra')}
@@ -102,8 +125,14 @@ print('CONFIG', Config.fromfile(config).model.head.type)
 def imported(wheel, tmp_path_factory):
     """What a process sees that imports the unpacked wheel, away from the repository."""
     environment = {**os.environ, 'PYTHONPATH': str(wheel), 'OMP_NUM_THREADS': '1'}
-    done = subprocess.run([sys.executable, '-c', IMPORT], capture_output=True, text=True,
-                          timeout=150, cwd=tmp_path_factory.mktemp('elsewhere'), env=environment)
+    done = subprocess.run(
+        [sys.executable, '-c', IMPORT],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        cwd=tmp_path_factory.mktemp('elsewhere'),
+        env=environment,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line}
 
@@ -156,15 +185,17 @@ def test_a_mistake_of_the_user_is_no_assertion(folder):
 
 def test_no_file_names_a_path_of_the_machine_it_was_written_on():
     """Tests may look for real data beside the repository; nothing names an absolute path."""
-    private = [re.compile(pattern) for pattern in (
-        r'(?<![\w.])/(work|root|home)/\w', r'(?<![\w.])/tmp/\w')]
+    private = [
+        re.compile(pattern) for pattern in (r'(?<![\w.])/(work|root|home)/\w', r'(?<![\w.])/tmp/\w')
+    ]
     beside = re.compile(r'\.\./shared\b')
     found = []
     for path in sources():
         text = path.read_text(encoding='utf-8', errors='replace')
         name = path.relative_to(REPOSITORY)
-        found += [f'{name}: {match.group()}' for pattern in private
-                  for match in pattern.finditer(text)]
+        found += [
+            f'{name}: {match.group()}' for pattern in private for match in pattern.finditer(text)
+        ]
         if name.parts[0] != 'tests':
             found += [f'{name}: {match.group()}' for match in beside.finditer(text)]
     assert not found

@@ -47,9 +47,9 @@ CHANGES = {
     'loss': "model['head']['loss'] = dict(type='LogitAdjustedLoss', class_counts=[12, 6, 2])\n",
     'head': "model['head'] = dict(type='CosineClsHead', num_classes=3, in_channels=8)\n",
     'backbone': "model['backbone'] = dict(type='CIFARResNet', depth=8)\n"
-                "model['head']['in_channels'] = 64\n",
+    "model['head']['in_channels'] = 64\n",
     'data set': "train_dataloader['dataset'] = dict(type='LongTailDataset', imbalance_ratio=6,"
-                " dataset=train_dataloader['dataset'])\n",
+    " dataset=train_dataloader['dataset'])\n",
     'sampler': "train_dataloader['sampler'] = dict(type='ClassBalancedSampler')\n",
     'metric': "val_evaluator = dict(type='LongTailMetric')\n",
 }
@@ -108,7 +108,8 @@ def test_the_class_counts_reach_everyone_by_themselves(tmp_path, images):
     assert runner.train_dataloader.dataset.metainfo['class_counts'] == list(COUNTS)
     assert runner.model.head.loss_module.class_counts.tolist() == list(COUNTS)
     assert {'long_tail/many_shot', 'long_tail/medium_shot', 'long_tail/few_shot'} <= set(
-        kept.figures)
+        kept.figures
+    )
 
 
 def test_a_stock_config_with_a_loss_that_has_no_counts_says_what_to_do(tmp_path, images):

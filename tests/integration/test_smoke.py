@@ -43,8 +43,9 @@ OPTIONS = {
 
 def registered():
     """Name -> registry and class, of every class of mmlt in the host's registries."""
-    registries = [value for value in vars(mmpretrain.registry).values()
-                  if isinstance(value, Registry)]
+    registries = [
+        value for value in vars(mmpretrain.registry).values() if isinstance(value, Registry)
+    ]
     return {
         name: (registry, cls)
         for registry in registries
@@ -74,23 +75,41 @@ def test_builds(name):
 
 
 def test_the_host_knows_the_parts_of_the_documentation():
-    assert {'CIFARResNet', 'LogitAdjustedLoss', 'LDAMLoss', 'DigitsLT', 'LongTailDataset',
-            'ClassBalancedSampler', 'PairSampler', 'ClassCountsHook', 'LongTailMetric',
-            } <= set(registered())
+    assert {
+        'CIFARResNet',
+        'LogitAdjustedLoss',
+        'LDAMLoss',
+        'DigitsLT',
+        'LongTailDataset',
+        'ClassBalancedSampler',
+        'PairSampler',
+        'ClassCountsHook',
+        'LongTailMetric',
+    } <= set(registered())
 
 
 def arguments(work_dir, epochs, *options):
     """For tools/train.py; runs of one process need names of their own."""
-    return ['--work-dir', str(work_dir), '--cfg-options', f'train_cfg.max_epochs={epochs}',
-            'train_cfg.val_interval=1', f'experiment_name=smoke_{work_dir.name}_{epochs}', *options]
+    return [
+        '--work-dir',
+        str(work_dir),
+        '--cfg-options',
+        f'train_cfg.max_epochs={epochs}',
+        'train_cfg.val_interval=1',
+        f'experiment_name=smoke_{work_dir.name}_{epochs}',
+        *options,
+    ]
 
 
 def last_validation(work_dir):
     """Figures in the newest line of the newest log."""
     log = sorted(work_dir.glob('*/vis_data/scalars.json'))[-1]
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    return {name: value for name, value in [line for line in lines if 'long_tail/top1' in line][-1]
-            .items() if name.startswith('long_tail/')}
+    return {
+        name: value
+        for name, value in [line for line in lines if 'long_tail/top1' in line][-1].items()
+        if name.startswith('long_tail/')
+    }
 
 
 @pytest.mark.parametrize('leaf', ['resnet8_ce', 'resnet8_logit_adjustment'])
@@ -106,12 +125,21 @@ def test_trains_saves_resumes_and_tests(tmp_path, leaf):
         assert state['meta']['iter'] == 3 * steps
 
     out = tmp_path / 'figures.json'
-    figures = run_test([config, str(work_dir / 'epoch_3.pth'), '--work-dir', str(tmp_path / 'test'),
-                    '--out', str(out), '--out-item', 'metrics',
-                    '--cfg-options', f'experiment_name=smoke_test_{leaf}'])
+    figures = run_test(
+        [
+            config,
+            str(work_dir / 'epoch_3.pth'),
+            '--work-dir',
+            str(tmp_path / 'test'),
+            '--out',
+            str(out),
+            '--out-item',
+            'metrics',
+            '--cfg-options',
+            f'experiment_name=smoke_test_{leaf}',
+        ]
+    )
     expected = last_validation(work_dir)
     assert set(expected) > {'long_tail/few_shot', 'long_tail/worst_class'}
     assert {name: figures[name] for name in expected} == pytest.approx(expected, abs=1e-3)
     assert json.loads(out.read_text()) == pytest.approx(figures)
-
-

@@ -29,10 +29,17 @@ class Steps(Hook):
 
 
 def train(tmp_path, recipe, leaf='resnet8_concutmix'):
-    runner = digits_runner(tmp_path / 'run', leaf, max_epochs=2, **{
-        'train_dataloader.batch_sampler.prob': 1.0,
-        'custom_hooks': [dict(type='SwitchRecipeHook',
-                              schedule=[dict(action_epoch=2, **recipe)])]})
+    runner = digits_runner(
+        tmp_path / 'run',
+        leaf,
+        max_epochs=2,
+        **{
+            'train_dataloader.batch_sampler.prob': 1.0,
+            'custom_hooks': [
+                dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=2, **recipe)])
+            ],
+        },
+    )
     steps = Steps()
     runner.register_hook(steps)
     runner.train()
@@ -55,7 +62,8 @@ def test_pairs_give_way_to_mixing_within_the_batch(tmp_path):
 def test_another_augment_and_loss_get_counts_and_progress(tmp_path):
     recipe = dict(
         batch_augments=dict(augments=dict(type='CPMixBatchAugment', tau=1.0)),
-        loss=dict(type='LogitAdjustedLoss', prior='effective'))
+        loss=dict(type='LogitAdjustedLoss', prior='effective'),
+    )
     runner, mixed = train(tmp_path, recipe, 'resnet8_cpmix')
     assert mixed == [True] * 5
     augment = runner.model.data_preprocessor.batch_augments.augments[0]
@@ -66,7 +74,6 @@ def test_another_augment_and_loss_get_counts_and_progress(tmp_path):
 
 def test_the_hooks_of_a_loss_find_the_one_that_came(tmp_path):
     class Record(Hook):
-
         def __init__(self):
             self.seen = []
 
@@ -74,11 +81,24 @@ def test_the_hooks_of_a_loss_find_the_one_that_came(tmp_path):
             loss = runner.model.head.loss_module
             self.seen.append((loss.strength, loss.criterion.class_weight is not None))
 
-    runner = digits_runner(tmp_path / 'run', 'resnet8_ce', max_epochs=3, custom_hooks=[
-        dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=1, loss=dict(
-            type='CARLoss', criterion=dict(type='LogitAdjustedLoss')))]),
-        dict(type='EMAConfusionHook', start_epoch=1, warmup_epochs=2),
-        dict(type='DeferredReweightingHook', start_epoch=0)])
+    runner = digits_runner(
+        tmp_path / 'run',
+        'resnet8_ce',
+        max_epochs=3,
+        custom_hooks=[
+            dict(
+                type='SwitchRecipeHook',
+                schedule=[
+                    dict(
+                        action_epoch=1,
+                        loss=dict(type='CARLoss', criterion=dict(type='LogitAdjustedLoss')),
+                    )
+                ],
+            ),
+            dict(type='EMAConfusionHook', start_epoch=1, warmup_epochs=2),
+            dict(type='DeferredReweightingHook', start_epoch=0),
+        ],
+    )
     record = Record()
     runner.register_hook(record)
     runner.train()
@@ -87,24 +107,43 @@ def test_the_hooks_of_a_loss_find_the_one_that_came(tmp_path):
 
 def test_resumed_after_mixing_was_switched_off(tmp_path):
     """The switch is repeated before the parts are checked."""
-    options = {'custom_hooks': [
-        dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=2, batch_augments=None)]),
-        dict(type='TrainingProgressHook')]}
+    options = {
+        'custom_hooks': [
+            dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=2, batch_augments=None)]),
+            dict(type='TrainingProgressHook'),
+        ]
+    }
     first = digits_runner(tmp_path / 'run', 'resnet8_concutmix', max_epochs=4, **options)
     stop_after(first, epochs=2)
-    digits_runner(tmp_path / 'run', 'resnet8_concutmix', max_epochs=4, resume=True,
-                  **options).train()
+    digits_runner(
+        tmp_path / 'run', 'resnet8_concutmix', max_epochs=4, resume=True, **options
+    ).train()
 
 
 def test_an_augment_may_come_with_the_partners(tmp_path):
     """No partners before the epoch in which the hook brings what mixes them."""
-    runner = digits_runner(tmp_path / 'run', 'resnet8_concutmix', max_epochs=2, **{
-        'model.train_cfg': None,
-        'train_dataloader.sampler.start_epoch': 1,
-        'train_dataloader.sampler.law_before_start': 'none',
-        'train_dataloader.batch_sampler.prob': 1.0,
-        'custom_hooks': [dict(type='SwitchRecipeHook', schedule=[dict(
-            action_epoch=2, batch_augments=dict(augments=dict(type='ConCutMixAugment')))])]})
+    runner = digits_runner(
+        tmp_path / 'run',
+        'resnet8_concutmix',
+        max_epochs=2,
+        **{
+            'model.train_cfg': None,
+            'train_dataloader.sampler.start_epoch': 1,
+            'train_dataloader.sampler.law_before_start': 'none',
+            'train_dataloader.batch_sampler.prob': 1.0,
+            'custom_hooks': [
+                dict(
+                    type='SwitchRecipeHook',
+                    schedule=[
+                        dict(
+                            action_epoch=2,
+                            batch_augments=dict(augments=dict(type='ConCutMixAugment')),
+                        )
+                    ],
+                )
+            ],
+        },
+    )
     steps = Steps()
     runner.register_hook(steps)
     runner.train()
@@ -113,7 +152,8 @@ def test_an_augment_may_come_with_the_partners(tmp_path):
 
 def test_partners_follow_the_pipeline(tmp_path):
     pipeline = digits_config(tmp_path, 'resnet8_concutmix').train_dataloader.dataset.dataset[
-        'pipeline']
+        'pipeline'
+    ]
     pipeline[0].transforms[0] = [dict(type='Resize', scale=10)]
     pipeline[0].transforms[1] = [dict(type='Resize', scale=10)]
     runner, mixed = train(tmp_path, dict(train_pipeline=pipeline))

@@ -15,8 +15,16 @@ from mmlt.models.batch_augments import (
 
 CLASSES = 6
 CLASS_COUNTS = [100, 40, 15, 6, 2, 1]
-CONFUSION = torch.tensor([[80., 9, 0, 3, 0, 0], [12, 30, 4, 0, 0, 0], [0, 5, 9, 1, 0, 0],
-                          [2, 0, 1, 4, 0, 0], [0, 0, 0, 0, 2, 0], [1, 0, 0, 0, 0, 0]])
+CONFUSION = torch.tensor(
+    [
+        [80.0, 9, 0, 3, 0, 0],
+        [12, 30, 4, 0, 0, 0],
+        [0, 5, 9, 1, 0, 0],
+        [2, 0, 1, 4, 0, 0],
+        [0, 0, 0, 0, 2, 0],
+        [1, 0, 0, 0, 0, 0],
+    ]
+)
 
 PAIRED = {
     'concutmix': ConCutMixAugment,
@@ -28,12 +36,13 @@ PAIRED = {
 }
 IN_BATCH = {
     'remix': lambda **options: RemixBatchAugment(alpha=1.0, **options),
-    'cpmix_in_batch': lambda prob=1.0, **options: CPMixBatchAugment(
-        tau=0.5, prob=prob, **options),
+    'cpmix_in_batch': lambda prob=1.0, **options: CPMixBatchAugment(tau=0.5, prob=prob, **options),
     'cpmix_in_batch_raw': lambda prob=1.0, **options: CPMixBatchAugment(
-        normalize_confusion=False, prob=prob, **options),
+        normalize_confusion=False, prob=prob, **options
+    ),
     'cpmix_in_batch_linear': lambda prob=1.0, **options: CPMixBatchAugment(
-        label_rule='linear', prob=prob, **options),
+        label_rule='linear', prob=prob, **options
+    ),
 }
 ALL = {**PAIRED, **IN_BATCH}
 

@@ -26,7 +26,7 @@ def test_depth_counts_convolutions_and_the_classifier(depth, convolutions):
 
 def test_option_a_shortcut_subsamples_and_pads_zeros():
     block = CIFARResNet(depth=8).stages[1][0]
-    x = torch.arange(16 * 16.).reshape(1, 16, 4, 4)
+    x = torch.arange(16 * 16.0).reshape(1, 16, 4, 4)
     shortcut = block._shortcut(x)
     assert shortcut.shape == (1, 32, 2, 2)
     torch.testing.assert_close(shortcut[:, 8:24], x[:, :, ::2, ::2])
@@ -36,8 +36,13 @@ def test_option_a_shortcut_subsamples_and_pads_zeros():
 def test_stem_and_last_stage_are_the_network():
     whole, stem = CIFARResNet(depth=20), CIFARResNet(depth=20, num_stages=2)
     last = CIFARResNetStage(depth=20, stage=2)
-    stem.load_state_dict({name: value for name, value in whole.state_dict().items()
-                          if not name.startswith('stages.2.')})
+    stem.load_state_dict(
+        {
+            name: value
+            for name, value in whole.state_dict().items()
+            if not name.startswith('stages.2.')
+        }
+    )
     last.blocks.load_state_dict(whole.stages[2].state_dict())
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(last(stem(images)[-1]), whole(images)[-1])
@@ -47,9 +52,16 @@ def test_stem_and_last_stage_are_the_network():
         CIFARResNetStage(depth=9)
 
 
-@pytest.mark.parametrize('options', [
-    dict(num_stages=4), dict(depth=33), dict(depth=2), dict(out_indices=(3, )),
-    dict(num_stages=2, out_indices=(2, ))])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(num_stages=4),
+        dict(depth=33),
+        dict(depth=2),
+        dict(out_indices=(3,)),
+        dict(num_stages=2, out_indices=(2,)),
+    ],
+)
 def test_impossible_backbones_are_refused(options):
     with pytest.raises(ValueError, match=list(options)[-1]):
         CIFARResNet(**options)
@@ -58,20 +70,27 @@ def test_impossible_backbones_are_refused(options):
 def test_cosine_logits_ignore_the_norms_of_features_and_classes():
     head = CosineClsHead(num_classes=4, in_channels=6, scale=10.0)
     features = torch.randn(3, 6)
-    logits = head((features, ))
+    logits = head((features,))
     assert logits.abs().max() <= 10
     with torch.no_grad():
         head.fc.weight.mul_(torch.tensor([1.0, 5.0, 0.1, 3.0])[:, None])
-    torch.testing.assert_close(head((7 * features, )), logits)
+    torch.testing.assert_close(head((7 * features,)), logits)
 
 
 def test_cosine_head_trains_and_predicts_in_an_unmodified_classifier():
-    model = MODELS.build(dict(
-        type='ImageClassifier',
-        backbone=dict(type='CIFARResNet', depth=8),
-        neck=dict(type='GlobalAveragePooling'),
-        head=dict(type='CosineClsHead', num_classes=4, in_channels=64,
-                  loss=dict(type='LDAMLoss', logit_scale=30.0, class_counts=[9, 3, 2, 1]))))
+    model = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type='CIFARResNet', depth=8),
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(
+                type='CosineClsHead',
+                num_classes=4,
+                in_channels=64,
+                loss=dict(type='LDAMLoss', logit_scale=30.0, class_counts=[9, 3, 2, 1]),
+            ),
+        )
+    )
     samples = [DataSample().set_gt_label(k) for k in (0, 3)]
     loss = model.loss(torch.randn(2, 3, 32, 32), samples)['loss']
     loss.backward()

@@ -95,8 +95,10 @@ def test_a_second_batch_in_one_iteration_draws_other_numbers(name):
 @every
 def test_without_progress_it_counts_and_says_so_once(name, monkeypatch):
     messages = []
-    monkeypatch.setattr('mmlt.models.batch_augments.seeded.print_log',
-                        lambda message, **kwargs: messages.append(message))
+    monkeypatch.setattr(
+        'mmlt.models.batch_augments.seeded.print_log',
+        lambda message, **kwargs: messages.append(message),
+    )
     monkeypatch.setattr('mmlt.models.batch_augments.seeded.sync_random_seed', lambda: 7)
     images, scores = batch()
     augment = build(name, iteration=None)
@@ -121,7 +123,7 @@ def test_one_class_keeps_its_label(name):
     scores = scores[:1].expand(8, -1)
     for iteration in range(5):
         _, labels = apply(name, build(name, iteration), images, scores)
-        torch.testing.assert_close(labels, scores[:len(labels)])
+        torch.testing.assert_close(labels, scores[: len(labels)])
 
 
 @every
@@ -132,13 +134,16 @@ def test_one_hot_integers_of_the_host_become_floats(name):
 
 
 @every
-@pytest.mark.parametrize('change, error', [
-    (lambda images, scores: (images.to(torch.uint8), scores), TypeError),
-    (lambda images, scores: (images.flatten(1), scores), ValueError),
-    (lambda images, scores: (images, scores.argmax(1)), ValueError),
-    (lambda images, scores: (images, scores[:, :3]), ValueError),
-    (lambda images, scores: (images[:0], scores[:0]), ValueError),
-])
+@pytest.mark.parametrize(
+    'change, error',
+    [
+        (lambda images, scores: (images.to(torch.uint8), scores), TypeError),
+        (lambda images, scores: (images.flatten(1), scores), ValueError),
+        (lambda images, scores: (images, scores.argmax(1)), ValueError),
+        (lambda images, scores: (images, scores[:, :3]), ValueError),
+        (lambda images, scores: (images[:0], scores[:0]), ValueError),
+    ],
+)
 def test_bad_batches(name, change, error):
     images, scores = change(*batch())
     needs_counts = name not in ('concutmix', 'cmo', 'cpmix_mixup')
@@ -189,10 +194,12 @@ def test_ranks_are_slices_of_one_process(name, monkeypatch):
     images, scores = batch(12)
     whole = apply(name, build(name), images, scores)
     for rank in range(3):
-        monkeypatch.setattr('mmlt.models.batch_augments.seeded.get_dist_info',
-                            lambda rank=rank: (rank, 3))
-        halves = [tensor.unflatten(0, (2, 6))[:, rank::3].flatten(0, 1)
-                  for tensor in (images, scores)]
+        monkeypatch.setattr(
+            'mmlt.models.batch_augments.seeded.get_dist_info', lambda rank=rank: (rank, 3)
+        )
+        halves = [
+            tensor.unflatten(0, (2, 6))[:, rank::3].flatten(0, 1) for tensor in (images, scores)
+        ]
         part = apply(name, build(name), *halves)
         for ours, all_of_them in zip(part, whole, strict=True):
             assert torch.equal(ours, all_of_them[rank::3])
@@ -202,10 +209,12 @@ def test_ranks_are_slices_of_one_process(name, monkeypatch):
 def test_unmixed_batches(name):
     images, scores = batch()
     never = build(name, prob=0.0)
-    assert all(torch.equal(a, b) for a, b in zip(never(images, scores), (images, scores),
-                                                 strict=True))
-    mixed = [not torch.equal(build(name, i, prob=0.4)(images, scores)[0], images)
-             for i in range(300)]
+    assert all(
+        torch.equal(a, b) for a, b in zip(never(images, scores), (images, scores), strict=True)
+    )
+    mixed = [
+        not torch.equal(build(name, i, prob=0.4)(images, scores)[0], images) for i in range(300)
+    ]
     assert 0.3 < np.mean(mixed) < 0.5
 
 
@@ -231,8 +240,9 @@ def test_cutmix_against_loop(cls):
         rng = np.random.default_rng([2, iteration])
         lam = rng.beta(0.7, 0.7)
         box, lam = cutmix_box(6, 5, lam, (rng.integers(6), rng.integers(5)))
-        expected = [reference.cutmix_pixels(a, b, box)
-                    for a, b in zip(images[:4], images[4:], strict=True)]
+        expected = [
+            reference.cutmix_pixels(a, b, box) for a, b in zip(images[:4], images[4:], strict=True)
+        ]
         assert torch.equal(mixed, torch.stack(expected))
         assert torch.equal(labels, reference.mixed_labels(scores[:4], scores[4:], [lam] * 4))
 
@@ -242,10 +252,14 @@ def test_unimix_against_loop():
     mixed, labels = apply('unimix', build('unimix'), images, scores)
     lams = np.random.default_rng([7, 3]).beta(0.8, 0.8, 4)
     counts = [CLASS_COUNTS[int(score.argmax())] for score in scores]
-    factors = [reference.unimix_factor(lam, n_i, n_j)
-               for lam, n_i, n_j in zip(lams, counts[:4], counts[4:], strict=True)]
-    expected = [reference.mixup_pixels(a, b, factor)
-                for a, b, factor in zip(images[:4], images[4:], factors, strict=True)]
+    factors = [
+        reference.unimix_factor(lam, n_i, n_j)
+        for lam, n_i, n_j in zip(lams, counts[:4], counts[4:], strict=True)
+    ]
+    expected = [
+        reference.mixup_pixels(a, b, factor)
+        for a, b, factor in zip(images[:4], images[4:], factors, strict=True)
+    ]
     torch.testing.assert_close(mixed, torch.stack(expected))
     torch.testing.assert_close(labels, reference.mixed_labels(scores[:4], scores[4:], factors))
 
@@ -260,23 +274,32 @@ def test_remix_against_loop():
         lam = rng.beta(1, 1)
         order = np.argsort(rng.random(8))
         counts = [CLASS_COUNTS[int(score.argmax())] for score in scores]
-        weights = [reference.remix_weight(lam, counts[i], counts[j], 3.0, 0.5)
-                   for i, j in enumerate(order)]
-        expected = [reference.mixup_pixels(images[i], images[j], lam)
-                    for i, j in enumerate(order)]
+        weights = [
+            reference.remix_weight(lam, counts[i], counts[j], 3.0, 0.5) for i, j in enumerate(order)
+        ]
+        expected = [reference.mixup_pixels(images[i], images[j], lam) for i, j in enumerate(order)]
         assert torch.equal(mixed, torch.stack(expected))
         assert torch.equal(labels, reference.mixed_labels(scores, scores[order], weights))
 
 
-@pytest.mark.parametrize('cls, options', [
-    (ConCutMixAugment, dict(alpha=0)), (CMOBatchAugment, dict(alpha=-1)),
-    (UniMixBatchAugment, dict(alpha=float('inf'))), (RemixBatchAugment, dict(alpha=0)),
-    (RemixBatchAugment, dict(kappa=0.5)), (RemixBatchAugment, dict(tau=1.5)),
-    (RemixBatchAugment, dict(prob=1.5)), (CPMixBatchAugment, dict(alpha=0)),
-    (CPMixBatchAugment, dict(tau=-1)), (CPMixBatchAugment, dict(label_rule='area')),
-    (CPMixBatchAugment, dict(kappa=0)), (CPMixBatchAugment, dict(prob=-0.1)),
-    (CPMixBatchAugment, dict(start_epoch=-1)),
-])
+@pytest.mark.parametrize(
+    'cls, options',
+    [
+        (ConCutMixAugment, dict(alpha=0)),
+        (CMOBatchAugment, dict(alpha=-1)),
+        (UniMixBatchAugment, dict(alpha=float('inf'))),
+        (RemixBatchAugment, dict(alpha=0)),
+        (RemixBatchAugment, dict(kappa=0.5)),
+        (RemixBatchAugment, dict(tau=1.5)),
+        (RemixBatchAugment, dict(prob=1.5)),
+        (CPMixBatchAugment, dict(alpha=0)),
+        (CPMixBatchAugment, dict(tau=-1)),
+        (CPMixBatchAugment, dict(label_rule='area')),
+        (CPMixBatchAugment, dict(kappa=0)),
+        (CPMixBatchAugment, dict(prob=-0.1)),
+        (CPMixBatchAugment, dict(start_epoch=-1)),
+    ],
+)
 def test_bad_options(cls, options):
     with pytest.raises(ValueError, match=next(iter(options))):
         cls(**options)

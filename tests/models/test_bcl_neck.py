@@ -35,7 +35,7 @@ def test_batch_norm_sees_every_row():
     with torch.no_grad():
         neck.projection[0].weight.copy_(torch.eye(2))
         neck.projection[0].bias.zero_()
-    features = torch.arange(12.).view(6, 2)
+    features = torch.arange(12.0).view(6, 2)
     neck(features)
     norm = neck.projection[1]
     torch.testing.assert_close(norm.running_mean, 0.1 * features.mean(0))

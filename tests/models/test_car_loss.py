@@ -33,13 +33,20 @@ def build(criterion=CE, **options):
 @pytest.mark.parametrize('absent_classes', ['decay', 'hold'])
 @pytest.mark.parametrize('uncouple', [False, True])
 def test_loss_and_gradient_are_those_of_the_loop_and_the_svd(absent_classes, uncouple):
-    loss = build(beta=0.8, loss_weight=0.7, r0=0.001, absent_classes=absent_classes,
-                 uncouple_weight=uncouple, exact=True).double()
+    loss = build(
+        beta=0.8,
+        loss_weight=0.7,
+        r0=0.001,
+        absent_classes=absent_classes,
+        uncouple_weight=uncouple,
+        exact=True,
+    ).double()
     loss.set_class_counts(COUNTS)
     batches = [batch(seed, dtype=torch.float64) for seed in range(4)]
     alpha = 0.7 / (0.2 if uncouple else 1)
     norms, gradients, _ = reference.car_trajectory(
-        batches, frequency_weights(COUNTS, 0.001), 0.8, absent_classes)
+        batches, frequency_weights(COUNTS, 0.001), 0.8, absent_classes
+    )
     for (logits, targets), norm, gradient in zip(batches, norms, gradients, strict=True):
         logits = logits.requires_grad_()
         value = loss(logits, targets, avg_factor=len(targets))
@@ -63,9 +70,16 @@ def test_named_settings():
     assert (defaults.loss_weight, defaults.beta, defaults.r0) == (0.5, 0.5, 0.2)
 
 
-@pytest.mark.parametrize('criterion', [
-    CE, dict(type='LabelSmoothLoss', label_smooth_val=0.1, num_classes=5),
-    dict(type='LogitAdjustedLoss'), dict(type='LDAMLoss')], ids=lambda c: c['type'])
+@pytest.mark.parametrize(
+    'criterion',
+    [
+        CE,
+        dict(type='LabelSmoothLoss', label_smooth_val=0.1, num_classes=5),
+        dict(type='LogitAdjustedLoss'),
+        dict(type='LDAMLoss'),
+    ],
+    ids=lambda c: c['type'],
+)
 def test_any_criterion_with_hard_targets(criterion):
     loss = build(criterion)
     logits, targets = batch()
@@ -76,8 +90,11 @@ def test_any_criterion_with_hard_targets(criterion):
     assert torch.isfinite(logits.grad).all()
 
 
-@pytest.mark.parametrize('criterion', [CE, dict(type='LogitAdjustedLoss'), dict(type='LDAMLoss')],
-                         ids=lambda c: c['type'])
+@pytest.mark.parametrize(
+    'criterion',
+    [CE, dict(type='LogitAdjustedLoss'), dict(type='LDAMLoss')],
+    ids=lambda c: c['type'],
+)
 def test_soft_targets(criterion):
     logits, targets = batch()
     scores = 0.7 * F.one_hot(targets, 5) + 0.3 * F.one_hot(targets.flip(0), 5)
@@ -206,14 +223,23 @@ def test_torch_compile_of_the_model():
     assert int(loss.estimate.num_updates) == 1
 
 
-@pytest.mark.parametrize('model', [
-    dict(type='ImageClassifier', backbone=dict(type='ResNet', depth=18, num_stages=4),
-         neck=dict(type='GlobalAveragePooling'),
-         head=dict(type='LinearClsHead', num_classes=5, in_channels=512)),
-    dict(type='ImageClassifier',
-         backbone=dict(type='VisionTransformer', arch='deit-tiny', img_size=32, patch_size=16),
-         head=dict(type='VisionTransformerClsHead', num_classes=5, in_channels=192)),
-], ids=['resnet', 'vit'])
+@pytest.mark.parametrize(
+    'model',
+    [
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type='ResNet', depth=18, num_stages=4),
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=5, in_channels=512),
+        ),
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type='VisionTransformer', arch='deit-tiny', img_size=32, patch_size=16),
+            head=dict(type='VisionTransformerClsHead', num_classes=5, in_channels=192),
+        ),
+    ],
+    ids=['resnet', 'vit'],
+)
 @pytest.mark.parametrize('soft', [False, True])
 def test_stock_heads_take_it(model, soft):
     model = copy.deepcopy(model)
@@ -254,9 +280,18 @@ def test_targets_out_of_range(targets):
         build(criterion=None)(torch.zeros(2, 5), torch.tensor(targets))
 
 
-@pytest.mark.parametrize('options', [
-    {'beta': 1.0}, {'beta': -0.5}, {'r0': -1.0}, {'absent_classes': 'keep'}, {'setting': 'best'},
-    {'start': 'second'}, {'temperature': -1.0}])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'beta': 1.0},
+        {'beta': -0.5},
+        {'r0': -1.0},
+        {'absent_classes': 'keep'},
+        {'setting': 'best'},
+        {'start': 'second'},
+        {'temperature': -1.0},
+    ],
+)
 def test_bad_options(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         build(**options)
@@ -275,8 +310,11 @@ def test_no_host_synchronisation(absent_classes, soft):
         estimate = ConfusionEstimate(5, absent_classes=absent_classes, start='first_batch')
         estimate = estimate.to('cuda')
         logits = torch.randn(8, 5, device='cuda', requires_grad=True)
-        targets = (torch.rand(8, 5, device='cuda') if soft
-                   else torch.zeros(8, dtype=torch.long, device='cuda'))
+        targets = (
+            torch.rand(8, 5, device='cuda')
+            if soft
+            else torch.zeros(8, dtype=torch.long, device='cuda')
+        )
         norm = estimate(logits, targets)
         assert norm.requires_grad
         with pytest.raises(DataDependentOutputException):

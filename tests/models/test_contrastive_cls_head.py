@@ -33,11 +33,18 @@ class RecordingLoss(nn.Module):
 
 def build_head(**options):
     torch.manual_seed(0)
-    options = dict(
-        type='ContrastiveClsHead', num_classes=4, in_channels=6, embedding_channels=3,
-        hidden_channels=5,
-        loss=dict(type='LogitAdjustedLoss', class_counts=COUNTS, loss_weight=2.0),
-        loss_bcl=dict(type='BalancedContrastiveLoss', temperature=0.5, loss_weight=0.6)) | options
+    options = (
+        dict(
+            type='ContrastiveClsHead',
+            num_classes=4,
+            in_channels=6,
+            embedding_channels=3,
+            hidden_channels=5,
+            loss=dict(type='LogitAdjustedLoss', class_counts=COUNTS, loss_weight=2.0),
+            loss_bcl=dict(type='BalancedContrastiveLoss', temperature=0.5, loss_weight=0.6),
+        )
+        | options
+    )
     return MODELS.build(options)
 
 
@@ -48,8 +55,10 @@ def build_step(num_images=5, num_views=3, mixed=False):
     samples = [DataSample().set_gt_label(n % 4) for n in range(num_images)]
     if mixed:
         for n, sample in enumerate(samples):
-            sample.set_gt_score(0.7 * F.one_hot(torch.tensor(n % 4), 4)
-                                + 0.3 * F.one_hot(torch.tensor((n + 1) % 4), 4))
+            sample.set_gt_score(
+                0.7 * F.one_hot(torch.tensor(n % 4), 4)
+                + 0.3 * F.one_hot(torch.tensor((n + 1) % 4), 4)
+            )
             sample.set_field(True, 'mixed', field_type='metainfo')
     return (projections, features), samples
 
@@ -62,11 +71,13 @@ def test_losses_are_the_formulas():
     assert set(losses) == {'loss_cls', 'loss_bcl', 'loss_car'}
     prior = (torch.tensor(COUNTS) / sum(COUNTS)).log()
     torch.testing.assert_close(
-        losses['loss_cls'], 2 * F.cross_entropy(head.fc(feats[1][:5]) + prior, labels))
+        losses['loss_cls'], 2 * F.cross_entropy(head.fc(feats[1][:5]) + prior, labels)
+    )
     views = F.normalize(torch.stack([feats[0][5:10], feats[0][10:]], dim=1), dim=-1)
     prototypes = F.normalize(head.prototypes(), dim=-1)
     torch.testing.assert_close(
-        losses['loss_bcl'], 0.6 * balanced_contrastive_loss(views, labels, prototypes, 0.5))
+        losses['loss_bcl'], 0.6 * balanced_contrastive_loss(views, labels, prototypes, 0.5)
+    )
     logits, targets = head.loss_car.given
     torch.testing.assert_close(logits, head.fc(feats[1][5:]))
     assert torch.equal(targets, labels.repeat(2))
@@ -103,12 +114,14 @@ def test_labels_are_rectified_from_the_epoch_on():
 
 def test_car_takes_the_clean_views_alone():
     head = build_head(
-        loss_car=dict(type='CARLoss', criterion=None, num_classes=4, class_counts=COUNTS))
+        loss_car=dict(type='CARLoss', criterion=None, num_classes=4, class_counts=COUNTS)
+    )
     feats, samples = build_step()
     losses = head.loss(feats, samples)
     car = CARLoss(None, num_classes=4, class_counts=COUNTS)
     torch.testing.assert_close(
-        losses['loss_car'], car(head.fc(feats[1][5:]), torch.tensor([0, 1, 2, 3, 0]).repeat(2)))
+        losses['loss_car'], car(head.fc(feats[1][5:]), torch.tensor([0, 1, 2, 3, 0]).repeat(2))
+    )
     assert losses['loss_car'].requires_grad
     assert head.loss_car.loss_parts == {}, 'the log would get it twice'
 
@@ -123,8 +136,8 @@ def test_a_batch_without_partners_trains_on_hard_labels():
 def test_constant_confidence_needs_no_counts_and_log_count_does():
     feats, samples = build_step(mixed=True)
     assert math.isclose(
-        float(build_head(label_start_epoch=0, confidence=0.25).loss(feats, samples)['gamma']),
-        0.25)
+        float(build_head(label_start_epoch=0, confidence=0.25).loss(feats, samples)['gamma']), 0.25
+    )
     with pytest.raises(ValueError, match='ClassCountsHook'):
         build_head(label_start_epoch=0).loss(feats, samples)
     with pytest.raises(ValueError, match='TrainingProgressHook'):
@@ -159,8 +172,15 @@ def test_bad_input():
     one_hot = [DataSample().set_gt_label([0, 0, 1, 0]) for _ in samples]
     with pytest.raises(ValueError, match='one-hot'):
         head.loss(feats, one_hot)
-    for options in (dict(top_k=0), dict(omega=-1), dict(confidence=2.0), dict(confidence='x'),
-                    dict(label_start_epoch=-1), dict(num_classes=1), dict(cal_acc=True)):
+    for options in (
+        dict(top_k=0),
+        dict(omega=-1),
+        dict(confidence=2.0),
+        dict(confidence='x'),
+        dict(label_start_epoch=-1),
+        dict(num_classes=1),
+        dict(cal_acc=True),
+    ):
         with pytest.raises(ValueError, match=next(iter(options))):
             build_head(**options)
     with pytest.raises(ValueError, match='temperature'):
@@ -170,7 +190,6 @@ def test_bad_input():
 
 
 class TinyBackbone(BaseModule):
-
     def __init__(self):
         super().__init__()
         self.conv = nn.Conv2d(3, 6, 3)
@@ -182,9 +201,10 @@ class TinyBackbone(BaseModule):
 def build_classifier():
     torch.manual_seed(0)
     return MultiViewClassifier(
-        backbone=TinyBackbone(), neck=BCLNeck(6, 3),
-        head=ContrastiveClsHead(
-            4, 6, 3, loss=LogitAdjustedLoss(class_counts=COUNTS)))
+        backbone=TinyBackbone(),
+        neck=BCLNeck(6, 3),
+        head=ContrastiveClsHead(4, 6, 3, loss=LogitAdjustedLoss(class_counts=COUNTS)),
+    )
 
 
 def test_classifier_trains_on_views_and_predicts_like_a_plain_one():
@@ -209,8 +229,11 @@ def test_classifier_trains_on_views_and_predicts_like_a_plain_one():
 def test_views_of_different_sizes_are_an_error():
     model = build_classifier()
     with pytest.raises(ValueError, match='one shape'):
-        model([torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 6, 6), torch.zeros(2, 3, 8, 8)],
-              build_step(2)[1], mode='loss')
+        model(
+            [torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 6, 6), torch.zeros(2, 3, 8, 8)],
+            build_step(2)[1],
+            mode='loss',
+        )
     with pytest.raises(ValueError, match='no view'):
         model([], [], mode='loss')
 
@@ -220,8 +243,11 @@ def test_state_dict_round_trip():
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.add_(1)
-    assert {name.split('.')[0] for name in head.state_dict()} <= {'fc', 'prototype_mlp',
-                                                                 'loss_module'}
+    assert {name.split('.')[0] for name in head.state_dict()} <= {
+        'fc',
+        'prototype_mlp',
+        'loss_module',
+    }
     other.load_state_dict(head.state_dict())
     feats, samples = build_step()
     assert head.loss(feats, samples) == other.loss(feats, samples)
@@ -249,8 +275,10 @@ def test_scores_alone_are_too_little():
 @pytest.mark.parametrize('start, warned', [(4, True), (3, False), (None, False)])
 def test_an_epoch_of_labels_that_never_comes_is_said_once(monkeypatch, start, warned):
     messages = []
-    monkeypatch.setattr('mmlt.models.heads.label_rectifier.print_log',
-                        lambda message, **kwargs: messages.append(message))
+    monkeypatch.setattr(
+        'mmlt.models.heads.label_rectifier.print_log',
+        lambda message, **kwargs: messages.append(message),
+    )
     rectifier = LabelRectifier(3, start_epoch=start)
     for iteration in range(3):
         rectifier.set_progress(0, 4, iteration, 0)

@@ -6,20 +6,14 @@ import torch
 import torch.nn.functional as F
 
 from mmlt.models.batch_augments import CPMixBatchAugment
-from tests.models.batch_augment_cases import (
-    CLASS_COUNTS,
-    CLASSES,
-    CONFUSION,
-    apply,
-    batch,
-    build,
-)
+from tests.models.batch_augment_cases import CLASS_COUNTS, CLASSES, CONFUSION, apply, batch, build
 from tests.references import mixing as reference
 from tests.references.sampling import chi_square_p_value
 
 
-@pytest.mark.parametrize('rule, tau', [
-    ('prior', 1.0), ('prior', 0.5), ('linear', 1.0), ('remix', 1.0)])
+@pytest.mark.parametrize(
+    'rule, tau', [('prior', 1.0), ('prior', 0.5), ('linear', 1.0), ('remix', 1.0)]
+)
 def test_mixture_and_labels_against_loop(rule, tau):
     images, scores = batch(40)
     augment = CPMixBatchAugment(alpha=0.6, tau=tau, label_rule=rule)
@@ -29,13 +23,18 @@ def test_mixture_and_labels_against_loop(rule, tau):
     lams = np.random.default_rng([1, 9]).beta(0.6, 0.6, 20)
     assert len(set(lams)) == 20
     counts = [CLASS_COUNTS[int(score.argmax())] for score in scores]
-    weights = [reference.label_weight(rule, lam, n_i, n_j, tau)
-               for lam, n_i, n_j in zip(lams, counts[:20], counts[20:], strict=True)]
-    expected = [reference.mixup_pixels(a, b, lam)
-                for a, b, lam in zip(images[:20], images[20:], lams, strict=True)]
+    weights = [
+        reference.label_weight(rule, lam, n_i, n_j, tau)
+        for lam, n_i, n_j in zip(lams, counts[:20], counts[20:], strict=True)
+    ]
+    expected = [
+        reference.mixup_pixels(a, b, lam)
+        for a, b, lam in zip(images[:20], images[20:], lams, strict=True)
+    ]
     assert torch.equal(mixed, torch.stack(expected))
     torch.testing.assert_close(
-        labels, reference.mixed_labels(scores[:20], scores[20:], weights), rtol=1e-6, atol=1e-7)
+        labels, reference.mixed_labels(scores[:20], scores[20:], weights), rtol=1e-6, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize('options', [dict(tau=0), dict(label_rule='linear')])
@@ -46,8 +45,10 @@ def test_tau_0_is_mixup_bit_for_bit(options):
     mixed, labels = augment.mix(images[:8], images[8:], scores[:8], scores[8:])
     lams = np.random.default_rng([1, 9]).beta(0.6, 0.6, 8)
     for tensor, made in ((images, mixed), (scores, labels)):
-        expected = [reference.mixup_pixels(a, b, lam)
-                    for a, b, lam in zip(tensor[:8], tensor[8:], lams, strict=True)]
+        expected = [
+            reference.mixup_pixels(a, b, lam)
+            for a, b, lam in zip(tensor[:8], tensor[8:], lams, strict=True)
+        ]
         assert torch.equal(made, torch.stack(expected))
 
 
@@ -92,13 +93,11 @@ def partners_drawn(augment, classes, repeats):
 @pytest.mark.parametrize('normalize', [False, True])
 def test_in_batch_pairs_follow_the_confusion_law(normalize):
     classes = [0, 0, 0, 1, 1, 2, 3, 4]
-    augment = CPMixBatchAugment(
-        label_rule='linear', prob=1.0, normalize_confusion=normalize)
+    augment = CPMixBatchAugment(label_rule='linear', prob=1.0, normalize_confusion=normalize)
     augment.set_class_counts(CLASS_COUNTS)
     augment.set_confusion_counts(CONFUSION)
     drawn = partners_drawn(augment, classes, repeats=3000)
-    expected = reference.in_batch_law(
-        CONFUSION.numpy(), classes, classes, normalize)
+    expected = reference.in_batch_law(CONFUSION.numpy(), classes, classes, normalize)
     for position in range(len(classes)):
         times = np.bincount(drawn[:, position], minlength=len(classes))
         assert chi_square_p_value(times, expected[position] * len(drawn)) > 1e-3
@@ -112,9 +111,16 @@ def test_in_batch_without_counts_is_class_balanced():
     assert chi_square_p_value(times, np.array([1, 1, 1, 3]) / 6 * times.sum()) > 1e-3
 
 
-@pytest.mark.parametrize('form', [
-    lambda counts: counts, lambda counts: counts.to_sparse(), lambda counts: counts.numpy(),
-    lambda counts: counts.int(), lambda counts: counts.tolist()])
+@pytest.mark.parametrize(
+    'form',
+    [
+        lambda counts: counts,
+        lambda counts: counts.to_sparse(),
+        lambda counts: counts.numpy(),
+        lambda counts: counts.int(),
+        lambda counts: counts.tolist(),
+    ],
+)
 def test_counts_in_any_form(form):
     images, scores = batch()
     augment, other = build('cpmix_in_batch'), build('cpmix_in_batch')
@@ -145,8 +151,10 @@ def test_it_starts_at_its_epoch():
 
 def test_in_batch_pairing_is_said_once_in_the_log(monkeypatch):
     messages = []
-    monkeypatch.setattr('mmlt.models.batch_augments.cpmix.print_log',
-                        lambda message, **kwargs: messages.append(message))
+    monkeypatch.setattr(
+        'mmlt.models.batch_augments.cpmix.print_log',
+        lambda message, **kwargs: messages.append(message),
+    )
     paired = build('cpmix')
     apply('cpmix', paired, *batch())
     assert not messages
@@ -158,8 +166,10 @@ def test_in_batch_pairing_is_said_once_in_the_log(monkeypatch):
 
 def test_missing_counts_are_said(monkeypatch):
     messages = []
-    monkeypatch.setattr('mmlt.models.batch_augments.cpmix.print_log',
-                        lambda message, **kwargs: messages.append(message))
+    monkeypatch.setattr(
+        'mmlt.models.batch_augments.cpmix.print_log',
+        lambda message, **kwargs: messages.append(message),
+    )
     augment = CPMixBatchAugment(label_rule='linear')
     augment.set_progress(epoch=0, max_epochs=1, iteration=0, seed=0)
     augment(*batch())

@@ -10,21 +10,32 @@ from mmlt.models.device_views_preprocessor import DeviceViewsDataPreprocessor
 
 
 def build(**options):
-    return MODELS.build(dict(
-        type='DeviceViewsDataPreprocessor', view_size=8, view=dict(crop_scale=(0.2, 1.0)),
-        mean=[10.0, 20.0, 30.0], std=[2.0, 4.0, 8.0], num_classes=4) | options)
+    return MODELS.build(
+        dict(
+            type='DeviceViewsDataPreprocessor',
+            view_size=8,
+            view=dict(crop_scale=(0.2, 1.0)),
+            mean=[10.0, 20.0, 30.0],
+            std=[2.0, 4.0, 8.0],
+            num_classes=4,
+        )
+        | options
+    )
 
 
 def batch(num_images=4, ori_shape=(30, 20)):
     generator = torch.Generator().manual_seed(0)
-    samples = [DataSample(metainfo=dict(ori_shape=ori_shape)).set_gt_label(n % 4)
-               for n in range(num_images)]
+    samples = [
+        DataSample(metainfo=dict(ori_shape=ori_shape)).set_gt_label(n % 4)
+        for n in range(num_images)
+    ]
     return dict(
-        inputs=[torch.randint(0, 256, (num_images, 3, 8, 8), generator=generator,
-                              dtype=torch.uint8),
-                torch.randint(0, 256, (num_images, 3, 12, 12), generator=generator,
-                              dtype=torch.uint8)],
-        data_samples=samples)
+        inputs=[
+            torch.randint(0, 256, (num_images, 3, 8, 8), generator=generator, dtype=torch.uint8),
+            torch.randint(0, 256, (num_images, 3, 12, 12), generator=generator, dtype=torch.uint8),
+        ],
+        data_samples=samples,
+    )
 
 
 def views(preprocessor, data, iteration=0):
@@ -57,8 +68,10 @@ def test_ranks_render_what_one_process_renders(monkeypatch):
     for rank in range(2):
         monkeypatch.setattr(module, 'get_dist_info', lambda rank=rank: (rank, 2))
         data = batch(4)
-        mine = dict(inputs=[view[rank::2] for view in data['inputs']],
-                    data_samples=data['data_samples'][rank::2])
+        mine = dict(
+            inputs=[view[rank::2] for view in data['inputs']],
+            data_samples=data['data_samples'][rank::2],
+        )
         for part, expected in zip(views(build(), mine), whole, strict=True):
             torch.testing.assert_close(part, expected[rank::2])
 
@@ -78,7 +91,8 @@ def test_at_test_it_is_the_plain_preprocessor():
     preprocessor = build()
     torch.testing.assert_close(
         preprocessor(dict(inputs=images))['inputs'],
-        (images.float() - preprocessor.mean) / preprocessor.std)
+        (images.float() - preprocessor.mean) / preprocessor.std,
+    )
 
 
 def test_bad_input():
@@ -95,9 +109,15 @@ def test_bad_input():
     with pytest.raises(ValueError, match='ori_shape'):
         views(build(), data)
     assert len(views(build(crops_in='source'), data)) == 3
-    for options in (dict(crops_in='x'), dict(num_views=0), dict(blur_kernel=2),
-                    dict(view_size=(1, 2, 3)), dict(view_size=8, blur_kernel=17),
-                    dict(view=dict(hue=3)), dict(view=dict(hues=0.1))):
+    for options in (
+        dict(crops_in='x'),
+        dict(num_views=0),
+        dict(blur_kernel=2),
+        dict(view_size=(1, 2, 3)),
+        dict(view_size=8, blur_kernel=17),
+        dict(view=dict(hue=3)),
+        dict(view=dict(hues=0.1)),
+    ):
         name = 'hue' if 'view' in options else list(options)[-1]
         with pytest.raises(ValueError, match=name):
             DeviceViewsDataPreprocessor(**options)

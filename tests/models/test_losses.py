@@ -34,7 +34,8 @@ def test_weights_of_images_and_reductions_follow_the_host(kind):
     each = loss(logits, targets, reduction_override='none')
     weight = torch.tensor([1.0, 0.0, 2.0, 0.5, 1.0])
     torch.testing.assert_close(
-        loss(logits, targets, weight=weight, avg_factor=4), (each * weight).sum() / 4)
+        loss(logits, targets, weight=weight, avg_factor=4), (each * weight).sum() / 4
+    )
     torch.testing.assert_close(loss(logits, targets, reduction_override='sum'), each.sum())
 
 
@@ -68,10 +69,17 @@ def test_missing_and_foreign_counts_are_explained(kind):
         kind(class_counts=[3, 1])(logits, targets)
 
 
-@pytest.mark.parametrize('options, name', [
-    (dict(prior='test'), 'prior'), (dict(prior=1.5), 'prior'), (dict(momentum=1.0), 'momentum'),
-    (dict(reduction='max'), 'reduction'), (dict(class_weight='inverse'), 'class_weight'),
-    (dict(empty_classes='drop'), 'empty_classes')])
+@pytest.mark.parametrize(
+    'options, name',
+    [
+        (dict(prior='test'), 'prior'),
+        (dict(prior=1.5), 'prior'),
+        (dict(momentum=1.0), 'momentum'),
+        (dict(reduction='max'), 'reduction'),
+        (dict(class_weight='inverse'), 'class_weight'),
+        (dict(empty_classes='drop'), 'empty_classes'),
+    ],
+)
 def test_unknown_options_are_refused(options, name):
     with pytest.raises(ValueError, match=name):
         LogitAdjustedLoss(**options)
@@ -80,7 +88,7 @@ def test_unknown_options_are_refused(options, name):
 def test_the_effective_prior_follows_what_arrives():
     logits, _ = batch()
     loss = LogitAdjustedLoss(prior='effective', class_counts=COUNTS)
-    targets = torch.full((5, ), 2)
+    targets = torch.full((5,), 2)
     for _ in range(2000):
         loss(logits, targets)
     assert loss.running_prior.sum() == pytest.approx(1)
@@ -153,5 +161,6 @@ def test_class_weights_give_soft_and_hard_targets_one_scale(kind):
     targets = torch.tensor([0, 1, 2, 0, 1, 0])
     one_hot = F.one_hot(targets, len(COUNTS)).double()
     for options in ({}, dict(avg_factor=6)):
-        torch.testing.assert_close(loss(logits, one_hot, **options),
-                                   loss(logits, targets, **options), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            loss(logits, one_hot, **options), loss(logits, targets, **options), rtol=1e-5, atol=1e-6
+        )

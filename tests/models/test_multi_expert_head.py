@@ -18,7 +18,6 @@ STAGE = dict(type='mmlt_test_Stage', channels=C)
 
 @MODELS.register_module(name='mmlt_test_Stage')
 class Stage(torch.nn.Module):
-
     def __init__(self, channels):
         super().__init__()
         self.conv = torch.nn.Conv2d(3, channels, 3)
@@ -74,7 +73,8 @@ def test_logits_are_the_mean_and_experts_differ():
     assert not torch.equal(logits[0], logits[1])
     predicted = head.predict(features(), [DataSample() for _ in range(N)])
     torch.testing.assert_close(
-        torch.stack([p.pred_score for p in predicted]), head(features()).softmax(1))
+        torch.stack([p.pred_score for p in predicted]), head(features()).softmax(1)
+    )
 
 
 def test_one_expert_is_a_linear_head():
@@ -97,12 +97,15 @@ def test_experts_with_stages_of_their_own():
 
 
 @pytest.mark.parametrize('soft', [False, True])
-@pytest.mark.parametrize('loss', [
-    dict(type='LogitAdjustedLoss'),
-    dict(type='CARLoss', criterion=dict(type='CrossEntropyLoss')),
-    dict(type='CARLoss', criterion=dict(type='LogitAdjustedLoss')),
-    [dict(type='LogitAdjustedLoss', tau=tau) for tau in (0., 1., 2.)],
-])
+@pytest.mark.parametrize(
+    'loss',
+    [
+        dict(type='LogitAdjustedLoss'),
+        dict(type='CARLoss', criterion=dict(type='CrossEntropyLoss')),
+        dict(type='CARLoss', criterion=dict(type='LogitAdjustedLoss')),
+        [dict(type='LogitAdjustedLoss', tau=tau) for tau in (0.0, 1.0, 2.0)],
+    ],
+)
 def test_losses_of_the_package(loss, soft):
     head = build(loss=loss)
     total = sum(head.loss(features(), samples(soft)).values())
@@ -119,7 +122,10 @@ def test_each_expert_has_a_loss_of_its_own():
     assert not torch.equal(first, second) and not car.estimate.confusion.any()
     mixed = build(loss=[LogitAdjustedLoss(), LDAMLoss(), dict(type='CrossEntropyLoss')])
     assert [type(loss).__name__ for loss in mixed.loss_module] == [
-        'LogitAdjustedLoss', 'LDAMLoss', 'CrossEntropyLoss']
+        'LogitAdjustedLoss',
+        'LDAMLoss',
+        'CrossEntropyLoss',
+    ]
 
 
 def test_accuracy_of_the_mean():
@@ -131,17 +137,24 @@ def test_accuracy_of_the_mean():
 
 def test_in_a_classifier_of_the_host():
     model = ImageClassifier(
-        backbone=dict(type='CIFARResNet', depth=8), neck=dict(type='GlobalAveragePooling'),
-        head=dict(type='MultiExpertClsHead', num_classes=K, in_channels=64, num_experts=2))
+        backbone=dict(type='CIFARResNet', depth=8),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='MultiExpertClsHead', num_classes=K, in_channels=64, num_experts=2),
+    )
     losses = model(torch.zeros(N, 3, 8, 8), samples(), mode='loss')
     assert model.parse_losses(losses)[0].requires_grad
     assert {'head.classifiers.1.weight', 'head.classifiers.0.bias'} <= set(model.state_dict())
 
 
-@pytest.mark.parametrize('options, name', [
-    (dict(num_experts=0), 'num_experts'), (dict(reduction='max'), 'reduction'),
-    (dict(loss=[dict(type='CrossEntropyLoss')]), 'loss'), (dict(loss='CrossEntropyLoss'), 'loss'),
-])
+@pytest.mark.parametrize(
+    'options, name',
+    [
+        (dict(num_experts=0), 'num_experts'),
+        (dict(reduction='max'), 'reduction'),
+        (dict(loss=[dict(type='CrossEntropyLoss')]), 'loss'),
+        (dict(loss='CrossEntropyLoss'), 'loss'),
+    ],
+)
 def test_bad_options(options, name):
     with pytest.raises(ValueError, match=name):
         build(**options)

@@ -15,7 +15,7 @@ from mmpretrain.structures import DataSample
 from mmlt.models.batch_augment_choice import BatchAugmentChoice
 from mmlt.models.paired_data_preprocessor import PairedDataPreprocessor
 
-NORM = dict(mean=[1., 2., 3.], std=[2., 4., 8.], to_rgb=True, num_classes=4)
+NORM = dict(mean=[1.0, 2.0, 3.0], std=[2.0, 4.0, 8.0], to_rgb=True, num_classes=4)
 
 
 @BATCH_AUGMENTS.register_module(name='PairedTestAverage')
@@ -28,8 +28,10 @@ class Average:
 
     def mix(self, images, partner_images, scores, partner_scores):
         self.calls.append((images, partner_images, scores, partner_scores))
-        return (self.weight * images + (1 - self.weight) * partner_images,
-                self.weight * scores + (1 - self.weight) * partner_scores)
+        return (
+            self.weight * images + (1 - self.weight) * partner_images,
+            self.weight * scores + (1 - self.weight) * partner_scores,
+        )
 
     def __call__(self, images, scores):
         raise AssertionError('called without partners')
@@ -47,8 +49,10 @@ def images(size=3, value=0, seed=0):
 def paired(labels=(0, 3, 1), partners=(2, 3, 0), views=1):
     inputs = [images(len(labels), seed=v) for v in range(views)]
     return dict(
-        inputs=inputs[0] if views == 1 else inputs, data_samples=samples(labels),
-        partner=dict(inputs=images(len(partners), seed=9), data_samples=samples(partners)))
+        inputs=inputs[0] if views == 1 else inputs,
+        data_samples=samples(labels),
+        partner=dict(inputs=images(len(partners), seed=9), data_samples=samples(partners)),
+    )
 
 
 def plain(data):
@@ -56,8 +60,9 @@ def plain(data):
 
 
 def build(**kwargs):
-    return PairedDataPreprocessor(**{
-        **NORM, 'batch_augments': dict(augments=dict(type='PairedTestAverage')), **kwargs})
+    return PairedDataPreprocessor(
+        **{**NORM, 'batch_augments': dict(augments=dict(type='PairedTestAverage')), **kwargs}
+    )
 
 
 def host(data):
@@ -79,8 +84,9 @@ def test_mixed_batch(views):
         for view, untouched in zip(out['inputs'][1:], rest, strict=True):
             torch.testing.assert_close(view, host(untouched))
     scores = torch.stack([sample.gt_score for sample in out['data_samples']])
-    torch.testing.assert_close(scores, torch.tensor(
-        [[0.5, 0, 0.5, 0], [0, 0, 0, 1], [0.5, 0.5, 0, 0]]))
+    torch.testing.assert_close(
+        scores, torch.tensor([[0.5, 0, 0.5, 0], [0, 0, 0, 1], [0.5, 0.5, 0, 0]])
+    )
     assert [int(sample.gt_label) for sample in out['data_samples']] == [0, 3, 1]
 
 
@@ -108,13 +114,15 @@ def test_lists_of_images(views):
     """The form of ``pseudo_collate``: images side by side instead of stacked."""
     data = paired(views=views)
     listed = copy.deepcopy(data)
-    listed['inputs'] = (list(data['inputs']) if views == 1
-                        else [list(view) for view in data['inputs']])
+    listed['inputs'] = (
+        list(data['inputs']) if views == 1 else [list(view) for view in data['inputs']]
+    )
     listed['partner']['inputs'] = list(data['partner']['inputs'])
     out, expected = build()(listed, training=True), build()(data, training=True)
     torch.testing.assert_close(out['inputs'], expected['inputs'])
     torch.testing.assert_close(
-        out['data_samples'][0].gt_score, expected['data_samples'][0].gt_score)
+        out['data_samples'][0].gt_score, expected['data_samples'][0].gt_score
+    )
 
 
 def test_equals_the_host_at_test():
@@ -124,17 +132,17 @@ def test_equals_the_host_at_test():
         theirs = ClsDataPreprocessor(**NORM)(dict(inputs=inputs, data_samples=samples(labels)))
         torch.testing.assert_close(ours['inputs'], theirs['inputs'])
         assert [s.gt_label for s in ours['data_samples']] == [
-            s.gt_label for s in theirs['data_samples']]
+            s.gt_label for s in theirs['data_samples']
+        ]
     assert build()(dict(inputs=images()))['data_samples'] is None
 
 
 def test_scores_that_arrive_soft_are_used():
     data = paired()
     for sample in data['data_samples']:
-        sample.set_gt_score(torch.tensor([0., 0.2, 0.8, 0.]))
+        sample.set_gt_score(torch.tensor([0.0, 0.2, 0.8, 0.0]))
     out = build()(data, training=True)
-    torch.testing.assert_close(
-        out['data_samples'][1].gt_score, torch.tensor([0., 0.1, 0.4, 0.5]))
+    torch.testing.assert_close(out['data_samples'][1].gt_score, torch.tensor([0.0, 0.1, 0.4, 0.5]))
 
 
 def test_to_onehot_is_kept_where_nothing_is_mixed():
@@ -162,12 +170,14 @@ def test_as_the_preprocessor_of_a_classifier():
     config = dict(
         backbone=dict(type='LeNet5', num_classes=4),
         data_preprocessor=dict(type='PairedDataPreprocessor', num_classes=4),
-        train_cfg=dict(augments=[dict(type='PairedTestAverage', weight=0.3)], probs=[0.5]))
+        train_cfg=dict(augments=[dict(type='PairedTestAverage', weight=0.3)], probs=[0.5]),
+    )
     before = copy.deepcopy(config['train_cfg'])
     for _ in range(2):
-        model = ImageClassifier(**copy.deepcopy({k: v for k, v in config.items()
-                                                 if k != 'train_cfg'}),
-                                train_cfg=config['train_cfg'])
+        model = ImageClassifier(
+            **copy.deepcopy({k: v for k, v in config.items() if k != 'train_cfg'}),
+            train_cfg=config['train_cfg'],
+        )
         choice = model.data_preprocessor.batch_augments
         assert choice.augments[0].weight == 0.3 and choice.paired
     assert config['train_cfg'] == before
@@ -222,12 +232,22 @@ def no_augment(data):
     pass
 
 
-@pytest.mark.parametrize('change, kwargs', [
-    bad(other_size), bad(images_of_several_sizes), bad(fewer_partners), bad(without_samples),
-    bad(label_out_of_range), bad(partner_label_out_of_range), bad(several_labels), bad(no_label),
-    bad(scores_of_other_length), bad(number_of_classes_unknown, num_classes=None),
-    bad(no_augment, batch_augments=None),
-])
+@pytest.mark.parametrize(
+    'change, kwargs',
+    [
+        bad(other_size),
+        bad(images_of_several_sizes),
+        bad(fewer_partners),
+        bad(without_samples),
+        bad(label_out_of_range),
+        bad(partner_label_out_of_range),
+        bad(several_labels),
+        bad(no_label),
+        bad(scores_of_other_length),
+        bad(number_of_classes_unknown, num_classes=None),
+        bad(no_augment, batch_augments=None),
+    ],
+)
 def test_bad_batches(change, kwargs):
     data = paired()
     change(data)
@@ -235,17 +255,20 @@ def test_bad_batches(change, kwargs):
         build(**kwargs)(data, training=True)
 
 
-@pytest.mark.parametrize('config, error', [
-    (dict(augments=[]), ValueError),
-    (dict(augments=[Average(), dict(type='Mixup', alpha=1.)]), ValueError),
-    (dict(augments=Average(), probs=[0.5, 0.2]), ValueError),
-    (dict(augments=Average(), probs=1.2), ValueError),
-    (dict(augments=Average(), probs=-0.2), ValueError),
-    (dict(augments=3), TypeError),
-    (dict(probs=1.), TypeError),
-    (dict(augments=Average(), prob=1.), TypeError),
-    ([dict(type='Mixup')], TypeError),
-])
+@pytest.mark.parametrize(
+    'config, error',
+    [
+        (dict(augments=[]), ValueError),
+        (dict(augments=[Average(), dict(type='Mixup', alpha=1.0)]), ValueError),
+        (dict(augments=Average(), probs=[0.5, 0.2]), ValueError),
+        (dict(augments=Average(), probs=1.2), ValueError),
+        (dict(augments=Average(), probs=-0.2), ValueError),
+        (dict(augments=3), TypeError),
+        (dict(probs=1.0), TypeError),
+        (dict(augments=Average(), prob=1.0), TypeError),
+        ([dict(type='Mixup')], TypeError),
+    ],
+)
 def test_bad_augments(config, error):
     with pytest.raises(error, match=r'augments|probs'):
         build(batch_augments=config)
@@ -290,8 +313,10 @@ def test_progress_reaches_the_choice():
 
 def test_without_progress_it_counts_and_says_so_once(monkeypatch):
     messages = []
-    monkeypatch.setattr('mmlt.models.batch_augment_choice.print_log',
-                        lambda message, **kwargs: messages.append(message))
+    monkeypatch.setattr(
+        'mmlt.models.batch_augment_choice.print_log',
+        lambda message, **kwargs: messages.append(message),
+    )
     monkeypatch.setattr('mmlt.models.batch_augment_choice.sync_random_seed', lambda: 4)
     augments = [Average(), Average()]
     counting, told = BatchAugmentChoice(augments), BatchAugmentChoice(augments)
@@ -303,8 +328,10 @@ def test_without_progress_it_counts_and_says_so_once(monkeypatch):
 
 def test_says_when_partners_never_come(monkeypatch):
     messages = []
-    monkeypatch.setattr('mmlt.models.paired_data_preprocessor.print_log',
-                        lambda message, **kwargs: messages.append((message, kwargs['level'])))
+    monkeypatch.setattr(
+        'mmlt.models.paired_data_preprocessor.print_log',
+        lambda message, **kwargs: messages.append((message, kwargs['level'])),
+    )
     model = build()
     for _ in range(250):
         model(dict(inputs=images(1), data_samples=samples([0])), training=True)
@@ -319,5 +346,8 @@ def test_one_image():
 
 def test_one_hot_scores_would_pass_for_mixed_ones():
     with pytest.raises(ValueError, match='to_onehot'):
-        PairedDataPreprocessor(num_classes=3, to_onehot=True,
-                               batch_augments=dict(augments=dict(type='ConCutMixAugment')))
+        PairedDataPreprocessor(
+            num_classes=3,
+            to_onehot=True,
+            batch_augments=dict(augments=dict(type='ConCutMixAugment')),
+        )

@@ -12,8 +12,7 @@ def per_class(predictions, targets, num_classes):
 
 
 def group_mean(accuracies, members):
-    values = [a for a, member in zip(accuracies, members, strict=True)
-              if member and a is not None]
+    values = [a for a, member in zip(accuracies, members, strict=True) if member and a is not None]
     return sum(values) / len(values) if values else None
 
 

@@ -3,8 +3,9 @@
 import torch
 
 
-def soft_confusion(logits, targets, margin=0.0, temperature=1.0, detach_gate=False,
-                   detach_baseline=False):
+def soft_confusion(
+    logits, targets, margin=0.0, temperature=1.0, detach_gate=False, detach_baseline=False
+):
     """``(K, K)``, row = true class; hard ``(N,)`` or soft ``(N, K)`` targets."""
     count, classes = logits.shape
     if targets.ndim == 1:
@@ -12,8 +13,9 @@ def soft_confusion(logits, targets, margin=0.0, temperature=1.0, detach_gate=Fal
         scores[torch.arange(count), targets] = 1
     else:
         scores = targets
-    confusion = [[torch.zeros((), dtype=logits.dtype) for _ in range(classes)]
-                 for _ in range(classes)]
+    confusion = [
+        [torch.zeros((), dtype=logits.dtype) for _ in range(classes)] for _ in range(classes)
+    ]
     for true in range(classes):
         images = max(float(scores[:, true].sum()), 1.0)
         for image in range(count):
@@ -57,10 +59,16 @@ def car_trajectory(batches, row_weights, beta=0.5, absent_classes='decay', **opt
     norms, gradients = [], []
     for logits, targets in batches:
         logits = logits.detach().clone().requires_grad_()
-        per_class = (torch.bincount(targets, minlength=classes) if targets.ndim == 1
-                     else targets.sum(dim=0))
-        estimate = blend(estimate.detach(), soft_confusion(logits, targets, **options),
-                         per_class, beta, absent_classes)
+        per_class = (
+            torch.bincount(targets, minlength=classes) if targets.ndim == 1 else targets.sum(dim=0)
+        )
+        estimate = blend(
+            estimate.detach(),
+            soft_confusion(logits, targets, **options),
+            per_class,
+            beta,
+            absent_classes,
+        )
         norm = spectral_norm(estimate, row_weights)
         norm.backward()
         norms.append(norm.detach())

@@ -7,13 +7,20 @@ def shares(predictions, targets, group_of):
     """{true group: (images, right share, {predicted group: wrong share})}."""
     result = {}
     for group in set(group_of):
-        mine = [(p, t) for p, t in zip(predictions, targets, strict=True)
-                if group_of[t] == group and p >= 0]
+        mine = [
+            (p, t)
+            for p, t in zip(predictions, targets, strict=True)
+            if group_of[t] == group and p >= 0
+        ]
         right = sum(p == t for p, t in mine)
-        wrong = {other: sum(p != t and group_of[p] == other for p, t in mine)
-                 for other in set(group_of)}
-        result[group] = (len(mine), right / len(mine) if mine else None,
-                         {other: n / len(mine) if mine else None for other, n in wrong.items()})
+        wrong = {
+            other: sum(p != t and group_of[p] == other for p, t in mine) for other in set(group_of)
+        }
+        result[group] = (
+            len(mine),
+            right / len(mine) if mine else None,
+            {other: n / len(mine) if mine else None for other, n in wrong.items()},
+        )
     return result
 
 

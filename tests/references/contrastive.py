@@ -7,8 +7,9 @@ import torch
 
 def balanced_contrastive_loss(embeddings, targets, prototypes, temperature):
     num_images, num_views, _ = embeddings.shape
-    keys = [(embeddings[n, v], int(targets[n]))
-            for n in range(num_images) for v in range(num_views)]
+    keys = [
+        (embeddings[n, v], int(targets[n])) for n in range(num_images) for v in range(num_views)
+    ]
     num_anchors = len(keys)
     keys += [(prototype, k) for k, prototype in enumerate(prototypes)]
     losses = []
@@ -21,6 +22,8 @@ def balanced_contrastive_loss(embeddings, targets, prototypes, temperature):
             weight = sum(other == label for _, other in keys) - (label == own)
             denominator = denominator + torch.exp(anchor @ key / temperature) / weight
         positives = [key for j, (key, label) in enumerate(keys) if label == own and j != a]
-        losses.append(-sum(anchor @ key / temperature - torch.log(denominator)
-                           for key in positives) / len(positives))
+        losses.append(
+            -sum(anchor @ key / temperature - torch.log(denominator) for key in positives)
+            / len(positives)
+        )
     return sum(losses) / len(losses)

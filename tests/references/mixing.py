@@ -23,7 +23,7 @@ def cutmix_pixels(image, partner, box):
 
 
 def prior_weight(lam, n_i, n_j, tau):
-    first, second = lam * n_i ** -tau, (1 - lam) * n_j ** -tau
+    first, second = lam * n_i**-tau, (1 - lam) * n_j**-tau
     return first / (first + second)
 
 
@@ -49,8 +49,7 @@ def unimix_factor(lam, n_i, n_j):
 
 
 def mixed_labels(scores, partner_scores, weights):
-    rows = [w * s + (1 - w) * p
-            for w, s, p in zip(weights, scores, partner_scores, strict=True)]
+    rows = [w * s + (1 - w) * p for w, s, p in zip(weights, scores, partner_scores, strict=True)]
     return torch.stack(rows)
 
 

@@ -7,13 +7,13 @@ import numpy as np
 
 def class_law(class_counts, power):
     """p_k ~ n_k**power, empty classes 0."""
-    mass = [count**power if count else 0. for count in class_counts]
+    mass = [count**power if count else 0.0 for count in class_counts]
     return np.array([m / sum(mass) for m in mass])
 
 
 def effective_number_law(class_counts, beta):
     """Each image weighs 1 / (1 + beta + beta^2 + ...), n_k terms."""
-    mass = [n / sum(beta**i for i in range(n)) if n else 0. for n in class_counts]
+    mass = [n / sum(beta**i for i in range(n)) if n else 0.0 for n in class_counts]
     return np.array([m / sum(mass) for m in mass])
 
 
@@ -52,12 +52,13 @@ def repeats_before_exhaustion(images, labels):
 def chi_square_p_value(observed, expected):
     """p-value of observed counts under expected ones; cells expected empty must be empty."""
     from scipy.stats import chi2
+
     observed, expected = np.ravel(observed).astype(float), np.ravel(expected).astype(float)
     possible = expected > 0
     if observed[~possible].any():
-        return 0.
+        return 0.0
     observed, expected = observed[possible], expected[possible]
     if len(expected) < 2:
-        return 1.
-    statistic = ((observed - expected)**2 / expected).sum()
+        return 1.0
+    statistic = ((observed - expected) ** 2 / expected).sum()
     return float(chi2.sf(statistic, len(expected) - 1))

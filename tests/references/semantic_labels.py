@@ -19,7 +19,11 @@ def semantic_scores(features, prototypes, scores, class_counts, top_k, omega):
         gamma = omega * math.log(mean_count) / log_counts if log_counts > 0 else 0.0
         gamma = min(max(gamma, 0.0), 1.0)
         total = sum(closeness)
-        rectified.append([gamma * c / total + (1 - gamma) * float(t)
-                          for c, t in zip(closeness, area, strict=True)])
+        rectified.append(
+            [
+                gamma * c / total + (1 - gamma) * float(t)
+                for c, t in zip(closeness, area, strict=True)
+            ]
+        )
         gammas.append(gamma)
     return rectified, gammas

@@ -27,15 +27,15 @@ def log_run(folder, top1_by_epoch, started='20250101_000000', first_epoch=1):
     path.parent.mkdir(parents=True)
     lines = [json.dumps({'lr': 0.1, 'loss': 2.0, 'epoch': 1, 'step': 7})]
     lines += [
-        json.dumps({'long_tail/top1': top1, 'long_tail/few_shot': top1 / 2, 'time': 0.1,
-                    'step': epoch})
+        json.dumps(
+            {'long_tail/top1': top1, 'long_tail/few_shot': top1 / 2, 'time': 0.1, 'step': epoch}
+        )
         for epoch, top1 in enumerate(top1_by_epoch, first_epoch)
     ]
     path.write_text('\n'.join(lines) + '\n')
 
 
 class TestCollectResults:
-
     def test_mean_and_deviation_of_last_and_best_epoch(self, tmp_path):
         log_run(tmp_path / 'a' / 'ce_seed0', [10, 30, 20])
         log_run(tmp_path / 'a' / 'ce_seed1', [10, 20, 24])
@@ -45,8 +45,7 @@ class TestCollectResults:
         table = collect_results.to_markdown(runs, ['top1', 'few_shot']).splitlines()
         assert table[0].startswith('| method | seeds | epochs | top1 last | top1 best | few')
         assert table[2] == '| car | 1 | 1 | 50.0 | 50.0 | 25.0 | 25.0 |'
-        assert table[3] == ('| ce | 2 | 3 | 22.0 ± 2.8 | 27.0 ± 4.2 | 11.0 ± 1.4 | '
-                            '13.5 ± 2.1 |')
+        assert table[3] == ('| ce | 2 | 3 | 22.0 ± 2.8 | 27.0 ± 4.2 | 11.0 ± 1.4 | 13.5 ± 2.1 |')
 
     def test_resumed_run_counts_once_and_a_cut_line_is_skipped(self, tmp_path, capsys):
         folder = tmp_path / 'ce_seed0'
@@ -54,7 +53,7 @@ class TestCollectResults:
         log_run(folder, [30, 40], started='20250102_000000', first_epoch=3)
         with (folder / '20250102_000000/vis_data/scalars.json').open('a') as file:
             file.write('{"long_tail/top1": 5')
-        run, = collect_results.collect([folder])
+        (run,) = collect_results.collect([folder])
         assert (run.epochs, run.last['top1'], run.best['top1']) == (4, 40, 40)
         assert 'skipped' in capsys.readouterr().err
 
@@ -63,15 +62,17 @@ class TestCollectResults:
             folder = tmp_path / 'ce_seed3' / started
             folder.mkdir(parents=True)
             (folder / f'{started}.json').write_text(json.dumps({'long_tail/top1': top1}))
-        run, = collect_results.collect([tmp_path])
+        (run,) = collect_results.collect([tmp_path])
         assert run.last == {'top1': 2.0} and run.best is None
         assert collect_results.to_markdown([run], ['top1', 'few_shot']).endswith(
-            '| ce | 1 |  | 2.0 |  |  |  |')
+            '| ce | 1 |  | 2.0 |  |  |  |'
+        )
 
     def test_own_pattern_and_best_by(self, tmp_path):
         log_run(tmp_path / 'r7-ldam', [10, 30, 20])
-        run, = collect_results.collect(
-            [tmp_path], r'r(?P<seed>\d+)-(?P<method>.+)', best_by='few_shot')
+        (run,) = collect_results.collect(
+            [tmp_path], r'r(?P<seed>\d+)-(?P<method>.+)', best_by='few_shot'
+        )
         assert (run.method, run.seed, run.best['few_shot']) == ('ldam', 7, 15)
 
     def test_bad_input_is_named(self, tmp_path):
@@ -92,16 +93,21 @@ def write_table(path, seed, counts):
     rng = np.random.default_rng(seed)
     num_classes = len(counts)
     targets = np.repeat(np.arange(num_classes - 1), 20)
-    predictions = np.where(rng.random(len(targets)) < 0.7, targets,
-                           rng.integers(0, num_classes, len(targets)))
-    write_per_class_csv(path, per_class_rows(
-        count_predictions(predictions, targets, num_classes),
-        most_confused_with(predictions, targets, num_classes), counts))
+    predictions = np.where(
+        rng.random(len(targets)) < 0.7, targets, rng.integers(0, num_classes, len(targets))
+    )
+    write_per_class_csv(
+        path,
+        per_class_rows(
+            count_predictions(predictions, targets, num_classes),
+            most_confused_with(predictions, targets, num_classes),
+            counts,
+        ),
+    )
     return path
 
 
 class TestPerClassReport:
-
     @pytest.mark.parametrize('num_classes', [5, 130])
     def test_picture_of_several_methods_and_seeds(self, tmp_path, num_classes):
         counts = list(range(num_classes, 0, -1))
@@ -120,8 +126,10 @@ class TestPerClassReport:
     def test_running_mean_is_a_mean_of_neighbours(self, width):
         values = np.array([[1.0, 2.0, np.nan, 4.0, 9.0]])
         before, after = width // 2, (width - 1) // 2
-        expected = [np.nanmean(values[0, max(0, i - before):i + after + 1])
-                    if width > 1 else values[0, i] for i in range(5)]
+        expected = [
+            np.nanmean(values[0, max(0, i - before) : i + after + 1]) if width > 1 else values[0, i]
+            for i in range(5)
+        ]
         np.testing.assert_allclose(per_class_report.running_mean(values, width)[0], expected)
 
     def test_command(self, tmp_path, capsys):
@@ -134,8 +142,7 @@ class TestPerClassReport:
         one = write_table(tmp_path / 'one.csv', 0, [9, 5, 3])
         other = write_table(tmp_path / 'other.csv', 0, [9, 5, 2])
         unknown = tmp_path / 'unknown.csv'
-        write_per_class_csv(unknown, per_class_rows(
-            count_predictions([0], [0], 1), np.array([-1])))
+        write_per_class_csv(unknown, per_class_rows(count_predictions([0], [0], 1), np.array([-1])))
         with pytest.raises(ValueError, match='other classes or training counts'):
             per_class_report.plot_per_class({'CE': [one, other]}, tmp_path / 'a.png')
         with pytest.raises(ValueError, match='different class counts'):
@@ -147,14 +154,17 @@ class TestPerClassReport:
 
 
 class TestWorstClassRatio:
-
     def test_training_set_gets_the_test_pipeline_inside_wrappers(self):
         plain = dict(type='DigitsLT', pipeline=['augment'])
-        paired = dict(type='PairedDataset', partner_pipeline=['augment'],
-                      dataset=dict(type='LongTailDataset', dataset=plain))
+        paired = dict(
+            type='PairedDataset',
+            partner_pipeline=['augment'],
+            dataset=dict(type='LongTailDataset', dataset=plain),
+        )
         changed = worst_class_ratio.training_set_for_testing(paired, ['pack'])
-        assert changed == dict(type='LongTailDataset',
-                               dataset=dict(type='DigitsLT', pipeline=['pack']))
+        assert changed == dict(
+            type='LongTailDataset', dataset=dict(type='DigitsLT', pipeline=['pack'])
+        )
         assert plain['pipeline'] == ['augment'], 'the config is not changed'
         concatenated = dict(type='ConcatDataset', datasets=[plain, plain])
         parts = worst_class_ratio.training_set_for_testing(concatenated, ['pack'])['datasets']
@@ -176,21 +186,32 @@ class TestWorstClassRatio:
         def per_class(dataset_cfg):
             dataset = DATASETS.build(dataset_cfg)
             with torch.no_grad():
-                outputs = model.eval().test_step(pseudo_collate([dataset[i] for i in
-                                                                 range(len(dataset))]))
-            return reference.per_class([int(one.pred_label) for one in outputs],
-                                       [int(one.gt_label) for one in outputs], 10)
+                outputs = model.eval().test_step(
+                    pseudo_collate([dataset[i] for i in range(len(dataset))])
+                )
+            return reference.per_class(
+                [int(one.pred_label) for one in outputs], [int(one.gt_label) for one in outputs], 10
+            )
 
         test = per_class(cfg.test_dataloader.dataset)
-        train = per_class(dict(cfg.train_dataloader.dataset,
-                               pipeline=cfg.test_dataloader.dataset.pipeline))
+        train = per_class(
+            dict(cfg.train_dataloader.dataset, pipeline=cfg.test_dataloader.dataset.pipeline)
+        )
         worst = min(test)
         assert 0 < worst < 1, 'the run is too short or too long to tell'
         out = tmp_path / 'out' / 'wr.json'
-        result = worst_class_ratio.main([
-            str(path), str(tmp_path / 'train' / 'epoch_12.pth'), '--work-dir',
-            str(tmp_path / 'wr'), '--out', str(out), '--cfg-options',
-            'train_dataloader.dataset.imbalance_ratio=2'])
+        result = worst_class_ratio.main(
+            [
+                str(path),
+                str(tmp_path / 'train' / 'epoch_12.pth'),
+                '--work-dir',
+                str(tmp_path / 'wr'),
+                '--out',
+                str(out),
+                '--cfg-options',
+                'train_dataloader.dataset.imbalance_ratio=2',
+            ]
+        )
         assert test[result.class_id] == worst
         assert result.name == str(result.class_id)
         assert result.test_accuracy == pytest.approx(100 * worst)

@@ -24,8 +24,10 @@ def test_both_formulations_have_the_same_gradient(monkeypatch):
     tool = load_tool('benchmarks/car.py')
     weights = torch.linspace(1, 2, 12)
     gradients = []
-    for make in (lambda stream: tool.mmlt_step(stream, weights, ConfusionOptions(tolerance=0.0)),
-                 lambda stream: tool.released_step(stream, weights)):
+    for make in (
+        lambda stream: tool.mmlt_step(stream, weights, ConfusionOptions(tolerance=0.0)),
+        lambda stream: tool.released_step(stream, weights),
+    ):
         leaves = []
         batch = next(tool.batches(12, 8, torch.device('cpu')))
         original = torch.Tensor.requires_grad_

@@ -25,21 +25,23 @@ GROUPS = {'many': np.array([True, False, False]), 'few': np.array([False, True, 
 
 
 def evaluation(title, confusion):
-    return tool.Evaluation(title, f'{title}.pth', confusion, 0, [200, 10, 10],
-                           ['car', 'cat', 'dog'], (100, 20))
+    return tool.Evaluation(
+        title, f'{title}.pth', confusion, 0, [200, 10, 10], ['car', 'cat', 'dog'], (100, 20)
+    )
 
 
 class TestReport:
-
     def test_tables_of_two_models(self):
         text, known = tool.report(
-            [evaluation('before', BEFORE), evaluation('after', AFTER)], GROUPS, 3)
+            [evaluation('before', BEFORE), evaluation('after', AFTER)], GROUPS, 3
+        )
         assert '| few | 20 | 40.0 | 45.0 | 15.0 |' in text
         assert '| few | 20 | 90.0 | 10.0 | 0.0 |' in text
         assert '| dog (few) | car (many) | 50.0 | 10.0 |' in text
         assert '| mean of 3 |  | 40.00 | 6.67 |' in text
-        assert text.endswith('-33.33 points. Mean of each model\'s own top 3: '
-                             'before 40.00, after 20.00.')
+        assert text.endswith(
+            "-33.33 points. Mean of each model's own top 3: before 40.00, after 20.00."
+        )
         assert known['models']['before']['wrong']['few']['many'] == 45
         assert [2, 2, 9] in known['models']['after']['confusion']
         assert known['pairs']['true'] == [2, 1, 2] and known['pairs']['after'] == [10, 10, 0]
@@ -48,7 +50,8 @@ class TestReport:
     def test_own_mean_counts_places_without_an_error(self):
         nearly = np.array([[10, 0, 0], [0, 10, 0], [3, 0, 7]])
         _, known = tool.report(
-            [evaluation('before', BEFORE), evaluation('after', nearly)], GROUPS, 3)
+            [evaluation('before', BEFORE), evaluation('after', nearly)], GROUPS, 3
+        )
         assert known['models']['after']['own_top_mean'] == pytest.approx(10)
 
     def test_model_without_an_error_and_group_without_classes(self):
@@ -66,7 +69,8 @@ def test_metric_has_the_settings_of_the_config():
     metric = dict(type='mmpretrain.LongTailMetric', few_threshold=7, csv_file='a.csv', prefix='x')
     for evaluator in (metric, [dict(type='Accuracy'), metric]):
         assert tool.label_keeping_evaluator(evaluator) == dict(
-            type='KeptLabelsMetric', few_threshold=7)
+            type='KeptLabelsMetric', few_threshold=7
+        )
     assert metric['csv_file'] == 'a.csv'
     assert tool.label_keeping_evaluator(None) == dict(type='KeptLabelsMetric')
 
@@ -74,8 +78,7 @@ def test_metric_has_the_settings_of_the_config():
 def test_models_that_do_not_belong_together():
     before = evaluation('before', BEFORE)
     with pytest.raises(ValueError, match=r'after\.pth: expected the classes'):
-        tool.check_comparable(before, replace(
-            evaluation('after', AFTER), class_counts=[9, 9, 9]))
+        tool.check_comparable(before, replace(evaluation('after', AFTER), class_counts=[9, 9, 9]))
     with pytest.raises(ValueError, match='one shape'):
         compare_pairs({'before': BEFORE, 'after': AFTER[:2, :2]}, 1)
     with pytest.raises(ValueError, match='one shape'):
@@ -103,16 +106,30 @@ def test_checkpoints_of_digits(tmp_path, capsys):
         expected.append(confusion)
         saved += [str(CONFIGS / 'digits_lt' / f'{leaf}.py'), str(tmp_path / leaf / 'epoch_2.pth')]
     out = tmp_path / 'out' / 'confusion.json'
-    known = tool.main([*saved, '--top', '4', '--thresholds', '60', '10', '--work-dir',
-                       str(tmp_path / 'logs'), '--out', str(out)])
+    known = tool.main(
+        [
+            *saved,
+            '--top',
+            '4',
+            '--thresholds',
+            '60',
+            '10',
+            '--work-dir',
+            str(tmp_path / 'logs'),
+            '--out',
+            str(out),
+        ]
+    )
     assert json.loads(out.read_text()) == known
     for title, confusion in zip(('before', 'after'), expected, strict=True):
         got = np.zeros_like(confusion)
         for true, predicted, images in known['models'][title]['confusion']:
             got[true, predicted] = images
         np.testing.assert_array_equal(got, confusion)
-        rates = [100 * confusion[j, i] / 60 for j, i in
-                 zip(known['pairs']['true'], known['pairs']['predicted'], strict=True)]
+        rates = [
+            100 * confusion[j, i] / 60
+            for j, i in zip(known['pairs']['true'], known['pairs']['predicted'], strict=True)
+        ]
         assert known['pairs'][title] == pytest.approx(rates)
     assert len(set(known['shots'])) == 3
     assert '| mean of 4 |' in capsys.readouterr().out

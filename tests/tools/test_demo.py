@@ -29,8 +29,10 @@ def restored_environment(monkeypatch):
 
 
 def make_runs(folder, count, epochs=2):
-    return [forked_runs.Run('CE', seed, epochs, folder / f'{seed}.log', (str(seed), ))
-            for seed in range(count)]
+    return [
+        forked_runs.Run('CE', seed, epochs, folder / f'{seed}.log', (str(seed),))
+        for seed in range(count)
+    ]
 
 
 class FakeRunner:
@@ -59,8 +61,10 @@ def test_quick_demo_trains_every_method(tmp_path, capfd):
     table = [line for line in out.splitlines() if 'worst class' in line]
     assert table[0].split() == ['method', 'all', 'many', 'medium', 'few', 'worst', 'class']
     for label, leaf in demo.METHODS.items():
-        assert any(line.startswith(f'{label} ') and line.count('.') == len(demo.COLUMNS)
-                   for line in out.splitlines()), label
+        assert any(
+            line.startswith(f'{label} ') and line.count('.') == len(demo.COLUMNS)
+            for line in out.splitlines()
+        ), label
         rows = read_per_class_csv(tmp_path / f'{leaf}_seed0.csv')
         assert [row.test_images for row in rows] == [60] * 10
         log = (tmp_path / f'{leaf}_seed0.log').read_text()
@@ -74,7 +78,8 @@ def test_quick_demo_trains_every_method(tmp_path, capfd):
 def test_the_plan_has_every_method_with_every_seed_and_its_own_epochs(tmp_path):
     runs = demo.plan_runs(tmp_path, seeds=3, quick=False)
     assert {(run.label, run.seed) for run in runs} == {
-        (label, seed) for label in demo.METHODS for seed in range(3)}
+        (label, seed) for label in demo.METHODS for seed in range(3)
+    }
     assert len({run.log for run in runs}) == len(runs)
     for run in runs:
         config = Config.fromfile(demo.CONFIGS / f'{demo.METHODS[run.label]}.py')
@@ -94,22 +99,28 @@ def test_table_has_mean_and_deviation_of_each_column(tmp_path, monkeypatch):
     for label in demo.METHODS:
         for seed in (1, 0, 2):
             run = forked_runs.Run(label, seed, 1, tmp_path / f'{label}{seed}', ())
-            done[run] = {figure: 10.0 * seed + column + len(label)
-                         for column, figure in enumerate(demo.COLUMNS.values())}
+            done[run] = {
+                figure: 10.0 * seed + column + len(label)
+                for column, figure in enumerate(demo.COLUMNS.values())
+            }
             values.setdefault(label, []).append(done[run]['long_tail/few_shot'])
     head, *rows = demo.format_table(done).splitlines()
     assert len({len(head), *map(len, rows)}) == 1
     for label, row in zip(demo.METHODS, rows, strict=True):
         mean, spread = statistics.fmean(values[label]), statistics.stdev(values[label])
         assert row.startswith(label)
-        assert f'{mean:.1f} ± {spread:.1f}' in row[head.index('medium') + 6:]
+        assert f'{mean:.1f} ± {spread:.1f}' in row[head.index('medium') + 6 :]
 
 
 def test_runs_go_two_at_a_time_and_bring_their_figures(tmp_path):
     shown = []
     start = time.monotonic()
-    results = {run.seed: figures for run, figures, _ in forked_runs.train_all(
-        fake_train, make_runs(tmp_path, 4), ['top1'], 2, shown.append)}
+    results = {
+        run.seed: figures
+        for run, figures, _ in forked_runs.train_all(
+            fake_train, make_runs(tmp_path, 4), ['top1'], 2, shown.append
+        )
+    }
     assert results == {seed: {'top1': 10.0 * seed} for seed in range(4)}
     assert time.monotonic() - start > 0.55  # two pairs of 0.3 s
     assert shown == sorted(shown) and shown[-1] == 4 * 2
@@ -136,8 +147,11 @@ def test_a_failing_run_stops_the_others_and_shows_its_error(tmp_path, monkeypatc
 
 def test_a_run_that_dies_without_a_word_is_a_failure(tmp_path):
     with pytest.raises(forked_runs.RunFailed, match='seed 0 failed'):
-        list(forked_runs.train_all(lambda argv: os._exit(0), make_runs(tmp_path, 1), ['top1'], 2,
-                                   lambda epochs: None))
+        list(
+            forked_runs.train_all(
+                lambda argv: os._exit(0), make_runs(tmp_path, 1), ['top1'], 2, lambda epochs: None
+            )
+        )
 
 
 @pytest.mark.parametrize('option', ['--seeds', '--jobs'])

@@ -8,9 +8,12 @@ import pytest
 
 from tests.tools.load_tool import TOOLS, load_tool
 
-SCRIPTS = sorted(str(path.relative_to(TOOLS)) for path in TOOLS.rglob('*.py')
-                 if 'ArgumentParser' in path.read_text(encoding='utf-8')
-                 and '__main__' in path.read_text(encoding='utf-8'))
+SCRIPTS = sorted(
+    str(path.relative_to(TOOLS))
+    for path in TOOLS.rglob('*.py')
+    if 'ArgumentParser' in path.read_text(encoding='utf-8')
+    and '__main__' in path.read_text(encoding='utf-8')
+)
 
 
 @pytest.mark.parametrize('script', SCRIPTS)

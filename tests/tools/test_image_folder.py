@@ -39,14 +39,25 @@ def test_written_lists_read_back(
     tool: ModuleType, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     out = tmp_path / 'lists'
-    command = [str(images), '--out', str(out), '--imbalance-ratio', '10', '--test-per-class', '6',
-               '--val-per-class', '4']
+    command = [
+        str(images),
+        '--out',
+        str(out),
+        '--imbalance-ratio',
+        '10',
+        '--test-per-class',
+        '6',
+        '--val-per-class',
+        '4',
+    ]
     assert tool.main(command) == 0
     splits = {name: _lines(out / f'{name}.txt') for name in ('train', 'val', 'test')}
     every = [line for lines in splits.values() for line in lines]
     assert len(set(every)) == len(every), 'no image in two splits'
     train = LongTailListDataset(
-        data_root=str(out), ann_file='train.txt', data_prefix=str(images),
+        data_root=str(out),
+        ann_file='train.txt',
+        data_prefix=str(images),
         classes=str(out / 'classes.txt'),
     )
     assert train.metainfo['class_counts'] == [10, 3, 1]

@@ -14,15 +14,20 @@ COUNTS = [90, 9, 1]
 
 def save(path, weights=None, counts=COUNTS, **extra):
     generator = torch.Generator().manual_seed(0)
-    state_dict = weights if weights is not None else {
-        'backbone.fc.weight': torch.randn(3, 4, generator=generator),
-        'head.fc.weight': torch.randn(3, 4, generator=generator),
-        'head.fc.bias': torch.randn(3, generator=generator),
-        'head.loss_module.confusion': torch.zeros(3, 3),
-    }
+    state_dict = (
+        weights
+        if weights is not None
+        else {
+            'backbone.fc.weight': torch.randn(3, 4, generator=generator),
+            'head.fc.weight': torch.randn(3, 4, generator=generator),
+            'head.fc.bias': torch.randn(3, generator=generator),
+            'head.loss_module.confusion': torch.zeros(3, 3),
+        }
+    )
     meta = {'epoch': 5, 'dataset_meta': {} if counts is None else {'class_counts': counts}}
-    torch.save({'state_dict': state_dict, 'meta': {**meta, **extra},
-                'optimizer': {'state': {}}}, path)
+    torch.save(
+        {'state_dict': state_dict, 'meta': {**meta, **extra}, 'optimizer': {'state': {}}}, path
+    )
     return state_dict
 
 
@@ -32,17 +37,30 @@ def load(path):
 
 def test_logit_adjustment_changes_the_bias_only(tmp_path, capsys):
     before = save(tmp_path / 'in.pth')
-    tool.main([str(tmp_path / 'in.pth'), str(tmp_path / 'new' / 'out.pth'),
-               '--method', 'logit_adjustment', '--tau', '0.5'])
+    tool.main(
+        [
+            str(tmp_path / 'in.pth'),
+            str(tmp_path / 'new' / 'out.pth'),
+            '--method',
+            'logit_adjustment',
+            '--tau',
+            '0.5',
+        ]
+    )
     after = load(tmp_path / 'new' / 'out.pth')
     assert 'head.fc.weight' in capsys.readouterr().out
     assert set(after) == {'meta', 'state_dict'}, 'nothing that a resume would trip over'
-    torch.testing.assert_close(after['state_dict'].pop('head.fc.bias'),
-                               adjusted_bias(before.pop('head.fc.bias'), COUNTS, 0.5))
+    torch.testing.assert_close(
+        after['state_dict'].pop('head.fc.bias'),
+        adjusted_bias(before.pop('head.fc.bias'), COUNTS, 0.5),
+    )
     torch.testing.assert_close(after['state_dict'], before)
     assert after['meta']['dataset_meta']['class_counts'] == COUNTS
     assert after['meta']['rebalanced_classifier'] == {
-        'method': 'logit_adjustment', 'tau': 0.5, 'weight': 'head.fc.weight'}
+        'method': 'logit_adjustment',
+        'tau': 0.5,
+        'weight': 'head.fc.weight',
+    }
 
 
 def test_tau_norm_changes_the_weight_drops_the_bias_and_needs_no_counts(tmp_path):
@@ -50,8 +68,9 @@ def test_tau_norm_changes_the_weight_drops_the_bias_and_needs_no_counts(tmp_path
     del before['head.loss_module.confusion']
     tool.convert(tmp_path / 'in.pth', tmp_path / 'out.pth', 'tau_norm', 0.7)
     after = load(tmp_path / 'out.pth')['state_dict']
-    torch.testing.assert_close(after['head.fc.weight'],
-                               tau_normalize(before['head.fc.weight'], 0.7))
+    torch.testing.assert_close(
+        after['head.fc.weight'], tau_normalize(before['head.fc.weight'], 0.7)
+    )
     assert (after['head.fc.bias'] == 0).all()
     torch.testing.assert_close(after['backbone.fc.weight'], before['backbone.fc.weight'])
 
@@ -65,10 +84,13 @@ def test_a_second_adjustment_is_said(tmp_path):
 def test_counts_of_another_checkpoint(tmp_path):
     before = save(tmp_path / 'in.pth', counts=None)
     save(tmp_path / 'counts.pth', counts=[5, 4, 3])
-    tool.convert(tmp_path / 'in.pth', tmp_path / 'out.pth', 'logit_adjustment', 1.0,
-                 tmp_path / 'counts.pth')
-    torch.testing.assert_close(load(tmp_path / 'out.pth')['state_dict']['head.fc.bias'],
-                               adjusted_bias(before['head.fc.bias'], [5, 4, 3]))
+    tool.convert(
+        tmp_path / 'in.pth', tmp_path / 'out.pth', 'logit_adjustment', 1.0, tmp_path / 'counts.pth'
+    )
+    torch.testing.assert_close(
+        load(tmp_path / 'out.pth')['state_dict']['head.fc.bias'],
+        adjusted_bias(before['head.fc.bias'], [5, 4, 3]),
+    )
 
 
 def test_several_matrices_need_a_name(tmp_path):
@@ -81,16 +103,19 @@ def test_several_matrices_need_a_name(tmp_path):
     assert tool.convert(*arguments, weight_key='head.fc.weight') == 'head.fc.weight'
 
 
-@pytest.mark.parametrize(('prepare', 'message'), [
-    (lambda path: None, 'no such file'),
-    (lambda path: path.write_bytes(b'not a checkpoint'), 'cannot be read'),
-    (lambda path: torch.save({'weights': 1}, path), 'no `state_dict`'),
-    (lambda path: save(path, counts=None), '--class-counts-from'),
-    (lambda path: save(path, counts=[1, 2]), 'one weight matrix with 2 rows'),
-    (lambda path: save(path, counts=[1, 0, 2]), 'no training image'),
-    (lambda path: save(path, {'head.fc.weight': torch.ones(3, 4)}), 'post_hoc_tau'),
-    (lambda path: save(path, rebalanced_classifier='before'), 'already'),
-])
+@pytest.mark.parametrize(
+    ('prepare', 'message'),
+    [
+        (lambda path: None, 'no such file'),
+        (lambda path: path.write_bytes(b'not a checkpoint'), 'cannot be read'),
+        (lambda path: torch.save({'weights': 1}, path), 'no `state_dict`'),
+        (lambda path: save(path, counts=None), '--class-counts-from'),
+        (lambda path: save(path, counts=[1, 2]), 'one weight matrix with 2 rows'),
+        (lambda path: save(path, counts=[1, 0, 2]), 'no training image'),
+        (lambda path: save(path, {'head.fc.weight': torch.ones(3, 4)}), 'post_hoc_tau'),
+        (lambda path: save(path, rebalanced_classifier='before'), 'already'),
+    ],
+)
 def test_what_cannot_be_rebalanced_is_said(tmp_path, prepare, message):
     path = tmp_path / 'in.pth'
     prepare(path)

@@ -27,7 +27,8 @@ def test_peak_memory_is_that_of_the_tensors_held():
 @pytest.mark.parametrize('name', ['semantic_labels', 'contrastive'])
 def test_small_run(name, capsys):
     costs = load_tool(f'benchmarks/{name}.py').main(
-        ['--images', '8', '--classes', '40', '--channels', '16', '--repeats', '1'])
+        ['--images', '8', '--classes', '40', '--channels', '16', '--repeats', '1']
+    )
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 2 + len(costs)
     assert all(cost.seconds >= 0 and cost.peak_bytes > 0 for cost in costs.values())

@@ -18,17 +18,25 @@ BACKBONE = dict(type='CIFARResNet', depth=8)
 def save(path, cosine):
     torch.manual_seed(0)
     model = MultiViewClassifier(
-        backbone=BACKBONE, neck=BCLNeck(64, 4),
+        backbone=BACKBONE,
+        neck=BCLNeck(64, 4),
         head=ContrastiveClsHead(
-            5, 64, 4, cosine=cosine, scale=20.0,
-            loss_car=dict(type='CARLoss', criterion=None, num_classes=5)))
+            5,
+            64,
+            4,
+            cosine=cosine,
+            scale=20.0,
+            loss_car=dict(type='CARLoss', criterion=None, num_classes=5),
+        ),
+    )
     meta = dict(epoch=3, dataset_meta=dict(class_counts=[5, 4, 3, 2, 1]))
     torch.save(dict(state_dict=model.state_dict(), meta=meta, optimizer={}), path)
     return model.eval()
 
 
-@pytest.mark.parametrize(('cosine', 'head_type'),
-                         [(False, 'LinearClsHead'), (True, 'CosineClsHead')])
+@pytest.mark.parametrize(
+    ('cosine', 'head_type'), [(False, 'LinearClsHead'), (True, 'CosineClsHead')]
+)
 def test_plain_classifier_predicts_the_same(tmp_path, capsys, cosine, head_type):
     model = save(tmp_path / 'in.pth', cosine)
     tool.main([str(tmp_path / 'in.pth'), str(tmp_path / 'new' / 'out.pth'), '--scale', '20'])
@@ -36,9 +44,14 @@ def test_plain_classifier_predicts_the_same(tmp_path, capsys, cosine, head_type)
     written = torch.load(tmp_path / 'new' / 'out.pth', weights_only=True)
     assert set(written) == {'meta', 'state_dict'}
     assert written['meta']['dataset_meta']['class_counts'] == [5, 4, 3, 2, 1]
-    plain = MODELS.build(dict(
-        type='ImageClassifier', backbone=BACKBONE, neck=dict(type='GlobalAveragePooling'),
-        head=tool.plain_head(written['state_dict'], 20.0)))
+    plain = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=BACKBONE,
+            neck=dict(type='GlobalAveragePooling'),
+            head=tool.plain_head(written['state_dict'], 20.0),
+        )
+    )
     plain.load_state_dict(written['state_dict'], strict=True)
     images = torch.randn(3, 3, 16, 16)
     torch.testing.assert_close(plain.eval()(images), model(images))

@@ -89,8 +89,12 @@ def read_run(folder: Path, method: str, seed: int, prefix: str, best_by: str) ->
     return Run(method, seed, 0, figures, None) if figures else None
 
 
-def collect(work_dirs: Iterable[Path], pattern: str = DEFAULT_PATTERN, prefix: str = 'long_tail',
-            best_by: str = 'top1') -> list[Run]:
+def collect(
+    work_dirs: Iterable[Path],
+    pattern: str = DEFAULT_PATTERN,
+    prefix: str = 'long_tail',
+    best_by: str = 'top1',
+) -> list[Run]:
     """All runs at and below some folders.
 
     Args:
@@ -108,8 +112,9 @@ def collect(work_dirs: Iterable[Path], pattern: str = DEFAULT_PATTERN, prefix: s
     """
     expression = re.compile(pattern)
     if not {'method', 'seed'} <= set(expression.groupindex):
-        raise ValueError(f'pattern: expected groups (?P<method>...) and (?P<seed>...), '
-                         f'got {pattern!r}')
+        raise ValueError(
+            f'pattern: expected groups (?P<method>...) and (?P<seed>...), got {pattern!r}'
+        )
     runs = []
     for root in map(Path, work_dirs):
         if not root.is_dir():
@@ -159,15 +164,21 @@ def summary(values: Sequence[float]) -> str:
 
 
 def _with_prefix(entry: dict[str, object], prefix: str) -> Figures:
-    return {name.removeprefix(f'{prefix}/'): float(value) for name, value in entry.items()
-            if name.startswith(f'{prefix}/') and isinstance(value, (int, float))}
+    return {
+        name.removeprefix(f'{prefix}/'): float(value)
+        for name, value in entry.items()
+        if name.startswith(f'{prefix}/') and isinstance(value, (int, float))
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('work_dirs', nargs='+', type=Path, help='folders to search for runs')
-    parser.add_argument('--pattern', default=DEFAULT_PATTERN,
-                        help='of the folder name of a run, with groups method and seed')
+    parser.add_argument(
+        '--pattern',
+        default=DEFAULT_PATTERN,
+        help='of the folder name of a run, with groups method and seed',
+    )
     parser.add_argument('--prefix', default='long_tail', help='prefix of the metric')
     parser.add_argument('--metrics', nargs='+', default=DEFAULT_METRICS)
     parser.add_argument('--best-by', default='top1', help='figure that chooses the best epoch')

@@ -71,8 +71,14 @@ def label_keeping_evaluator(evaluator: Any) -> dict[str, Any]:
         A new config: shot thresholds and post-hoc adjustment act as in a test.
     """
     metrics = [evaluator] if isinstance(evaluator, Mapping) else list(evaluator or ())
-    settings = next((dict(metric) for metric in metrics
-                     if str(metric.get('type')).split('.')[-1] == 'LongTailMetric'), {})
+    settings = next(
+        (
+            dict(metric)
+            for metric in metrics
+            if str(metric.get('type')).split('.')[-1] == 'LongTailMetric'
+        ),
+        {},
+    )
     for output in ('csv_file', 'prefix'):
         settings.pop(output, None)
     return dict(settings, type='KeptLabelsMetric')
@@ -96,8 +102,10 @@ def evaluate(cfg: Config, title: str) -> Evaluation:
     metric = runner.test_evaluator.metrics[0]
     runner.test()
     if metric.class_counts is None:
-        raise ValueError(f'{cfg.load_from}: no training class counts, so there are no shot '
-                         'groups; train and test with ClassCountsHook in the config')
+        raise ValueError(
+            f'{cfg.load_from}: no training class counts, so there are no shot '
+            'groups; train and test with ClassCountsHook in the config'
+        )
     true, predicted = metric.labels.T
     num_classes = len(metric.class_counts)
     names = list((metric.dataset_meta or {}).get('classes') or range(num_classes))
@@ -108,18 +116,22 @@ def evaluate(cfg: Config, title: str) -> Evaluation:
         unpredicted=int((predicted < 0).sum()),
         class_counts=metric.class_counts,
         names=[str(name) for name in names],
-        thresholds=(metric.many_threshold, metric.few_threshold))
+        thresholds=(metric.many_threshold, metric.few_threshold),
+    )
 
 
 def check_comparable(before: Evaluation, after: Evaluation) -> None:
     """Raises ValueError unless both models saw the same training counts and test classes."""
     if before.class_counts != after.class_counts or before.names != after.names:
-        raise ValueError(f'{after.checkpoint}: expected the classes and training counts of '
-                         f'{before.checkpoint}, got others')
+        raise ValueError(
+            f'{after.checkpoint}: expected the classes and training counts of '
+            f'{before.checkpoint}, got others'
+        )
 
 
-def report(evaluations: Sequence[Evaluation], groups: Mapping[str, NDArray[np.bool_]],
-           count: int) -> tuple[str, dict[str, Any]]:
+def report(
+    evaluations: Sequence[Evaluation], groups: Mapping[str, NDArray[np.bool_]], count: int
+) -> tuple[str, dict[str, Any]]:
     """All tables.
 
     Args:
@@ -140,24 +152,38 @@ def report(evaluations: Sequence[Evaluation], groups: Mapping[str, NDArray[np.bo
         if one.unpredicted:
             text += [f'{one.unpredicted} images without a prediction are left out.', '']
         models[one.title] = summary(one, grouped, len(pairs.true))
-    text.append(pair_table(pairs, [f'{name} ({shot})' for name, shot in
-                                   zip(names, shots, strict=True)]))
+    text.append(
+        pair_table(pairs, [f'{name} ({shot})' for name, shot in zip(names, shots, strict=True)])
+    )
     if len(evaluations) == 2:
         change = pairs.means['after'] - pairs.means['before']
         own = ', '.join(f'{title} {model["own_top_mean"]:.2f}' for title, model in models.items())
-        text += ['', f'Change on these pairs: {change:+.2f} points. Mean of each model\'s own top '
-                 f'{len(pairs.true)}: {own}.']
+        text += [
+            '',
+            f"Change on these pairs: {change:+.2f} points. Mean of each model's own top "
+            f'{len(pairs.true)}: {own}.',
+        ]
     return '\n'.join(text), dict(
-        models=models, classes=names, shots=shots, means=pairs.means,
-        pairs=dict(true=pairs.true.tolist(), predicted=pairs.predicted.tolist(),
-                   **{title: rates.tolist() for title, rates in pairs.rates.items()}))
+        models=models,
+        classes=names,
+        shots=shots,
+        means=pairs.means,
+        pairs=dict(
+            true=pairs.true.tolist(),
+            predicted=pairs.predicted.tolist(),
+            **{title: rates.tolist() for title, rates in pairs.rates.items()},
+        ),
+    )
 
 
 def summary(one: Evaluation, grouped: GroupConfusion, num_pairs: int) -> dict[str, Any]:
     """What JSON keeps of one model; ``confusion`` as [true, predicted, images] where not 0."""
+
     def percent(shares: NDArray[np.float64]) -> dict[str, float | None]:
-        return {name: None if np.isnan(share) else 100 * float(share)
-                for name, share in zip(grouped.names, shares, strict=True)}
+        return {
+            name: None if np.isnan(share) else 100 * float(share)
+            for name, share in zip(grouped.names, shares, strict=True)
+        }
 
     own = top_error_pairs(one.confusion, max(num_pairs, 1))[2]
     true, predicted = np.nonzero(one.confusion)
@@ -169,23 +195,41 @@ def summary(one: Evaluation, grouped: GroupConfusion, num_pairs: int) -> dict[st
         images=dict(zip(grouped.names, grouped.images.tolist(), strict=True)),
         right=percent(grouped.right),
         wrong={name: percent(row) for name, row in zip(grouped.names, grouped.wrong, strict=True)},
-        confusion=np.stack([true, predicted, one.confusion[true, predicted]], axis=1).tolist())
+        confusion=np.stack([true, predicted, one.confusion[true, predicted]], axis=1).tolist(),
+    )
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('models', nargs='+', metavar='CONFIG CHECKPOINT',
-                        help='config and checkpoint, once or twice: before, after')
+    parser.add_argument(
+        'models',
+        nargs='+',
+        metavar='CONFIG CHECKPOINT',
+        help='config and checkpoint, once or twice: before, after',
+    )
     parser.add_argument('--top', type=int, default=10, help='how many pairs')
-    parser.add_argument('--thresholds', type=int, nargs=2, metavar=('MANY', 'FEW'),
-                        help='training images above which a class is many-shot, and below which '
-                             'it is few-shot (default: those of the config)')
+    parser.add_argument(
+        '--thresholds',
+        type=int,
+        nargs=2,
+        metavar=('MANY', 'FEW'),
+        help='training images above which a class is many-shot, and below which '
+        'it is few-shot (default: those of the config)',
+    )
     parser.add_argument('--work-dir', help='folder for the logs')
     parser.add_argument('--out', type=Path, help='file for the result (.json)')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
-                        default='none', help='job launcher')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
-                        help='override settings of the configs, key=value')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the configs, key=value',
+    )
     args = parser.parse_args(argv)
     if len(args.models) not in (2, 4):
         parser.error(f'expected CONFIG CHECKPOINT once or twice, got {len(args.models)} arguments')
@@ -197,11 +241,18 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
     evaluations = []
-    for title, config, checkpoint in zip(('before', 'after'), args.models[::2], args.models[1::2],
-                                         strict=False):
+    for title, config, checkpoint in zip(
+        ('before', 'after'), args.models[::2], args.models[1::2], strict=False
+    ):
         folder = Path(args.work_dir or Path('work_dirs') / Path(config).stem / 'confusion_by_shot')
-        model = argparse.Namespace(**{**vars(args), 'config': config, 'checkpoint': checkpoint,
-                                      'work_dir': str(folder / title)})
+        model = argparse.Namespace(
+            **{
+                **vars(args),
+                'config': config,
+                'checkpoint': checkpoint,
+                'work_dir': str(folder / title),
+            }
+        )
         evaluations.append(evaluate(load_config(model), title))
     if len(evaluations) == 2:
         check_comparable(*evaluations)

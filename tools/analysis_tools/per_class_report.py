@@ -41,12 +41,14 @@ def load_tables(paths: Sequence[Path]) -> tuple[list[PerClassRow], NDArray[np.fl
     known = [(row.class_id, row.train_count) for row in tables[0]]
     for path, table in zip(paths, tables, strict=True):
         if any(row.train_count is None for row in table):
-            raise ValueError(f'{path}: no training counts; evaluate with ClassCountsHook in the '
-                             'config')
+            raise ValueError(
+                f'{path}: no training counts; evaluate with ClassCountsHook in the config'
+            )
         if [(row.class_id, row.train_count) for row in table] != known:
             raise ValueError(f'{path}: other classes or training counts than {paths[0]}')
-    accuracies = [[np.nan if row.accuracy is None else row.accuracy for row in table]
-                  for table in tables]
+    accuracies = [
+        [np.nan if row.accuracy is None else row.accuracy for row in table] for table in tables
+    ]
     return tables[0], np.array(accuracies)
 
 
@@ -58,15 +60,16 @@ def running_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]
     def smooth(row: NDArray[np.float64]) -> NDArray[np.float64]:
         full = np.convolve(row, kernel)
         start = (width - 1) // 2
-        return full[start:start + len(row)]
+        return full[start : start + len(row)]
 
     total = np.apply_along_axis(smooth, -1, np.where(known, values, 0.0))
     weight = np.apply_along_axis(smooth, -1, known.astype(float))
     return np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0.5)
 
 
-def plot_per_class(csv_by_method: Mapping[str, Sequence[Path]], out: Path,
-                   smooth: int | None = None) -> None:
+def plot_per_class(
+    csv_by_method: Mapping[str, Sequence[Path]], out: Path, smooth: int | None = None
+) -> None:
     """Draw one line per method, the mean over seeds with a band of one standard deviation.
 
     Args:
@@ -80,13 +83,15 @@ def plot_per_class(csv_by_method: Mapping[str, Sequence[Path]], out: Path,
     """
     if not csv_by_method:
         raise ValueError('csv_by_method: expected at least one method')
-    loaded = {name: load_tables([Path(path) for path in paths])
-              for name, paths in csv_by_method.items()}
-    counts_of = {name: tuple(row.train_count for row in rows)
-                 for name, (rows, _) in loaded.items()}
+    loaded = {
+        name: load_tables([Path(path) for path in paths]) for name, paths in csv_by_method.items()
+    }
+    counts_of = {name: tuple(row.train_count for row in rows) for name, (rows, _) in loaded.items()}
     if len(set(counts_of.values())) > 1:
-        raise ValueError(f'the methods {", ".join(loaded)} have been trained on different class '
-                         'counts and do not belong into one picture')
+        raise ValueError(
+            f'the methods {", ".join(loaded)} have been trained on different class '
+            'counts and do not belong into one picture'
+        )
     rows = next(iter(loaded.values()))[0]
     counts = np.array([row.train_count for row in rows])
     order = np.argsort(-counts, kind='stable')
@@ -96,8 +101,12 @@ def plot_per_class(csv_by_method: Mapping[str, Sequence[Path]], out: Path,
     figure, axes = plt.subplots(figsize=(7.2, 4.2), dpi=120)
     frequency = axes.twinx()
     frequency.fill_between(
-        np.append(place, len(place)) - 0.5, np.append(counts[order], counts[order][-1]),
-        step='post', color='0.88', linewidth=0)
+        np.append(place, len(place)) - 0.5,
+        np.append(counts[order], counts[order][-1]),
+        step='post',
+        color='0.88',
+        linewidth=0,
+    )
     frequency.set_yscale('log')
     frequency.set_ylim(bottom=max(counts.min(), 1) / 2)
     frequency.set_ylabel('training images (grey)')
@@ -107,18 +116,30 @@ def plot_per_class(csv_by_method: Mapping[str, Sequence[Path]], out: Path,
         lines = running_mean(accuracies[:, order], width)
         mean = lines.mean(axis=0)
         colour = COLOURS[index % len(COLOURS)]
-        axes.plot(place, mean, color=colour, label=name,
-                  linestyle=LINES[index // len(COLOURS) % len(LINES)],
-                  marker='o' if len(counts) <= MARKED_CLASSES else None, markersize=4)
+        axes.plot(
+            place,
+            mean,
+            color=colour,
+            label=name,
+            linestyle=LINES[index // len(COLOURS) % len(LINES)],
+            marker='o' if len(counts) <= MARKED_CLASSES else None,
+            markersize=4,
+        )
         if len(lines) > 1:
             spread = lines.std(axis=0, ddof=1)
-            axes.fill_between(place, mean - spread, mean + spread, color=colour, alpha=0.15,
-                              linewidth=0)
+            axes.fill_between(
+                place, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0
+            )
     axes.set_ylim(0, 102)
     axes.set_xlabel(_class_axis(rows, order, axes))
     axes.set_ylabel('test accuracy of the class (%)')
-    axes.legend(frameon=False, loc='lower left', bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2,
-                ncols=min(len(loaded), 4))
+    axes.legend(
+        frameon=False,
+        loc='lower left',
+        bbox_to_anchor=(0.0, 1.0),
+        borderaxespad=0.2,
+        ncols=min(len(loaded), 4),
+    )
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
@@ -147,10 +168,15 @@ def parse_method(text: str) -> tuple[str, list[Path]]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('methods', nargs='+', metavar='NAME=CSV[,CSV...]',
-                        help='tables of one method, one a seed')
-    parser.add_argument('--out', type=Path, default=Path('per_class_accuracy.png'),
-                        help='picture to write (.png, .svg, .pdf)')
+    parser.add_argument(
+        'methods', nargs='+', metavar='NAME=CSV[,CSV...]', help='tables of one method, one a seed'
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path('per_class_accuracy.png'),
+        help='picture to write (.png, .svg, .pdf)',
+    )
     parser.add_argument('--smooth', type=int, help='running mean over this many classes')
     args = parser.parse_args(argv)
     plot_per_class(dict(parse_method(text) for text in args.methods), args.out, args.smooth)

@@ -55,8 +55,10 @@ def training_set_for_testing(dataset: dict[str, Any], pipeline: list[Any]) -> di
     while dataset.get('type') in PAIRING_WRAPPERS:
         dataset = dataset['dataset']
     if _replace_pipelines(dataset, pipeline) == 0:
-        raise ValueError('train_dataloader.dataset: no `pipeline` found to replace by the one '
-                         f'of the test set, in a data set of type {dataset.get("type")}')
+        raise ValueError(
+            'train_dataloader.dataset: no `pipeline` found to replace by the one '
+            f'of the test set, in a data set of type {dataset.get("type")}'
+        )
     return dataset
 
 
@@ -96,8 +98,10 @@ def measure(cfg: Config) -> WorstClass:
     """
     test_set = cfg.test_dataloader.dataset
     if not test_set.get('pipeline'):
-        raise ValueError('test_dataloader.dataset: expected a `pipeline`, which the training '
-                         'images are to go through too')
+        raise ValueError(
+            'test_dataloader.dataset: expected a `pipeline`, which the training '
+            'images are to go through too'
+        )
     train_set = training_set_for_testing(cfg.train_dataloader.dataset, test_set.pipeline)
     train, _ = per_class_accuracy_of(cfg, train_set)
     test, names = per_class_accuracy_of(cfg, test_set)
@@ -107,16 +111,22 @@ def measure(cfg: Config) -> WorstClass:
         name=str(names[index]) if index < len(names) else '',
         test_accuracy=100 * float(test[index]),
         train_accuracy=100 * float(train[index]),
-        ratio=ratio)
+        ratio=ratio,
+    )
 
 
 def describe(result: WorstClass) -> str:
     """One sentence."""
-    ratio = 'undefined (the class is not recognised in training either)' if np.isnan(
-        result.ratio) else f'{result.ratio:.3f}'
-    return (f'worst class {result.class_id} ({result.name}): test accuracy '
-            f'{result.test_accuracy:.2f} %, training accuracy {result.train_accuracy:.2f} %, '
-            f'WR {ratio}')
+    ratio = (
+        'undefined (the class is not recognised in training either)'
+        if np.isnan(result.ratio)
+        else f'{result.ratio:.3f}'
+    )
+    return (
+        f'worst class {result.class_id} ({result.name}): test accuracy '
+        f'{result.test_accuracy:.2f} %, training accuracy {result.train_accuracy:.2f} %, '
+        f'WR {ratio}'
+    )
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -125,7 +135,8 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     cfg.load_from = args.checkpoint
     cfg.work_dir = args.work_dir or str(
-        Path('work_dirs') / Path(args.config).stem / 'worst_class_ratio')
+        Path('work_dirs') / Path(args.config).stem / 'worst_class_ratio'
+    )
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     set_loader_defaults(cfg, ('test_dataloader',), pin_memory=True)
@@ -139,10 +150,18 @@ def main(argv: Sequence[str] | None = None) -> WorstClass:
     parser.add_argument('checkpoint', help='path of the checkpoint')
     parser.add_argument('--work-dir', help='folder for the logs')
     parser.add_argument('--out', type=Path, help='file for the result (.json)')
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
-                        default='none', help='job launcher')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
-                        help='override settings of the config, key=value')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, key=value',
+    )
     args = parser.parse_args(argv)
     result = measure(load_config(args))
     print(describe(result))

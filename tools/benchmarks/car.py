@@ -30,8 +30,16 @@ from mmlt.functional.imbalance import exponential_class_counts
 from mmlt.functional.label_pairs import label_pairs
 
 BETA = 0.5
-COLUMNS = ('classes', 'mmlt (ms)', 'released (ms)', 'times faster', 'matrix-vector (ms)',
-           'mmlt / matrix-vector', 'mmlt memory / 4K^2', 'released memory / 4K^2')
+COLUMNS = (
+    'classes',
+    'mmlt (ms)',
+    'released (ms)',
+    'times faster',
+    'matrix-vector (ms)',
+    'mmlt / matrix-vector',
+    'mmlt memory / 4K^2',
+    'released memory / 4K^2',
+)
 
 Batch = tuple[Tensor, Tensor]
 Step = Callable[[], None]
@@ -83,8 +91,14 @@ def released_step(stream: Iterator[Batch], weights: Tensor) -> Step:
     return step
 
 
-def measure(classes: int, images: int, repeats: int, with_released: bool,
-            options: ConfusionOptions, device: torch.device) -> dict[str, float | str]:
+def measure(
+    classes: int,
+    images: int,
+    repeats: int,
+    with_released: bool,
+    options: ConfusionOptions,
+    device: torch.device,
+) -> dict[str, float | str]:
     """One row of the table; what was not measured is left empty."""
     weights = frequency_weights(exponential_class_counts(1000, classes, 100)).float().to(device)
     stream = batches(classes, images, device)
@@ -94,7 +108,7 @@ def measure(classes: int, images: int, repeats: int, with_released: bool,
     ours = cost(step, repeats, device)
     matrix = torch.rand(classes, classes, device=device)
     product = cost(lambda: torch.mv(matrix, weights), 5 * repeats, device)
-    unit = 4 * classes ** 2
+    unit = 4 * classes**2
     row: dict[str, float | str] = dict.fromkeys(COLUMNS, '')
     row |= {
         'classes': str(classes),
@@ -127,10 +141,16 @@ def table(rows: Sequence[dict[str, float | str]]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--classes', type=int, nargs='+', default=[100, 1000, 8142])
-    parser.add_argument('--released-at', type=int, nargs='*', default=[100, 1000],
-                        help='numbers of classes at which the released formulation runs too')
+    parser.add_argument(
+        '--released-at',
+        type=int,
+        nargs='*',
+        default=[100, 1000],
+        help='numbers of classes at which the released formulation runs too',
+    )
     parser.add_argument('--images', type=int, default=256)
     parser.add_argument('--repeats', type=int, default=11)
     parser.add_argument('--absent-classes', choices=['decay', 'hold'], default='decay')
@@ -138,11 +158,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     options = ConfusionOptions(beta=BETA, absent_classes=args.absent_classes)
-    print(table([
-        measure(classes, args.images, args.repeats, classes in args.released_at, options,
-                args.device)
-        for classes in args.classes
-    ]))
+    print(
+        table(
+            [
+                measure(
+                    classes,
+                    args.images,
+                    args.repeats,
+                    classes in args.released_at,
+                    options,
+                    args.device,
+                )
+                for classes in args.classes
+            ]
+        )
+    )
 
 
 if __name__ == '__main__':

@@ -23,8 +23,13 @@ from mmlt.functional.contrastive_kernel import keys_per_class
 Loss = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 
-def released_formulation(embeddings: Tensor, targets: Tensor, prototypes: Tensor,
-                         temperature: float, one_hot_counting: bool = True) -> Tensor:
+def released_formulation(
+    embeddings: Tensor,
+    targets: Tensor,
+    prototypes: Tensor,
+    temperature: float,
+    one_hot_counting: bool = True,
+) -> Tensor:
     """Masks of full size, exp before the division, and a Python list of weights per key.
 
     Args:
@@ -37,8 +42,9 @@ def released_formulation(embeddings: Tensor, targets: Tensor, prototypes: Tensor
     """
     num_classes, num_anchors = prototypes.shape[0], embeddings.shape[0] * embeddings.shape[1]
     keys = torch.cat([*embeddings.unbind(dim=1), prototypes])
-    labels = torch.cat([targets.repeat(embeddings.shape[1]),
-                        torch.arange(num_classes, device=targets.device)])
+    labels = torch.cat(
+        [targets.repeat(embeddings.shape[1]), torch.arange(num_classes, device=targets.device)]
+    )
     if one_hot_counting:
         sizes = torch.eye(num_classes, device=labels.device)[labels].sum(dim=0)
     else:
@@ -57,8 +63,9 @@ def released_formulation(embeddings: Tensor, targets: Tensor, prototypes: Tensor
     return -((same * log_probabilities).sum(dim=1) / same.sum(dim=1)).mean()
 
 
-def plain_autograd(embeddings: Tensor, targets: Tensor, prototypes: Tensor,
-                   temperature: float) -> Tensor:
+def plain_autograd(
+    embeddings: Tensor, targets: Tensor, prototypes: Tensor, temperature: float
+) -> Tensor:
     """Log-sum-exp with ``-log w`` inside, differentiated by torch."""
     views = embeddings.flatten(0, 1)
     labels = targets.repeat_interleave(embeddings.shape[1])
@@ -88,7 +95,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Cost]:
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     embeddings = F.normalize(
-        torch.randn(args.images, args.views, args.channels, generator=generator), dim=-1)
+        torch.randn(args.images, args.views, args.channels, generator=generator), dim=-1
+    )
     prototypes = F.normalize(torch.randn(args.classes, args.channels, generator=generator), dim=-1)
     targets = torch.randint(args.classes, (args.images,), generator=generator)
     embeddings = embeddings.to(args.device).requires_grad_()
@@ -103,11 +111,16 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Cost]:
         torch.testing.assert_close(step(loss), expected, rtol=1e-3, atol=1e-5)
     del expected
     leaner = functools.partial(released_formulation, one_hot_counting=False)
-    return compare({'released formulation': lambda: step(released_formulation),
-                    'the same, keys counted by bincount': lambda: step(leaner),
-                    'plain autograd': lambda: step(plain_autograd),
-                    'balanced_contrastive_loss': lambda: step(balanced_contrastive_loss)},
-                   args.repeats, args.device)
+    return compare(
+        {
+            'released formulation': lambda: step(released_formulation),
+            'the same, keys counted by bincount': lambda: step(leaner),
+            'plain autograd': lambda: step(plain_autograd),
+            'balanced_contrastive_loss': lambda: step(balanced_contrastive_loss),
+        },
+        args.repeats,
+        args.device,
+    )
 
 
 if __name__ == '__main__':

@@ -32,13 +32,15 @@ from mmpretrain.datasets import CustomDataset
 from mmlt.datasets import PairBatchSampler, PairedDataset, PairSampler
 
 VIEWS = Config.fromfile(
-    Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/imagenet_lt_views.py')
+    Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/imagenet_lt_views.py'
+)
 CLASSIFICATION_VIEW, PIPELINE = VIEWS.classification_view, VIEWS.train_pipeline
 
 
 def write_photographs(folder: Path, num_images: int) -> None:
     """JPEGs of ImageNet's usual size: cuttings of the two photographs in scikit-learn."""
     from sklearn.datasets import load_sample_images
+
     rng = np.random.default_rng(0)
     photographs = load_sample_images().images
     for i in range(num_images):
@@ -46,11 +48,12 @@ def write_photographs(folder: Path, num_images: int) -> None:
         height, width = 300, 400
         top = int(rng.integers(photograph.shape[0] - height))
         left = int(rng.integers(photograph.shape[1] - width))
-        cutting = cv2.resize(photograph[top:top + height, left:left + width], (500, 375))
+        cutting = cv2.resize(photograph[top : top + height, left : left + width], (500, 375))
         target = folder / f'class_{i % 8}'
         target.mkdir(exist_ok=True)
-        cv2.imwrite(str(target / f'{i:05d}.jpg'), cutting[..., ::-1],
-                    [cv2.IMWRITE_JPEG_QUALITY, 90])
+        cv2.imwrite(
+            str(target / f'{i:05d}.jpg'), cutting[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90]
+        )
 
 
 def images_per_second(load: Callable[[Any], Any], batches: list[Any]) -> float:
@@ -82,7 +85,7 @@ def main() -> None:
         data = CustomDataset(data_prefix=str(folder), pipeline=PIPELINE)
         paired = PairedDataset(data)
         batches = PairBatchSampler(PairSampler(paired, seed=0), args.batch_size, args.prob)
-        doubled = PairBatchSampler(PairSampler(paired, seed=0), args.batch_size, prob=1.)
+        doubled = PairBatchSampler(PairSampler(paired, seed=0), args.batch_size, prob=1.0)
         ways: dict[str, tuple[Callable[[Any], Any], PairBatchSampler]] = {
             'doubled': (lambda pair: (data[pair[0]], data[pair[1]]), doubled),
             'paired': (paired.__getitem__, batches),
@@ -92,18 +95,20 @@ def main() -> None:
         for epoch in range(args.repeats + 1):
             for name, (load, sampler) in ways.items():
                 sampler.sampler.set_epoch(epoch)
-                some = list(sampler)[:max(1, args.images // args.batch_size)]
+                some = list(sampler)[: max(1, args.images // args.batch_size)]
                 rate = images_per_second(load, some)
                 if epoch:  # the first pass warms up
                     rates[name].append(rate)
                     if name == 'paired':
                         mixed += [batch[0][1] is not None for batch in some]
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    print(f'{len(data)} images, one process, one thread, median of {args.repeats}; '
-          f'mixed batches: {np.mean(mixed):.0%} (prob {args.prob})')
+    print(
+        f'{len(data)} images, one process, one thread, median of {args.repeats}; '
+        f'mixed batches: {np.mean(mixed):.0%} (prob {args.prob})'
+    )
     for name, values in rates.items():
         print(f'{name:8s} {medians[name]:7.1f} images/s   ({min(values):.1f} .. {max(values):.1f})')
-    print(f"paired / doubled: {medians['paired'] / medians['doubled']:.2f}")
+    print(f'paired / doubled: {medians["paired"] / medians["doubled"]:.2f}')
 
 
 if __name__ == '__main__':

@@ -27,8 +27,11 @@ from mmlt.models import DeviceViewsDataPreprocessor
 SOURCE = 320
 ONE_VIEW_PIPELINE = [
     PIPELINE[0],
-    dict(type='MultiView', num_views=[1, 1],
-         transforms=[CLASSIFICATION_VIEW, [dict(type='Resize', scale=(SOURCE, SOURCE))]]),
+    dict(
+        type='MultiView',
+        num_views=[1, 1],
+        transforms=[CLASSIFICATION_VIEW, [dict(type='Resize', scale=(SOURCE, SOURCE))]],
+    ),
     PIPELINE[-1],
 ]
 
@@ -36,8 +39,10 @@ ONE_VIEW_PIPELINE = [
 def loader_rates(folder: Path, num_images: int, repeats: int) -> dict[str, float]:
     """Images/s of both loaders."""
     ways = {'three views': PIPELINE, 'one view and the source': ONE_VIEW_PIPELINE}
-    data = {name: CustomDataset(data_prefix=str(folder), pipeline=pipeline)
-            for name, pipeline in ways.items()}
+    data = {
+        name: CustomDataset(data_prefix=str(folder), pipeline=pipeline)
+        for name, pipeline in ways.items()
+    }
     rates: dict[str, list[float]] = {name: [] for name in ways}
     batch = [list(range(min(num_images, len(data['three views']))))]
     for turn in range(repeats + 1):
@@ -51,9 +56,15 @@ def loader_rates(folder: Path, num_images: int, repeats: int) -> dict[str, float
 def rendering_seconds(num_images: int, device: torch.device, repeats: int) -> float:
     """Median time of two views of a batch, from sources that are on the device."""
     preprocessor = DeviceViewsDataPreprocessor(
-        view_size=224, num_views=2, crops_in='source', mean=[0.0] * 3, std=[1.0] * 3).to(device)
-    source = torch.randint(0, 256, (num_images, 3, SOURCE, SOURCE), dtype=torch.uint8,
-                           generator=torch.Generator().manual_seed(0)).to(device)
+        view_size=224, num_views=2, crops_in='source', mean=[0.0] * 3, std=[1.0] * 3
+    ).to(device)
+    source = torch.randint(
+        0,
+        256,
+        (num_images, 3, SOURCE, SOURCE),
+        dtype=torch.uint8,
+        generator=torch.Generator().manual_seed(0),
+    ).to(device)
     return cost(lambda: preprocessor.render(source), repeats, device).seconds
 
 
@@ -74,11 +85,14 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
             write_photographs(folder, args.images)
         rates = loader_rates(folder, args.images, args.repeats)
     rates[f'two views rendered on {args.device}'] = args.images / rendering_seconds(
-        args.images, args.device, args.repeats)
+        args.images, args.device, args.repeats
+    )
     for name, rate in rates.items():
         print(f'{name:32s} {rate:9.1f} images/s')
-    print('loader: one view and the source / three views: '
-          f"{rates['one view and the source'] / rates['three views']:.2f}")
+    print(
+        'loader: one view and the source / three views: '
+        f'{rates["one view and the source"] / rates["three views"]:.2f}'
+    )
     return rates
 
 

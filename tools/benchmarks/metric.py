@@ -24,8 +24,10 @@ def fill(metric: Any, images: int, classes: int, batch_size: int) -> float:
     for start in range(0, images, batch_size):
         number = min(batch_size, images - start)
         scores = torch.rand(number, classes, generator=generator)
-        batch = [dict(gt_label=torch.tensor([(start + i) % classes]), pred_score=scores[i])
-                 for i in range(number)]
+        batch = [
+            dict(gt_label=torch.tensor([(start + i) % classes]), pred_score=scores[i])
+            for i in range(number)
+        ]
         begun = time.perf_counter()
         metric.process(None, batch)
         spent += time.perf_counter() - begun
@@ -55,12 +57,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     process = fill(metric, args.images, args.classes, args.batch_size)
     kept = list(metric.results)
     compute = best_of(args.repeats, lambda: metric.compute_metrics(kept))
-    print('| classes | images | process (ms an image) | compute (ms) | kept (MB) | '
-          'scores would be (MB) |')
+    print(
+        '| classes | images | process (ms an image) | compute (ms) | kept (MB) | '
+        'scores would be (MB) |'
+    )
     print('| ---: | ---: | ---: | ---: | ---: | ---: |')
-    print(f'| {args.classes} | {args.images} | {1e3 * process / args.images:.4f} | '
-          f'{1e3 * compute:.1f} | {len(pickle.dumps(kept)) / 1e6:.2f} | '
-          f'{4e-6 * args.images * args.classes:.0f} |')
+    print(
+        f'| {args.classes} | {args.images} | {1e3 * process / args.images:.4f} | '
+        f'{1e3 * compute:.1f} | {len(pickle.dumps(kept)) / 1e6:.2f} | '
+        f'{4e-6 * args.images * args.classes:.0f} |'
+    )
 
 
 if __name__ == '__main__':

@@ -38,7 +38,7 @@ class Labels:
 
 def made_up_labels() -> np.ndarray:
     """Shuffled labels of a long tail with iNaturalist's totals."""
-    sizes = 1000. * np.arange(1, NUM_CLASSES + 1) ** -0.35
+    sizes = 1000.0 * np.arange(1, NUM_CLASSES + 1) ** -0.35
     sizes = np.maximum(2, sizes * NUM_IMAGES / sizes.sum()).astype(int)
     sizes[0] += NUM_IMAGES - sizes.sum()
     return np.random.default_rng(0).permutation(np.repeat(np.arange(NUM_CLASSES), sizes))
@@ -66,13 +66,16 @@ def main() -> None:
 
     epochs: dict[str, Callable[[], Iterable[Any]]] = {
         'class-balanced': ClassBalancedSampler(data, seed=0).__iter__,
-        'class-aware without replacement':
-            ClassBalancedSampler(data, replacement=False, seed=0).__iter__,
+        'class-aware without replacement': ClassBalancedSampler(
+            data, replacement=False, seed=0
+        ).__iter__,
         'pairs, balanced': PairSampler(data, seed=0).__iter__,
         'pairs, confusion (with a new law)': confusion_epoch,
     }
-    print(f'{NUM_IMAGES} images, {NUM_CLASSES} classes, {int((errors > 0).sum())} confusion pairs; '
-          f'median of {args.repeats}')
+    print(
+        f'{NUM_IMAGES} images, {NUM_CLASSES} classes, {int((errors > 0).sum())} confusion pairs; '
+        f'median of {args.repeats}'
+    )
     for name, epoch in epochs.items():
         seconds = []
         for _ in range(args.repeats):

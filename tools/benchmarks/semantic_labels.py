@@ -17,8 +17,14 @@ from torch import Tensor
 from mmlt.functional.semantic_labels import semantic_scores
 
 
-def broadcast_scores(features: Tensor, prototypes: Tensor, scores: Tensor, class_counts: Tensor,
-                     top_k: int, omega: float) -> Tensor:
+def broadcast_scores(
+    features: Tensor,
+    prototypes: Tensor,
+    scores: Tensor,
+    class_counts: Tensor,
+    top_k: int,
+    omega: float,
+) -> Tensor:
     """The same labels by way of the ``(N, K, D)`` difference."""
     distances = (features[:, None] - prototypes[None]).pow(2).sum(dim=2).sqrt()
     edge = distances.kthvalue(min(top_k, prototypes.shape[0]), dim=1, keepdim=True).values
@@ -46,9 +52,14 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Cost]:
     counts = torch.randint(2, 1000, (args.classes,), generator=generator).to(args.device)
     given = (features, prototypes, scores, counts, args.top_k, 200 / 255)
     torch.testing.assert_close(semantic_scores(*given)[0], broadcast_scores(*given))
-    return compare({'broadcast difference': lambda: broadcast_scores(*given),
-                    'semantic_scores': lambda: semantic_scores(*given)},
-                   args.repeats, args.device)
+    return compare(
+        {
+            'broadcast difference': lambda: broadcast_scores(*given),
+            'semantic_scores': lambda: semantic_scores(*given),
+        },
+        args.repeats,
+        args.device,
+    )
 
 
 if __name__ == '__main__':

@@ -43,8 +43,9 @@ def cost(call: Callable[[], Any], repeats: int, device: torch.device) -> Cost:
     return Cost(statistics.median(seconds), peak)
 
 
-def compare(calls: Mapping[str, Callable[[], Any]], repeats: int,
-            device: torch.device) -> dict[str, Cost]:
+def compare(
+    calls: Mapping[str, Callable[[], Any]], repeats: int, device: torch.device
+) -> dict[str, Cost]:
     """Print a table of the costs, each with its ratio to the first.
 
     Args:
@@ -60,8 +61,10 @@ def compare(calls: Mapping[str, Callable[[], Any]], repeats: int,
     print('| | ms | times faster | extra MB | of the memory |')
     print('| --- | ---: | ---: | ---: | ---: |')
     for name, (seconds, peak) in costs.items():
-        print(f'| {name} | {1e3 * seconds:.1f} | {first.seconds / seconds:.1f} | '
-              f'{peak / 1e6:.1f} | {peak / max(1, first.peak_bytes):.2f} |')
+        print(
+            f'| {name} | {1e3 * seconds:.1f} | {first.seconds / seconds:.1f} | '
+            f'{peak / 1e6:.1f} | {peak / max(1, first.peak_bytes):.2f} |'
+        )
     return costs
 
 
@@ -88,8 +91,11 @@ def _peak_on_cpu(call: Callable[[], Any]) -> int:
         path = Path(folder) / 'trace.json'
         record.export_chrome_trace(str(path))
         events = json.loads(path.read_text(encoding='utf-8'))['traceEvents']
-    allocations = sorted((float(event['ts']), int(event['args']['Bytes']))
-                         for event in events if event.get('name') == '[memory]')
+    allocations = sorted(
+        (float(event['ts']), int(event['args']['Bytes']))
+        for event in events
+        if event.get('name') == '[memory]'
+    )
     held = peak = 0
     for _, size in allocations:
         held += size

@@ -35,8 +35,12 @@ import mmlt  # noqa: F401  registers everything
 from mmlt.engine import CPUAutocastOptimWrapper
 from mmlt.functional.imbalance import exponential_class_counts
 
-CONFIG = (Path(__file__).resolve().parents[2] / 'configs' / 'cifar100_lt'
-          / 'resnet32_concutmix_car_ir100.py')
+CONFIG = (
+    Path(__file__).resolve().parents[2]
+    / 'configs'
+    / 'cifar100_lt'
+    / 'resnet32_concutmix_car_ir100.py'
+)
 VIEWS, SIZE, EPOCHS = 3, 32, 200
 METHOD = ('mixing', 'projection, losses and labels')
 
@@ -66,22 +70,28 @@ def build_batch(batch_size: int, classes: int) -> Batch:
     generator = torch.Generator().manual_seed(0)
 
     def images() -> torch.Tensor:
-        return torch.randint(256, (batch_size, 3, SIZE, SIZE), generator=generator,
-                             dtype=torch.uint8)
+        return torch.randint(
+            256, (batch_size, 3, SIZE, SIZE), generator=generator, dtype=torch.uint8
+        )
 
     def samples() -> list[DataSample]:
         labels = torch.randint(classes, (batch_size,), generator=generator)
         return [DataSample().set_gt_label(label) for label in labels]
 
-    return dict(inputs=[images() for _ in range(VIEWS)], data_samples=samples(),
-                partner=dict(inputs=images(), data_samples=samples()))
+    return dict(
+        inputs=[images() for _ in range(VIEWS)],
+        data_samples=samples(),
+        partner=dict(inputs=images(), data_samples=samples()),
+    )
 
 
 def fresh(batch: Batch, partner: bool = True) -> Batch:
     """The same batch with samples that no step has written into."""
+
     def copied(part: Batch) -> Batch:
-        return dict(inputs=part['inputs'],
-                    data_samples=[sample.new() for sample in part['data_samples']])
+        return dict(
+            inputs=part['inputs'], data_samples=[sample.new() for sample in part['data_samples']]
+        )
 
     made = copied({key: batch[key] for key in ('inputs', 'data_samples')})
     return {**made, 'partner': copied(batch['partner'])} if partner else made
@@ -122,6 +132,7 @@ def split_step(model: nn.Module, optimizer: OptimWrapper, batch: Batch) -> Secon
 
 def whole_steps(classes: int, batch: Batch) -> Mapping[str, Callable[[], Any]]:
     """Kind of arithmetic to a whole training step."""
+
     def step(channels_last: bool, wrapper: type[OptimWrapper]) -> Callable[[], Any]:
         model = build_model(classes)
         if channels_last:
@@ -162,7 +173,8 @@ def in_turn(calls: Mapping[str, Callable[[], Any]]) -> Seconds:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Seconds]:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--batch-size', type=int, default=128)
     parser.add_argument('--classes', type=int, default=100)
     parser.add_argument('--repeats', type=int, default=5)

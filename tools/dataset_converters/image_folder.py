@@ -165,26 +165,54 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     summary, _, details = (__doc__ or '').partition('\n\n')
     parser = argparse.ArgumentParser(
-        description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add('image_root', type=Path, help='folder with one folder of images a class')
     add('--out', type=Path, help='folder for the list files (default: the image root)')
-    add('--imbalance-ratio', type=float, metavar='R',
+    add(
+        '--imbalance-ratio',
+        type=float,
+        metavar='R',
         help='largest over smallest training class, such as 100 (default: train on all that is '
-        'left after the test and validation images)')
-    add('--imbalance-type', choices=('exp', 'step'), default='exp',
+        'left after the test and validation images)',
+    )
+    add(
+        '--imbalance-type',
+        choices=('exp', 'step'),
+        default='exp',
         help='exp: sizes fall exponentially with the label; step: the second half of the classes '
-        'is small (default: %(default)s)')
-    add('--max-count', type=int, metavar='N',
+        'is small (default: %(default)s)',
+    )
+    add(
+        '--max-count',
+        type=int,
+        metavar='N',
         help='training images of the largest class (default: all it has); only with '
-        '--imbalance-ratio')
-    add('--test-per-class', type=int, default=20, metavar='N',
-        help='test images of each class (default: %(default)s)')
-    add('--val-per-class', type=int, default=0, metavar='N',
-        help='validation images of each class (default: %(default)s)')
+        '--imbalance-ratio',
+    )
+    add(
+        '--test-per-class',
+        type=int,
+        default=20,
+        metavar='N',
+        help='test images of each class (default: %(default)s)',
+    )
+    add(
+        '--val-per-class',
+        type=int,
+        default=0,
+        metavar='N',
+        help='validation images of each class (default: %(default)s)',
+    )
     add('--seed', type=int, default=0, help='of the draw (default: %(default)s)')
-    add('--rows', type=int, default=40, metavar='N',
-        help='bars of the histogram at most (default: %(default)s)')
+    add(
+        '--rows',
+        type=int,
+        default=40,
+        metavar='N',
+        help='bars of the histogram at most (default: %(default)s)',
+    )
     add('--overwrite', action='store_true', help='replace list files that exist')
     return parser.parse_args(argv)
 
@@ -196,8 +224,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         images = find_images(args.image_root)
         splits = split_images(
-            list(images.values()), args.imbalance_ratio, args.imbalance_type, args.max_count,
-            args.val_per_class, args.test_per_class, args.seed)
+            list(images.values()),
+            args.imbalance_ratio,
+            args.imbalance_type,
+            args.max_count,
+            args.val_per_class,
+            args.test_per_class,
+            args.seed,
+        )
         files = {f'{name}.txt': format_list(split) for name, split in splits.items()}
         lists = [name for name, text in files.items() if text]
         files = {name: files[name] for name in lists}

@@ -61,8 +61,10 @@ def class_counts_of(checkpoint: Mapping[str, Any], path: Path) -> list[int]:
     meta = checkpoint.get('meta') or {}
     counts = (meta.get('dataset_meta') or {}).get('class_counts')
     if counts is None:
-        raise ValueError(f"{path}: no class counts in meta['dataset_meta']['class_counts']; name "
-                         'a checkpoint that was trained with mmlt with --class-counts-from')
+        raise ValueError(
+            f"{path}: no class counts in meta['dataset_meta']['class_counts']; name "
+            'a checkpoint that was trained with mmlt with --class-counts-from'
+        )
     return [int(count) for count in counts]
 
 
@@ -77,7 +79,8 @@ def classifier_key(state_dict: Mapping[str, Tensor], num_classes: int | None) ->
         ValueError: if there is none, or more than one.
     """
     matrices = {
-        key: tuple(value.shape) for key, value in state_dict.items()
+        key: tuple(value.shape)
+        for key, value in state_dict.items()
         if key.startswith('head.') and key.endswith('.weight') and value.ndim == 2
     }
     fitting = [key for key, shape in matrices.items() if num_classes in (None, shape[0])]
@@ -85,12 +88,18 @@ def classifier_key(state_dict: Mapping[str, Tensor], num_classes: int | None) ->
         rows = '' if num_classes is None else f' with {num_classes} rows'
         raise ValueError(
             f'expected one weight matrix{rows} in `head.`, found {fitting or "none"} among '
-            f'{matrices or "no matrices"}; name the right one with --weight-key')
+            f'{matrices or "no matrices"}; name the right one with --weight-key'
+        )
     return fitting[0]
 
 
-def rebalance(state_dict: Mapping[str, Tensor], weight_key: str, method: str, tau: float,
-              class_counts: Sequence[int] | None) -> dict[str, Tensor]:
+def rebalance(
+    state_dict: Mapping[str, Tensor],
+    weight_key: str,
+    method: str,
+    tau: float,
+    class_counts: Sequence[int] | None,
+) -> dict[str, Tensor]:
     """Weights with the classifier rebalanced.
 
     Args:
@@ -114,8 +123,10 @@ def rebalance(state_dict: Mapping[str, Tensor], weight_key: str, method: str, ta
     changed = dict(state_dict)
     if method == 'tau_norm':
         if bias_key not in state_dict:
-            raise ValueError(f'{weight_key!r} has no bias: a cosine classifier, which divides by '
-                             'the norms itself, so that tau_norm would change nothing')
+            raise ValueError(
+                f'{weight_key!r} has no bias: a cosine classifier, which divides by '
+                'the norms itself, so that tau_norm would change nothing'
+            )
         changed[weight_key] = tau_normalize(state_dict[weight_key], tau)
         changed[bias_key] = torch.zeros_like(state_dict[bias_key])
         return changed
@@ -126,13 +137,20 @@ def rebalance(state_dict: Mapping[str, Tensor], weight_key: str, method: str, ta
     if bias_key not in state_dict:
         raise ValueError(
             f'{weight_key!r} has no bias to adjust (a cosine classifier, perhaps); evaluate with '
-            f"dict(type='LongTailMetric', post_hoc_tau={tau}) instead")
+            f"dict(type='LongTailMetric', post_hoc_tau={tau}) instead"
+        )
     changed[bias_key] = adjusted_bias(state_dict[bias_key], class_counts, tau)
     return changed
 
 
-def convert(source: Path, target: Path, method: str, tau: float,
-            class_counts_from: Path | None = None, weight_key: str | None = None) -> str:
+def convert(
+    source: Path,
+    target: Path,
+    method: str,
+    tau: float,
+    class_counts_from: Path | None = None,
+    weight_key: str | None = None,
+) -> str:
     """Write a rebalanced copy of a checkpoint.
 
     Args:
@@ -158,8 +176,11 @@ def convert(source: Path, target: Path, method: str, tau: float,
     counts = None
     if method == 'logit_adjustment':
         if 'LogitAdjustedLoss' in (meta.get('cfg') or ''):
-            warnings.warn(f'{source}: was trained with LogitAdjustedLoss, which adjusts already; '
-                          'adjusting once more corrects twice, unless its tau was 0', stacklevel=2)
+            warnings.warn(
+                f'{source}: was trained with LogitAdjustedLoss, which adjusts already; '
+                'adjusting once more corrects twice, unless its tau was 0',
+                stacklevel=2,
+            )
         named = class_counts_from or source
         counts = class_counts_of(load_checkpoint(named), named)
     state_dict = checkpoint['state_dict']
@@ -176,16 +197,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('source', metavar='IN', type=Path, help='checkpoint to read')
     parser.add_argument('target', metavar='OUT', type=Path, help='checkpoint to write')
     parser.add_argument('--method', choices=METHODS, required=True)
-    parser.add_argument('--tau', type=float, default=1.0, help='strength; 0 changes nothing but, '
-                        'with tau_norm, the bias')
-    parser.add_argument('--class-counts-from', type=Path, metavar='CHECKPOINT',
-                        help='checkpoint whose meta data has the training counts, if not IN')
-    parser.add_argument('--weight-key', help="name of the classifier's weight, such as "
-                        'head.fc.weight, where it is not found by itself')
+    parser.add_argument(
+        '--tau',
+        type=float,
+        default=1.0,
+        help='strength; 0 changes nothing but, with tau_norm, the bias',
+    )
+    parser.add_argument(
+        '--class-counts-from',
+        type=Path,
+        metavar='CHECKPOINT',
+        help='checkpoint whose meta data has the training counts, if not IN',
+    )
+    parser.add_argument(
+        '--weight-key',
+        help="name of the classifier's weight, such as "
+        'head.fc.weight, where it is not found by itself',
+    )
     args = parser.parse_args(argv)
     try:
-        key = convert(args.source, args.target, args.method, args.tau, args.class_counts_from,
-                      args.weight_key)
+        key = convert(
+            args.source, args.target, args.method, args.tau, args.class_counts_from, args.weight_key
+        )
     except ValueError as error:
         parser.error(str(error))
     print(f'{args.target}: {args.method} with tau {args.tau:g} on {key}')

@@ -98,16 +98,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('source', metavar='IN', type=Path, help='checkpoint to read')
     parser.add_argument('target', metavar='OUT', type=Path, help='checkpoint to write')
-    parser.add_argument('--scale', type=float, default=30.0,
-                        help='of a cosine classifier, for the printed config')
+    parser.add_argument(
+        '--scale', type=float, default=30.0, help='of a cosine classifier, for the printed config'
+    )
     args = parser.parse_args(argv)
     try:
         head = convert(args.source, args.target, args.scale)
     except ValueError as error:
         parser.error(str(error))
-    pooling = "None" if _has_class_token(args.target) else "dict(type='GlobalAveragePooling')"
-    print(f"{args.target}: load with\n    neck={pooling},\n"
-          f'    head=dict({", ".join(f"{key}={value!r}" for key, value in head.items())}),')
+    pooling = 'None' if _has_class_token(args.target) else "dict(type='GlobalAveragePooling')"
+    print(
+        f'{args.target}: load with\n    neck={pooling},\n'
+        f'    head=dict({", ".join(f"{key}={value!r}" for key, value in head.items())}),'
+    )
 
 
 if __name__ == '__main__':

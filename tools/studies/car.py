@@ -22,14 +22,22 @@ study = {
     'CE + CAR, alpha 0.5 / (1 - beta)': (CE, options(uncouple_weight=True)),
     'CE + CAR, alpha 1 / (1 - beta)': (CE, options(loss_weight=1.0, uncouple_weight=True)),
     'CE + CAR, r0 0.001, alpha 0.3 / (1 - beta)': (
-        CE, options(r0=0.001, loss_weight=0.3, uncouple_weight=True)),
+        CE,
+        options(r0=0.001, loss_weight=0.3, uncouple_weight=True),
+    ),
     'CE + CAR, r0 0.001, alpha 0.5 / (1 - beta)': (CE, options(r0=0.001, uncouple_weight=True)),
     'CE + CAR, r0 0.001, alpha 1 / (1 - beta)': (
-        CE, options(r0=0.001, loss_weight=1.0, uncouple_weight=True)),
+        CE,
+        options(r0=0.001, loss_weight=1.0, uncouple_weight=True),
+    ),
     'CE + CAR, r0 0.001, alpha 0.5 / (1 - beta), hold': (
-        CE, options(r0=0.001, uncouple_weight=True, absent_classes='hold')),
+        CE,
+        options(r0=0.001, uncouple_weight=True, absent_classes='hold'),
+    ),
     'CE + CAR, r0 0.001, alpha 0.5 / (1 - beta), gate detached': (
-        CE, options(r0=0.001, uncouple_weight=True, detach_gate=True)),
+        CE,
+        options(r0=0.001, uncouple_weight=True, detach_gate=True),
+    ),
     'LA + CAR, released options': (LA, options(setting='released')),
     'LA + CAR, paper': (LA, {}),
     'LA + CAR, hold': (LA, options(absent_classes='hold')),
@@ -38,5 +46,7 @@ study = {
     'LA + CAR, alpha 2': (LA, options(loss_weight=2.0)),
     'LA + CAR, r0 0.001, alpha 0.5 / (1 - beta)': (LA, options(r0=0.001, uncouple_weight=True)),
     'LA + CAR, r0 0.001, alpha 1 / (1 - beta)': (
-        LA, options(r0=0.001, loss_weight=1.0, uncouple_weight=True)),
+        LA,
+        options(r0=0.001, loss_weight=1.0, uncouple_weight=True),
+    ),
 }

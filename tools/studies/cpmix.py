@@ -33,10 +33,11 @@ study = {
     'CE + CP-Mix, tau 1 + CAR': (CAR, {}),
     'LA (training prior) + CP-Mix, tau 0': (CPMIX, {**LA_TRAIN, **tau(0.0)}),
     'LA (training prior) + CP-Mix, tau 1': (CPMIX, LA_TRAIN),
-    'LA (training prior) + balanced-partner mixup': (
-        CPMIX, {**LA_TRAIN, **tau(0.0), **BALANCED}),
+    'LA (training prior) + balanced-partner mixup': (CPMIX, {**LA_TRAIN, **tau(0.0), **BALANCED}),
     'LA (effective prior) + balanced-partner mixup': (
-        CPMIX, {**LA_EFFECTIVE, **tau(0.0), **BALANCED}),
+        CPMIX,
+        {**LA_EFFECTIVE, **tau(0.0), **BALANCED},
+    ),
     'LA (effective prior) + CP-Mix, tau 0': (CPMIX, {**LA_EFFECTIVE, **tau(0.0)}),
     'LA (effective prior) + CP-Mix, tau 0.5': (CPMIX, {**LA_EFFECTIVE, **tau(0.5)}),
     'LA (effective prior) + CP-Mix, tau 1': (CPMIX, LA_EFFECTIVE),

@@ -26,7 +26,8 @@ train_dataloader = dict(
         data_root='data/cifar100',
         split='train',
         imbalance_ratio=100,
-        pipeline=train_pipeline),
+        pipeline=train_pipeline,
+    ),
     sampler=dict(type='DefaultSampler', shuffle=True),
 )
 val_dataloader = dict(
@@ -38,7 +39,8 @@ val_dataloader = dict(
         data_root='data/cifar100',
         split='test',
         test_mode=True,
-        pipeline=test_pipeline),
+        pipeline=test_pipeline,
+    ),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 val_evaluator = dict(type='LongTailMetric')

@@ -3,10 +3,7 @@
 num_classes = 10
 data_preprocessor = dict(num_classes=num_classes, mean=[77.9] * 3, std=[96.0] * 3)
 
-train_pipeline = [
-    dict(type='RandomCrop', crop_size=8, padding=1),
-    dict(type='PackInputs'),
-]
+train_pipeline = [dict(type='RandomCrop', crop_size=8, padding=1), dict(type='PackInputs')]
 test_pipeline = [dict(type='PackInputs')]
 
 train_dataloader = dict(

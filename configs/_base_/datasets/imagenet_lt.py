@@ -29,8 +29,8 @@ train_dataloader = dict(
     persistent_workers=False,
     worker_init_fn=dict(type='seed_worker_of_epoch'),
     dataset=dict(
-        type='ImageNetLT', data_root='data/imagenet_lt', split='train',
-        pipeline=train_pipeline),
+        type='ImageNetLT', data_root='data/imagenet_lt', split='train', pipeline=train_pipeline
+    ),
     sampler=dict(type='DefaultSampler', shuffle=True),
 )
 val_dataloader = dict(
@@ -38,8 +38,12 @@ val_dataloader = dict(
     num_workers=8,
     persistent_workers=False,
     dataset=dict(
-        type='ImageNetLT', data_root='data/imagenet_lt', split='val', test_mode=True,
-        pipeline=test_pipeline),
+        type='ImageNetLT',
+        data_root='data/imagenet_lt',
+        split='val',
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 val_evaluator = dict(type='LongTailMetric')
@@ -48,8 +52,12 @@ test_dataloader = dict(
     num_workers=8,
     persistent_workers=False,
     dataset=dict(
-        type='ImageNetLT', data_root='data/imagenet_lt', split='test', test_mode=True,
-        pipeline=test_pipeline),
+        type='ImageNetLT',
+        data_root='data/imagenet_lt',
+        split='test',
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 test_evaluator = val_evaluator

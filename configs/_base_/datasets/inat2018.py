@@ -28,8 +28,8 @@ train_dataloader = dict(
     persistent_workers=False,
     worker_init_fn=dict(type='seed_worker_of_epoch'),
     dataset=dict(
-        type='INaturalist2018', data_root='data/inat2018', split='train',
-        pipeline=train_pipeline),
+        type='INaturalist2018', data_root='data/inat2018', split='train', pipeline=train_pipeline
+    ),
     sampler=dict(type='DefaultSampler', shuffle=True),
 )
 val_dataloader = dict(
@@ -37,8 +37,12 @@ val_dataloader = dict(
     num_workers=8,
     persistent_workers=False,
     dataset=dict(
-        type='INaturalist2018', data_root='data/inat2018', split='val', test_mode=True,
-        pipeline=test_pipeline),
+        type='INaturalist2018',
+        data_root='data/inat2018',
+        split='val',
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 val_evaluator = dict(type='LongTailMetric')

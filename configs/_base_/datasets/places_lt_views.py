@@ -15,9 +15,19 @@ contrastive_view = [
     dict(type='RandomResizedCrop', scale=224),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='NumpyToPIL', to_rgb=True),
-    dict(type='RandomApply', prob=0.8, transforms=[
-        dict(type='torchvision/ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4,
-             hue=0.1)]),
+    dict(
+        type='RandomApply',
+        prob=0.8,
+        transforms=[
+            dict(
+                type='torchvision/ColorJitter',
+                brightness=0.4,
+                contrast=0.4,
+                saturation=0.4,
+                hue=0.1,
+            )
+        ],
+    ),
     dict(type='torchvision/RandomGrayscale', p=0.2),
     dict(type='PILToNumpy', to_bgr=True),
 ]

@@ -6,8 +6,10 @@ model = dict(
     head=dict(
         type='ContrastiveClsHead',
         in_channels=64,
-        hidden_channels=512, embedding_channels=128,
+        hidden_channels=512,
+        embedding_channels=128,
         cosine=False,
         loss=dict(type='LogitAdjustedLoss', tau=0.9, loss_weight=2.0),
-        loss_bcl=dict(type='BalancedContrastiveLoss', temperature=0.1, loss_weight=0.6)),
+        loss_bcl=dict(type='BalancedContrastiveLoss', temperature=0.1, loss_weight=0.6),
+    ),
 )

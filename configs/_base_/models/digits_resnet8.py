@@ -3,6 +3,7 @@ model = dict(
     type='ImageClassifier',
     backbone=dict(type='CIFARResNet', depth=8),
     neck=dict(type='GlobalAveragePooling'),
-    head=dict(type='LinearClsHead', num_classes=10, in_channels=64,
-              loss=dict(type='CrossEntropyLoss')),
+    head=dict(
+        type='LinearClsHead', num_classes=10, in_channels=64, loss=dict(type='CrossEntropyLoss')
+    ),
 )

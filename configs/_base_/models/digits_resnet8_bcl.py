@@ -7,8 +7,10 @@ model = dict(
         type='ContrastiveClsHead',
         num_classes=10,
         in_channels=64,
-        hidden_channels=64, embedding_channels=32,
+        hidden_channels=64,
+        embedding_channels=32,
         cosine=False,
         loss=dict(type='LogitAdjustedLoss', tau=1.0, loss_weight=1.0),
-        loss_bcl=dict(type='BalancedContrastiveLoss', temperature=0.1, loss_weight=0.3)),
+        loss_bcl=dict(type='BalancedContrastiveLoss', temperature=0.1, loss_weight=0.3),
+    ),
 )

@@ -4,7 +4,8 @@ model = dict(
     backbone=dict(
         type='ResNet',
         depth=152,
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet152')),
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet152'),
+    ),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(type='LinearClsHead', in_channels=2048, loss=dict(type='CrossEntropyLoss')),
 )

@@ -4,7 +4,8 @@ model = dict(
     backbone=dict(
         type='ResNet',
         depth=152,
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet152')),
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet152'),
+    ),
     neck=dict(type='BCLNeck', in_channels=2048, out_channels=1024),
     head=dict(
         type='ContrastiveClsHead',
@@ -12,5 +13,6 @@ model = dict(
         embedding_channels=1024,
         cosine=True,
         loss=dict(type='LogitAdjustedLoss', tau=0.99, loss_weight=1.0),
-        loss_bcl=dict(type='BalancedContrastiveLoss', temperature=0.07, loss_weight=0.35)),
+        loss_bcl=dict(type='BalancedContrastiveLoss', temperature=0.07, loss_weight=0.35),
+    ),
 )

@@ -9,5 +9,6 @@ model = dict(
         embedding_channels=1024,
         cosine=True,
         loss=dict(type='LogitAdjustedLoss', tau=0.99, loss_weight=1.0),
-        loss_bcl=dict(type='BalancedContrastiveLoss', temperature=0.07, loss_weight=0.35)),
+        loss_bcl=dict(type='BalancedContrastiveLoss', temperature=0.07, loss_weight=0.35),
+    ),
 )

@@ -1,7 +1,6 @@
 # Cao et al., NeurIPS 2019: SGD, batch 128, 5 epochs of warm-up, learning rate 0.1, times 0.01 at
 # epochs 160 and 180.
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=2e-4))
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=2e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.2, by_epoch=True, begin=0, end=5),
     dict(type='MultiStepLR', by_epoch=True, milestones=[160, 180], gamma=0.01),

@@ -1,7 +1,6 @@
 # iNaturalist 2018, 90 epochs: SGD, batch 256, cosine; as classifier-balancing (Kang et al., ICLR
 # 2020), scaled from its batch of 512.
-optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4))
 param_scheduler = dict(type='CosineAnnealingLR', T_max=90, by_epoch=True)
 train_cfg = dict(by_epoch=True, max_epochs=90, val_interval=1)
 val_cfg = dict()

@@ -62,25 +62,36 @@ class ClassBalancedSampler(EpochSampler):
         >>> sampler = dict(type='ClassBalancedSampler', power=0.5)
     """
 
-    def __init__(self, dataset: Any, power: float = 0.0, progressive: bool = False,
-                 replacement: bool = True, effective_number: float | None = None,
-                 num_epochs: int | None = None, seed: int | None = None,
-                 round_up: bool = True) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        power: float = 0.0,
+        progressive: bool = False,
+        replacement: bool = True,
+        effective_number: float | None = None,
+        num_epochs: int | None = None,
+        seed: int | None = None,
+        round_up: bool = True,
+    ) -> None:
         super().__init__(dataset, seed, round_up)
         if effective_number is not None and power != 0:
             raise ValueError(
                 f'effective_number and power: expected one of them, got {effective_number} and '
-                f'{power}')
+                f'{power}'
+            )
         if progressive and (num_epochs is None or num_epochs < 1):
             raise ValueError(
                 'num_epochs: progressive=True needs the number of training epochs, got '
-                f'{num_epochs}')
+                f'{num_epochs}'
+            )
         self.replacement = replacement
         self.num_epochs = num_epochs if progressive else None
         counts = self.pools.counts
         self._final_law = (
-            class_sampling_probabilities(counts, power) if effective_number is None
-            else effective_number_probabilities(counts, effective_number))
+            class_sampling_probabilities(counts, power)
+            if effective_number is None
+            else effective_number_probabilities(counts, effective_number)
+        )
         self._first_law = class_sampling_probabilities(counts, 1)
         self._drawn = (0, np.zeros_like(counts))
 
@@ -95,7 +106,7 @@ class ClassBalancedSampler(EpochSampler):
         """
         if self.num_epochs is None:
             return self._final_law
-        progress = min(epoch / self.num_epochs, 1.)
+        progress = min(epoch / self.num_epochs, 1.0)
         return progressive_probabilities(self._first_law, self._final_law, progress)
 
     def _epoch_entries(self, positions: IntArray) -> Iterator[int]:

@@ -82,7 +82,7 @@ class EpochSampler(Sampler[Any]):
     def _positions(self) -> IntArray:
         """What is left of this rank's share of the list."""
         positions = np.arange(self.rank, self.total_size, self.world_size) % len(self.labels)
-        return positions[self.pending_skip:]
+        return positions[self.pending_skip :]
 
     def __len__(self) -> int:
         """Entries on this rank."""
@@ -109,7 +109,8 @@ class EpochSampler(Sampler[Any]):
             raise ValueError(
                 f'num_samples: expected a number in [0, {len(self)}], as the list of '
                 f'{type(self).__name__} ends with the epoch, got {num_samples}. Train and resume '
-                'with an epoch-based loop: train_cfg=dict(by_epoch=True, max_epochs=...)')
+                'with an epoch-based loop: train_cfg=dict(by_epoch=True, max_epochs=...)'
+            )
         self.pending_skip = num_samples
 
     def generator(self, stream: Stream, epoch: int | None = None) -> np.random.Generator:

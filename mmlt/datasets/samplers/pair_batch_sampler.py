@@ -40,12 +40,14 @@ class PairBatchSampler(BatchSampler):
         >>> batch_sampler = dict(type='PairBatchSampler', prob=0.5)
     """
 
-    def __init__(self, sampler: PairSampler, batch_size: int, prob: float = 1.0,
-                 drop_last: bool = False) -> None:
+    def __init__(
+        self, sampler: PairSampler, batch_size: int, prob: float = 1.0, drop_last: bool = False
+    ) -> None:
         if not isinstance(sampler, PairSampler):
             raise TypeError(
                 "sampler: PairBatchSampler needs sampler=dict(type='PairSampler', ...), got "
-                f'{type(sampler).__name__}')
+                f'{type(sampler).__name__}'
+            )
         if not 0 <= prob <= 1:
             raise ValueError(f'prob: expected a number in [0, 1], got {prob}')
         super().__init__(sampler, batch_size, drop_last)
@@ -69,7 +71,8 @@ class PairBatchSampler(BatchSampler):
         if within:
             raise ValueError(
                 f'skip: expected whole batches of {self.batch_size}, got '
-                f'{self.sampler.pending_skip} entries')
+                f'{self.sampler.pending_skip} entries'
+            )
         mixed = self.mixed_batches()[first:].tolist()
         anchors = self.sampler.ordinary_anchors()
         # Zipped in this order, a last batch that is dropped costs nothing.

@@ -74,10 +74,18 @@ class PairSampler(EpochSampler):
         >>> batch_sampler = dict(type='PairBatchSampler', prob=0.5)
     """
 
-    def __init__(self, dataset: Any, law: str | float = 'balanced', pairing: str = 'anchor',
-                 pair_fraction: float = 0.5, start_epoch: int = 0,
-                 law_before_start: str = 'balanced', normalize_confusion: bool = True,
-                 seed: int | None = None, round_up: bool = True) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        law: str | float = 'balanced',
+        pairing: str = 'anchor',
+        pair_fraction: float = 0.5,
+        start_epoch: int = 0,
+        law_before_start: str = 'balanced',
+        normalize_confusion: bool = True,
+        seed: int | None = None,
+        round_up: bool = True,
+    ) -> None:
         super().__init__(dataset, seed, round_up)
         _check_choice('pairing', pairing, ('anchor', 'pairs'))
         _check_choice('law_before_start', law_before_start, ('balanced', 'none'))
@@ -91,13 +99,13 @@ class PairSampler(EpochSampler):
             raise ValueError(f'pair_fraction: expected a number in [0, 1], got {pair_fraction}')
         self.law = law
         self.pairing = pairing
-        self.pair_fraction = pair_fraction if pairing == 'pairs' else 0.
+        self.pair_fraction = pair_fraction if pairing == 'pairs' else 0.0
         self.start_epoch = start_epoch
         self.law_before_start = law_before_start
         self.normalize_confusion = normalize_confusion
         self._balanced = class_sampling_probabilities(self.pools.counts, 0).numpy()
         # Until counts arrive the confusion law stands on its fallback.
-        power = _POWERS.get(law, 0.) if isinstance(law, str) else law
+        power = _POWERS.get(law, 0.0) if isinstance(law, str) else law
         self._class_law = class_sampling_probabilities(self.pools.counts, power).numpy()
         self._confusion: ConfusionLaw | None = None
         self._confusion_of_anchor: ConfusionLaw | None = None
@@ -144,11 +152,11 @@ class PairSampler(EpochSampler):
         if self._confusion_of_anchor is None:
             return self._images_by(self._class_law, len(anchors), rng)
         classes = draw_partner_classes(
-            self._confusion_of_anchor, self.labels[anchors], self._balanced, rng)
+            self._confusion_of_anchor, self.labels[anchors], self._balanced, rng
+        )
         return draw_images(self.pools, classes, rng)
 
-    def _replace_by_pairs(self, anchors: IntArray,
-                          partners: IntArray) -> tuple[IntArray, IntArray]:
+    def _replace_by_pairs(self, anchors: IntArray, partners: IntArray) -> tuple[IntArray, IntArray]:
         """The entries, some of them exchanged for pairs of which the law gives both classes."""
         rng = self.generator(Stream.PAIRS)
         replaced = rng.random(len(anchors)) < self.pair_fraction
@@ -175,10 +183,13 @@ class PairSampler(EpochSampler):
             raise ValueError(
                 f"PairSampler: law='confusion' has no counts in epoch {self.epoch}. "
                 "custom_hooks=[dict(type='EMAConfusionHook')] hands them over before each epoch "
-                'of an EpochBasedTrainLoop; elsewhere call set_confusion_counts')
+                'of an EpochBasedTrainLoop; elsewhere call set_confusion_counts'
+            )
         print_log(
             "PairSampler: law='confusion' has no counts yet; this epoch is class-balanced.",
-            logger='current', level=logging.INFO)
+            logger='current',
+            level=logging.INFO,
+        )
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -30,8 +30,9 @@ class _BasicBlock(nn.Module):
         if self.stride == 1 and self.padding == 0:
             return x
         before = self.padding // 2
-        return F.pad(x[:, :, ::self.stride, ::self.stride],
-                     (0, 0, 0, 0, before, self.padding - before))
+        return F.pad(
+            x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.padding - before)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
@@ -73,25 +74,29 @@ class CIFARResNet(BaseModule):
         torch.Size([1, 64, 8, 8])
     """
 
-    def __init__(self,
-                 depth: int = 32,
-                 in_channels: int = 3,
-                 base_channels: int = 16,
-                 num_stages: int = 3,
-                 out_indices: Sequence[int] | None = None,
-                 init_cfg: dict | list | None = None) -> None:
+    def __init__(
+        self,
+        depth: int = 32,
+        in_channels: int = 3,
+        base_channels: int = 16,
+        num_stages: int = 3,
+        out_indices: Sequence[int] | None = None,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(init_cfg or dict(INIT))
         if num_stages not in (1, 2, 3):
             raise ValueError(f'num_stages: expected 1, 2 or 3, got {num_stages}')
-        out_indices = (num_stages - 1, ) if out_indices is None else out_indices
+        out_indices = (num_stages - 1,) if out_indices is None else out_indices
         if not out_indices or any(index not in range(num_stages) for index in out_indices):
             raise ValueError(
-                f'out_indices: expected stages of {list(range(num_stages))}, got {out_indices}')
+                f'out_indices: expected stages of {list(range(num_stages))}, got {out_indices}'
+            )
         self.depth, self.out_indices = depth, tuple(out_indices)
         self.conv1 = nn.Conv2d(in_channels, base_channels, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(base_channels)
         self.stages = nn.ModuleList(
-            _stage(depth, stage, base_channels) for stage in range(num_stages))
+            _stage(depth, stage, base_channels) for stage in range(num_stages)
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Feature maps of the chosen stages.
@@ -131,8 +136,13 @@ class CIFARResNetStage(BaseModule):
         torch.Size([1, 64, 8, 8])
     """
 
-    def __init__(self, depth: int = 32, stage: int = 2, base_channels: int = 16,
-                 init_cfg: dict | list | None = None) -> None:
+    def __init__(
+        self,
+        depth: int = 32,
+        stage: int = 2,
+        base_channels: int = 16,
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(init_cfg or dict(INIT))
         if stage not in (0, 1, 2):
             raise ValueError(f'stage: expected 0, 1 or 2, got {stage}')

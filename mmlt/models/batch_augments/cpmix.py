@@ -70,17 +70,29 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
 
     law = 'confusion'
 
-    def __init__(self, alpha: float = 1.0, tau: float = 1.0, label_rule: str = 'prior',
-                 kappa: float = 3.0, prob: float = 0.5, start_epoch: int = 0,
-                 normalize_confusion: bool = True, across_ranks: bool = False) -> None:
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        tau: float = 1.0,
+        label_rule: str = 'prior',
+        kappa: float = 3.0,
+        prob: float = 0.5,
+        start_epoch: int = 0,
+        normalize_confusion: bool = True,
+        across_ranks: bool = False,
+    ) -> None:
         super().__init__()
         self.init_in_batch(prob, across_ranks)
         self.alpha = check_positive('alpha', alpha)
         if label_rule not in LABEL_RULES:
             raise ValueError(
-                f'label_rule: expected one of {", ".join(LABEL_RULES)}, got {label_rule!r}')
-        for name, value, least in (('tau', tau, 0), ('kappa', kappa, 1),
-                                   ('start_epoch', start_epoch, 0)):
+                f'label_rule: expected one of {", ".join(LABEL_RULES)}, got {label_rule!r}'
+            )
+        for name, value, least in (
+            ('tau', tau, 0),
+            ('kappa', kappa, 1),
+            ('start_epoch', start_epoch, 0),
+        ):
             if not value >= least:
                 raise ValueError(f'{name}: expected at least {least}, got {value}')
         self.tau, self.label_rule, self.kappa = tau, label_rule, kappa
@@ -101,8 +113,9 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
         counts = counts if isinstance(counts, Tensor) else torch.as_tensor(counts)
         self._pairs = pair_weights(counts.detach(), self.normalize_confusion)
 
-    def _mix(self, images: Tensor, partner_images: Tensor, scores: Tensor,
-             partner_scores: Tensor) -> tuple[Tensor, Tensor]:
+    def _mix(
+        self, images: Tensor, partner_images: Tensor, scores: Tensor, partner_scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
         return self._blend(self.rng(), images, partner_images, scores, partner_scores)
 
     def __call__(self, images: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,30 +140,45 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
         uniform = self.draw_per_image(rng, len(images), lambda rng, total: rng.random(total))
         images_of_all, scores_of_all = self.candidates(images, scores)
         weights = in_batch_partner_weights(
-            self._pairs_for(scores), scores.argmax(dim=1), scores_of_all.argmax(dim=1))
+            self._pairs_for(scores), scores.argmax(dim=1), scores_of_all.argmax(dim=1)
+        )
         partners = draw_columns(weights, to_device(uniform, images))
         return self._blend(rng, images, images_of_all[partners], scores, scores_of_all[partners])
 
-    def _blend(self, rng: Any, images: Tensor, partner_images: Tensor, scores: Tensor,
-               partner_scores: Tensor) -> tuple[Tensor, Tensor]:
-        drawn = self.draw_per_image(rng, len(images),
-                                    lambda rng, total: rng.beta(self.alpha, self.alpha, total))
+    def _blend(
+        self,
+        rng: Any,
+        images: Tensor,
+        partner_images: Tensor,
+        scores: Tensor,
+        partner_scores: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        drawn = self.draw_per_image(
+            rng, len(images), lambda rng, total: rng.beta(self.alpha, self.alpha, total)
+        )
         lam = weight = to_device(drawn, images)
         if self.label_rule != 'linear' and (self.label_rule != 'prior' or self.tau):
-            weight = label_weight(self.label_rule, lam, self.image_counts(scores),
-                                  self.image_counts(partner_scores), self.tau, self.kappa)
-        return (mix_images(images, partner_images, lam),
-                mix_scores(scores, partner_scores, weight))
+            weight = label_weight(
+                self.label_rule,
+                lam,
+                self.image_counts(scores),
+                self.image_counts(partner_scores),
+                self.tau,
+                self.kappa,
+            )
+        return (mix_images(images, partner_images, lam), mix_scores(scores, partner_scores, weight))
 
     def _pairs_for(self, scores: Tensor) -> PairWeights:
         num_classes = scores.shape[1]
         if self._pairs is None:
-            self._pairs = pair_weights(torch.zeros(
-                num_classes, num_classes, layout=torch.sparse_coo, device=scores.device))
+            self._pairs = pair_weights(
+                torch.zeros(num_classes, num_classes, layout=torch.sparse_coo, device=scores.device)
+            )
         if self._pairs.num_classes != num_classes:
             raise ValueError(
                 f'CPMixBatchAugment: the confusion counts have {self._pairs.num_classes} classes, '
-                f'the scores {num_classes}')
+                f'the scores {num_classes}'
+            )
         if self._pairs.keys.device != scores.device:
             self._pairs = self._pairs.to(scores.device)
         return self._pairs
@@ -163,9 +191,13 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
                 'CPMixBatchAugment: no paired loader, so partners are drawn within the batch, by '
                 "the confusion law among its classes. PairSampler(law='confusion') with "
                 'PairedDataset and PairedDataPreprocessor draws them from the whole training set.',
-                logger='current', level=logging.INFO)
+                logger='current',
+                level=logging.INFO,
+            )
             if self._pairs is None:
                 print_log(
                     'CPMixBatchAugment: nobody brings confusion counts, so partners are '
                     "class-balanced. Add custom_hooks=[dict(type='EMAConfusionHook')].",
-                    logger='current', level=logging.WARNING)
+                    logger='current',
+                    level=logging.WARNING,
+                )

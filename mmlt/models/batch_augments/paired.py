@@ -23,8 +23,9 @@ class PairedBatchAugment(SeededBatchAugment, ABC):
 
     _splitting_said = False
 
-    def mix(self, images: Tensor, partner_images: Tensor, scores: Tensor,
-            partner_scores: Tensor) -> tuple[Tensor, Tensor]:
+    def mix(
+        self, images: Tensor, partner_images: Tensor, scores: Tensor, partner_scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Mix a batch with its partners; no argument is changed.
 
         Args:
@@ -46,12 +47,14 @@ class PairedBatchAugment(SeededBatchAugment, ABC):
             raise ValueError(
                 'partner_images, partner_scores: expected one partner of the same size for each '
                 f'anchor, got images {tuple(images.shape)} and {tuple(partner_images.shape)}, '
-                f'scores {tuple(scores.shape)} and {tuple(partner_scores.shape)}')
+                f'scores {tuple(scores.shape)} and {tuple(partner_scores.shape)}'
+            )
         return self._mix(images, partner_images, scores, partner_scores)
 
     @abstractmethod
-    def _mix(self, images: Tensor, partner_images: Tensor, scores: Tensor,
-             partner_scores: Tensor) -> tuple[Tensor, Tensor]:
+    def _mix(
+        self, images: Tensor, partner_images: Tensor, scores: Tensor, partner_scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """:meth:`mix` for arguments that are checked, with floating-point scores."""
 
     def __call__(self, images: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,7 +77,8 @@ class PairedBatchAugment(SeededBatchAugment, ABC):
                 f'{type(self).__name__}: expected anchors and as many partners, got a batch of '
                 f"{len(images)}. Partners come from sampler=dict(type='PairSampler'), dataset="
                 "dict(type='PairedDataset', dataset=...) and data_preprocessor=dict("
-                "type='PairedDataPreprocessor')")
+                "type='PairedDataPreprocessor')"
+            )
         size = len(images) // 2
         return self.mix(images[:size], images[size:], scores[:size], scores[size:])
 
@@ -87,4 +91,6 @@ class PairedBatchAugment(SeededBatchAugment, ABC):
             "'PairedDataPreprocessor') the second half of a batch is taken for the partners of "
             "the first, and half as many images come back. MMPretrain's own preprocessor keeps "
             'the labels of all, and the loss then fails.',
-            logger='current', level=logging.WARNING)
+            logger='current',
+            level=logging.WARNING,
+        )

@@ -30,13 +30,13 @@ class PairedCutMix(PairedBatchAugment):
         super().__init__()
         self.alpha = check_positive('alpha', alpha)
 
-    def _mix(self, images: Tensor, partner_images: Tensor, scores: Tensor,
-             partner_scores: Tensor) -> tuple[Tensor, Tensor]:
+    def _mix(
+        self, images: Tensor, partner_images: Tensor, scores: Tensor, partner_scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
         rng = self.rng()
         height, width = images.shape[-2:]
         lam = float(rng.beta(self.alpha, self.alpha))
         centre = int(rng.integers(height)), int(rng.integers(width))
         box, lam = cutmix_box(height, width, lam, centre)
         weight = torch.full((len(scores),), lam, dtype=torch.float64, device=scores.device)
-        return (paste_box(images, partner_images, box),
-                mix_scores(scores, partner_scores, weight))
+        return (paste_box(images, partner_images, box), mix_scores(scores, partner_scores, weight))

@@ -40,14 +40,21 @@ class RemixBatchAugment(InBatchMixin, SeededBatchAugment):
         >>> train_cfg = dict(augments=dict(type='RemixBatchAugment', alpha=1.0))
     """
 
-    def __init__(self, alpha: float = 1.0, kappa: float = 3.0, tau: float = 0.5,
-                 prob: float = 1.0, across_ranks: bool = False) -> None:
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        kappa: float = 3.0,
+        tau: float = 0.5,
+        prob: float = 1.0,
+        across_ranks: bool = False,
+    ) -> None:
         super().__init__()
         self.init_in_batch(prob, across_ranks)
         self.alpha = check_positive('alpha', alpha)
         if kappa < 1 or not 0 <= tau <= 1:
-            raise ValueError(f'kappa, tau: expected kappa >= 1 and tau in [0, 1], got {kappa} '
-                             f'and {tau}')
+            raise ValueError(
+                f'kappa, tau: expected kappa >= 1 and tau in [0, 1], got {kappa} and {tau}'
+            )
         self.kappa, self.tau = kappa, tau
 
     def __call__(self, images: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,10 +80,10 @@ class RemixBatchAugment(InBatchMixin, SeededBatchAugment):
         order = to_device(self._permutation(rng, len(images), len(images_of_all)), images)
         partner_images, partner_scores = images_of_all[order], scores_of_all[order]
         lam = to_device(drawn, images)
-        weight = remix_label_weight(lam, self.image_counts(scores),
-                                    self.image_counts(partner_scores), self.kappa, self.tau)
-        return (mix_images(images, partner_images, lam),
-                mix_scores(scores, partner_scores, weight))
+        weight = remix_label_weight(
+            lam, self.image_counts(scores), self.image_counts(partner_scores), self.kappa, self.tau
+        )
+        return (mix_images(images, partner_images, lam), mix_scores(scores, partner_scores, weight))
 
     def _permutation(self, rng: np.random.Generator, size: int, num_candidates: int) -> Array:
         """Positions of the partners: a permutation of the rank's batch, or this rank's part of
@@ -85,4 +92,5 @@ class RemixBatchAugment(InBatchMixin, SeededBatchAugment):
             keys = self.draw_per_image(rng, size, lambda rng, total: rng.random(total))
             return np.argsort(keys, kind='stable')
         return self.draw_per_image(
-            rng, size, lambda rng, total: np.argsort(rng.random(total), kind='stable'))
+            rng, size, lambda rng, total: np.argsort(rng.random(total), kind='stable')
+        )

@@ -78,7 +78,9 @@ class SeededBatchAugment:
             print_log(
                 f"{type(self).__name__}: without custom_hooks=[dict(type='TrainingProgressHook')] "
                 'a resumed run draws other numbers than an uninterrupted one.',
-                logger='current', level=logging.WARNING)
+                logger='current',
+                level=logging.WARNING,
+            )
         self._iteration += 1
         self._calls = 0
 
@@ -116,10 +118,13 @@ class SeededBatchAugment:
         if self.class_counts is None:
             raise ValueError(
                 f"{name}: the class counts are unknown. Add dict(type='ClassCountsHook') to "
-                'custom_hooks, or call set_class_counts')
+                'custom_hooks, or call set_class_counts'
+            )
         if len(self.class_counts) != scores.shape[1]:
-            raise ValueError(f'{name}: the scores have {scores.shape[1]} classes, the training '
-                             f'data {len(self.class_counts)}; set num_classes of the preprocessor')
+            raise ValueError(
+                f'{name}: the scores have {scores.shape[1]} classes, the training '
+                f'data {len(self.class_counts)}; set num_classes of the preprocessor'
+            )
         if self.class_counts.device != scores.device:
             self.class_counts = self.class_counts.to(scores.device)
         return self.class_counts
@@ -152,7 +157,8 @@ def check_batch(images: Tensor, scores: Tensor) -> Tensor:
         raise ValueError(
             f'scores: expected one row (K,) for each of {images.shape[0]} images, got shape '
             f'{tuple(scores.shape)}; integer labels become rows by '
-            'data_preprocessor=dict(num_classes=...)')
+            'data_preprocessor=dict(num_classes=...)'
+        )
     return scores if scores.is_floating_point() else scores.float()
 
 

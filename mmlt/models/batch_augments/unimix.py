@@ -44,11 +44,16 @@ class UniMixBatchAugment(PairedBatchAugment):
         super().__init__()
         self.alpha = check_positive('alpha', alpha)
 
-    def _mix(self, images: Tensor, partner_images: Tensor, scores: Tensor,
-             partner_scores: Tensor) -> tuple[Tensor, Tensor]:
-        lam = self.draw_per_image(self.rng(), len(images),
-                                  lambda rng, size: rng.beta(self.alpha, self.alpha, size))
-        factor = unimix_factor(to_device(lam, images), self.image_counts(scores),
-                               self.image_counts(partner_scores))
-        return (mix_images(images, partner_images, factor),
-                mix_scores(scores, partner_scores, factor))
+    def _mix(
+        self, images: Tensor, partner_images: Tensor, scores: Tensor, partner_scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        lam = self.draw_per_image(
+            self.rng(), len(images), lambda rng, size: rng.beta(self.alpha, self.alpha, size)
+        )
+        factor = unimix_factor(
+            to_device(lam, images), self.image_counts(scores), self.image_counts(partner_scores)
+        )
+        return (
+            mix_images(images, partner_images, factor),
+            mix_scores(scores, partner_scores, factor),
+        )

@@ -51,16 +51,19 @@ class MultiViewClassifier(ImageClassifier):
             inputs = join_views(inputs)
         return super().extract_feat(inputs, stage=stage)
 
-    def predict(self, inputs: Tensor, data_samples: list[DataSample] | None = None,
-                **kwargs: Any) -> list[DataSample]:
+    def predict(
+        self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs: Any
+    ) -> list[DataSample]:
         """Predictions for single-view images; see ``ImageClassifier.predict``.
 
         Raises:
             ValueError: if there are several views.
         """
         if not isinstance(inputs, Tensor):
-            raise ValueError(f'inputs: expected one view at test, got {len(inputs)}; leave '
-                             'MultiView out of the test pipeline')
+            raise ValueError(
+                f'inputs: expected one view at test, got {len(inputs)}; leave '
+                'MultiView out of the test pipeline'
+            )
         return super().predict(inputs, data_samples, **kwargs)
 
 
@@ -72,6 +75,5 @@ def join_views(views: Sequence[Tensor]) -> Tensor:
     """
     shapes = {tuple(view.shape) for view in views}
     if len(shapes) != 1:
-        raise ValueError(
-            f'inputs: expected views of one shape, got {sorted(shapes) or "no view"}')
+        raise ValueError(f'inputs: expected views of one shape, got {sorted(shapes) or "no view"}')
     return torch.cat(list(views))

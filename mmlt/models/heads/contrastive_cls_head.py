@@ -59,30 +59,37 @@ class ContrastiveClsHead(ClsHead):
         torch.Size([2, 5])
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: int,
-                 embedding_channels: int = 1024,
-                 hidden_channels: int | None = None,
-                 cosine: bool = False,
-                 scale: float = 30.0,
-                 loss: dict | nn.Module = dict(type='LogitAdjustedLoss'),  # noqa: B006
-                 loss_bcl: dict | nn.Module = dict(type='BalancedContrastiveLoss'),  # noqa: B006
-                 loss_car: dict | nn.Module | None = None,
-                 label_start_epoch: int | None = None,
-                 top_k: int = 30,
-                 omega: float = 200 / 255,
-                 confidence: str | float = 'log_count',
-                 **kwargs: object) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        embedding_channels: int = 1024,
+        hidden_channels: int | None = None,
+        cosine: bool = False,
+        scale: float = 30.0,
+        loss: dict | nn.Module = dict(type='LogitAdjustedLoss'),  # noqa: B006
+        loss_bcl: dict | nn.Module = dict(type='BalancedContrastiveLoss'),  # noqa: B006
+        loss_car: dict | nn.Module | None = None,
+        label_start_epoch: int | None = None,
+        top_k: int = 30,
+        omega: float = 200 / 255,
+        confidence: str | float = 'log_count',
+        **kwargs: object,
+    ) -> None:
         super().__init__(loss=loss, **kwargs)
         if self.cal_acc:
-            raise ValueError('cal_acc: the classified view may be mixed, so that its accuracy '
-                             'means nothing; leave it False and read LongTailMetric')
+            raise ValueError(
+                'cal_acc: the classified view may be mixed, so that its accuracy '
+                'means nothing; leave it False and read LongTailMetric'
+            )
         if num_classes < 2:
             raise ValueError(f'num_classes: expected at least 2, got {num_classes}')
         self.num_classes, self.in_channels = num_classes, in_channels
-        self.fc = (CosineLinear(in_channels, num_classes, scale) if cosine
-                   else nn.Linear(in_channels, num_classes))
+        self.fc = (
+            CosineLinear(in_channels, num_classes, scale)
+            if cosine
+            else nn.Linear(in_channels, num_classes)
+        )
         self.prototype_mlp = projection_mlp(in_channels, hidden_channels, embedding_channels)
         self.rectifier = LabelRectifier(num_classes, label_start_epoch, top_k, omega, confidence)
         self.loss_bcl = _built(loss_bcl)
@@ -100,8 +107,9 @@ class ContrastiveClsHead(ClsHead):
         """One prototype per class, ``(K, embedding_channels)``, not normalised."""
         return self.prototype_mlp(self.fc.weight)
 
-    def loss(self, feats: tuple[Tensor, ...], data_samples: list[DataSample],
-             **kwargs: object) -> dict[str, Tensor]:
+    def loss(
+        self, feats: tuple[Tensor, ...], data_samples: list[DataSample], **kwargs: object
+    ) -> dict[str, Tensor]:
         """Losses of a training step.
 
         Args:
@@ -130,13 +138,15 @@ class ContrastiveClsHead(ClsHead):
                 target, gamma = self.rectifier(projections[:num_images], prototypes, target)
                 losses['gamma'] = gamma.mean()
         losses['loss_cls'] = self.loss_module(
-            self.fc(features[:num_images]), target, avg_factor=num_images, **kwargs)
+            self.fc(features[:num_images]), target, avg_factor=num_images, **kwargs
+        )
 
         clean = projections.unflatten(0, (num_views, num_images))[1:].transpose(0, 1)
         losses['loss_bcl'] = self.loss_bcl(clean, labels, prototypes)
         if self.loss_car is not None:
             losses['loss_car'] = self.loss_car(
-                self.fc(features[num_images:]), labels.repeat(num_views - 1))
+                self.fc(features[num_images:]), labels.repeat(num_views - 1)
+            )
         return losses
 
 
@@ -146,24 +156,31 @@ def _built(module: dict | nn.Module) -> nn.Module:
 
 def _count_views(feats: tuple[Tensor, ...], num_images: int) -> int:
     if len(feats) < 2:
-        raise ValueError('feats: the projections are missing; ContrastiveClsHead needs '
-                         "neck=dict(type='BCLNeck', ...), in training mode")
+        raise ValueError(
+            'feats: the projections are missing; ContrastiveClsHead needs '
+            "neck=dict(type='BCLNeck', ...), in training mode"
+        )
     num_views, rest = divmod(feats[-1].shape[0], num_images)
     if rest or num_views < 3:
         raise ValueError(
             'feats: expected at least 3 views of each image (one to classify, two or more to '
-            f'contrast), got {feats[-1].shape[0]} feature rows for {num_images} data samples')
+            f'contrast), got {feats[-1].shape[0]} feature rows for {num_images} data samples'
+        )
     return num_views
 
 
 def _hard_labels(data_samples: list[DataSample]) -> Tensor:
     if 'gt_label' not in data_samples[0]:
-        raise ValueError('gt_label: expected one integer class per image, got data samples with '
-                         f'{sorted(data_samples[0].keys())} only; the contrastive loss needs the '
-                         'class of the clean views beside a gt_score')
+        raise ValueError(
+            'gt_label: expected one integer class per image, got data samples with '
+            f'{sorted(data_samples[0].keys())} only; the contrastive loss needs the '
+            'class of the clean views beside a gt_score'
+        )
     labels = torch.cat([sample.gt_label for sample in data_samples])
     if labels.numel() != len(data_samples) or labels.is_floating_point():
-        raise ValueError('gt_label: expected one integer class per image, got '
-                         f'{tuple(data_samples[0].gt_label.shape)} {labels.dtype} in the first '
-                         'sample; soft or one-hot labels belong in gt_score')
+        raise ValueError(
+            'gt_label: expected one integer class per image, got '
+            f'{tuple(data_samples[0].gt_label.shape)} {labels.dtype} in the first '
+            'sample; soft or one-hot labels belong in gt_score'
+        )
     return labels

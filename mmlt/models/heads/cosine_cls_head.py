@@ -30,12 +30,11 @@ class CosineLinear(nn.Module):
         self.scale = scale
         self.weight = nn.Parameter(torch.empty(num_classes, in_channels))
         # only the direction counts; an isotropic start has no preferred one
-        nn.init.normal_(self.weight, std=in_channels ** -0.5)
+        nn.init.normal_(self.weight, std=in_channels**-0.5)
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits ``(N, K)`` in ``[-scale, scale]`` from features ``(N, D)``."""
-        return self.scale * F.linear(F.normalize(features, dim=1),
-                                     F.normalize(self.weight, dim=1))
+        return self.scale * F.linear(F.normalize(features, dim=1), F.normalize(self.weight, dim=1))
 
     def extra_repr(self) -> str:
         return f'{self.weight.shape[1]}, {self.weight.shape[0]}, scale={self.scale}'
@@ -64,8 +63,9 @@ class CosineClsHead(ClsHead):
         torch.Size([2, 5])
     """
 
-    def __init__(self, num_classes: int, in_channels: int, scale: float = 30.0,
-                 **kwargs: object) -> None:
+    def __init__(
+        self, num_classes: int, in_channels: int, scale: float = 30.0, **kwargs: object
+    ) -> None:
         super().__init__(**kwargs)
         if num_classes <= 0:
             raise ValueError(f'num_classes: expected a positive number, got {num_classes}')

@@ -39,8 +39,10 @@ class ExpertLosses(nn.ModuleList):
         if isinstance(loss, (dict, nn.Module)):
             loss = [loss] * num_experts
         if not isinstance(loss, Sequence) or len(loss) != num_experts:
-            raise ValueError(f'loss: expected one loss, or a list of {num_experts} for '
-                             f'num_experts={num_experts}, got {loss!r}')
+            raise ValueError(
+                f'loss: expected one loss, or a list of {num_experts} for '
+                f'num_experts={num_experts}, got {loss!r}'
+            )
         return cls([_own(part) for part in loss])
 
     def forward(self, cls_score: Tensor, target: Tensor, **kwargs: Any) -> list[Tensor]:
@@ -54,8 +56,9 @@ class ExpertLosses(nn.ModuleList):
         Returns:
             ``E`` losses.
         """
-        return [loss(logits, target, **kwargs)
-                for loss, logits in zip(self, cls_score, strict=True)]
+        return [
+            loss(logits, target, **kwargs) for loss, logits in zip(self, cls_score, strict=True)
+        ]
 
 
 def _own(loss: Any) -> nn.Module:

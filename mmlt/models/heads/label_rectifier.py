@@ -44,16 +44,19 @@ class LabelRectifier(nn.Module):
 
     class_counts: Tensor
 
-    def __init__(self,
-                 num_classes: int,
-                 start_epoch: int | None = None,
-                 top_k: int = 30,
-                 omega: float = 200 / 255,
-                 confidence: str | float = 'log_count') -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        start_epoch: int | None = None,
+        top_k: int = 30,
+        omega: float = 200 / 255,
+        confidence: str | float = 'log_count',
+    ) -> None:
         super().__init__()
         if start_epoch is not None and (not isinstance(start_epoch, int) or start_epoch < 0):
             raise ValueError(
-                f'label_start_epoch: expected an epoch from 0 on or None, got {start_epoch!r}')
+                f'label_start_epoch: expected an epoch from 0 on or None, got {start_epoch!r}'
+            )
         if top_k < 1:
             raise ValueError(f'top_k: expected at least 1 class, got {top_k}')
         if not omega >= 0:
@@ -61,7 +64,8 @@ class LabelRectifier(nn.Module):
         constant = not isinstance(confidence, str)
         if (constant and not 0 <= confidence <= 1) or (not constant and confidence != 'log_count'):
             raise ValueError(
-                f"confidence: expected 'log_count' or a number in [0, 1], got {confidence!r}")
+                f"confidence: expected 'log_count' or a number in [0, 1], got {confidence!r}"
+            )
         self.start_epoch, self.top_k = start_epoch, top_k
         self.omega, self.confidence = omega, confidence
         self.epoch: int | None = None
@@ -73,8 +77,10 @@ class LabelRectifier(nn.Module):
         """Take the training images per class, ``(K,)``."""
         counts = validate_class_counts(class_counts)
         if counts.shape != self.class_counts.shape:
-            raise ValueError(f'class_counts: the head has {self.class_counts.numel()} classes, '
-                             f'the training data {counts.numel()}')
+            raise ValueError(
+                f'class_counts: the head has {self.class_counts.numel()} classes, '
+                f'the training data {counts.numel()}'
+            )
         self.class_counts.copy_(counts)
         self._needs_counts = False
 
@@ -85,7 +91,9 @@ class LabelRectifier(nn.Module):
             print_log(
                 f'label_start_epoch={self.start_epoch}: the run has {max_epochs} epochs, so labels '
                 'are never rectified (an iteration-based loop has one epoch)',
-                logger='current', level=logging.WARNING)
+                logger='current',
+                level=logging.WARNING,
+            )
         self.epoch = epoch
 
     @property
@@ -98,12 +106,15 @@ class LabelRectifier(nn.Module):
         if self.start_epoch is None:
             return False
         if self.epoch is None and self.start_epoch > 0:
-            raise ValueError('label_start_epoch: the epoch is unknown; add '
-                             "dict(type='TrainingProgressHook') to custom_hooks")
+            raise ValueError(
+                'label_start_epoch: the epoch is unknown; add '
+                "dict(type='TrainingProgressHook') to custom_hooks"
+            )
         return self.start_epoch == 0 or self.epoch >= self.start_epoch
 
-    def forward(self, features: Tensor, prototypes: Tensor,
-                scores: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, features: Tensor, prototypes: Tensor, scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Rectify area labels.
 
         Args:
@@ -120,10 +131,14 @@ class LabelRectifier(nn.Module):
         if self._needs_counts:
             raise ValueError(
                 "confidence='log_count': the class counts are unknown. Add "
-                "dict(type='ClassCountsHook') to custom_hooks")
-        return semantic_scores(features, prototypes, scores, self.class_counts, self.top_k,
-                               self.omega, self.confidence)
+                "dict(type='ClassCountsHook') to custom_hooks"
+            )
+        return semantic_scores(
+            features, prototypes, scores, self.class_counts, self.top_k, self.omega, self.confidence
+        )
 
     def extra_repr(self) -> str:
-        return (f'start_epoch={self.start_epoch}, top_k={self.top_k}, omega={self.omega:.4g}, '
-                f'confidence={self.confidence!r}')
+        return (
+            f'start_epoch={self.start_epoch}, top_k={self.top_k}, omega={self.omega:.4g}, '
+            f'confidence={self.confidence!r}'
+        )

@@ -56,18 +56,23 @@ class MultiExpertClsHead(ClsHead):
         torch.Size([3, 5])
     """
 
-    def __init__(self,
-                 num_classes: int,
-                 in_channels: int,
-                 num_experts: int = 3,
-                 expert: dict[str, Any] | None = None,
-                 cosine: bool = False,
-                 scale: float = 30.0,
-                 loss: Any = dict(type='CrossEntropyLoss'),  # noqa: B006
-                 reduction: str = 'mean',
-                 **kwargs: Any) -> None:
-        for name, value, least in (('num_classes', num_classes, 2), ('num_experts', num_experts, 1),
-                                   ('in_channels', in_channels, 1)):
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        num_experts: int = 3,
+        expert: dict[str, Any] | None = None,
+        cosine: bool = False,
+        scale: float = 30.0,
+        loss: Any = dict(type='CrossEntropyLoss'),  # noqa: B006
+        reduction: str = 'mean',
+        **kwargs: Any,
+    ) -> None:
+        for name, value, least in (
+            ('num_classes', num_classes, 2),
+            ('num_experts', num_experts, 1),
+            ('in_channels', in_channels, 1),
+        ):
             if value < least:
                 raise ValueError(f'{name}: expected at least {least}, got {value}')
         if reduction not in ('mean', 'sum'):
@@ -77,10 +82,14 @@ class MultiExpertClsHead(ClsHead):
         self.num_experts, self.reduction = num_experts, reduction
         # MMEngine's list, which hands on the initialisation.
         self.experts = ModuleList(
-            nn.Identity() if expert is None else MODELS.build(expert) for _ in range(num_experts))
+            nn.Identity() if expert is None else MODELS.build(expert) for _ in range(num_experts)
+        )
         self.classifiers = nn.ModuleList(
-            CosineLinear(in_channels, num_classes, scale) if cosine
-            else nn.Linear(in_channels, num_classes) for _ in range(num_experts))
+            CosineLinear(in_channels, num_classes, scale)
+            if cosine
+            else nn.Linear(in_channels, num_classes)
+            for _ in range(num_experts)
+        )
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """The experts' features ``(N, E, C)`` before their classifiers."""
@@ -89,15 +98,17 @@ class MultiExpertClsHead(ClsHead):
     def expert_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Logits of each expert, ``(E, N, K)``."""
         features = self.pre_logits(feats).unbind(dim=1)
-        return torch.stack([classifier(own) for classifier, own
-                            in zip(self.classifiers, features, strict=True)])
+        return torch.stack(
+            [classifier(own) for classifier, own in zip(self.classifiers, features, strict=True)]
+        )
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Mean logits ``(N, K)`` of the experts."""
         return self.expert_logits(feats).mean(dim=0)
 
-    def loss(self, feats: tuple[Tensor, ...], data_samples: list[DataSample],
-             **kwargs: Any) -> dict[str, Tensor]:
+    def loss(
+        self, feats: tuple[Tensor, ...], data_samples: list[DataSample], **kwargs: Any
+    ) -> dict[str, Tensor]:
         """Losses of a training step.
 
         Args:
@@ -115,11 +126,17 @@ class MultiExpertClsHead(ClsHead):
         losses = {f'loss_expert{e}': part / share for e, part in enumerate(parts)}
         if self.cal_acc:
             if target.ndim != 1:
-                raise ValueError('cal_acc: the accuracy on mixed images means nothing; set it to '
-                                 'False where a batch augment mixes')
+                raise ValueError(
+                    'cal_acc: the accuracy on mixed images means nothing; set it to '
+                    'False where a batch augment mixes'
+                )
             accuracy = Accuracy.calculate(logits.detach().mean(dim=0), target, topk=self.topk)
-            losses.update({f'accuracy_top-{k}': value[0]
-                           for k, value in zip(self.topk, accuracy, strict=True)})
+            losses.update(
+                {
+                    f'accuracy_top-{k}': value[0]
+                    for k, value in zip(self.topk, accuracy, strict=True)
+                }
+            )
         return losses
 
 

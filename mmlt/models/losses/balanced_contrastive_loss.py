@@ -40,8 +40,13 @@ class BalancedContrastiveLoss(nn.Module):
         tensor(0.3133)
     """
 
-    def __init__(self, temperature: float = 0.1, normalize: bool = True,
-                 loss_weight: float = 1.0, equal_batch_sizes: bool = True) -> None:
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        normalize: bool = True,
+        loss_weight: float = 1.0,
+        equal_batch_sizes: bool = True,
+    ) -> None:
         super().__init__()
         if not temperature > 0:
             raise ValueError(f'temperature: expected a positive number, got {temperature}')
@@ -63,7 +68,8 @@ class BalancedContrastiveLoss(nn.Module):
         embeddings = gather_with_grad(self._prepare(embeddings), self.equal_batch_sizes)
         targets = gather_with_grad(targets, self.equal_batch_sizes)
         return self.loss_weight * balanced_contrastive_loss(
-            embeddings, targets, self._prepare(prototypes), self.temperature)
+            embeddings, targets, self._prepare(prototypes), self.temperature
+        )
 
     def _prepare(self, vectors: Tensor) -> Tensor:
         if not self.normalize:

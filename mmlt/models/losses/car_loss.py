@@ -55,8 +55,14 @@ class CARSettings:
 
 CAR_SETTINGS = {
     'paper': CARSettings(),
-    'released': CARSettings(loss_weight=0.3, r0=0.5, normalize_weights=True, start='first_batch',
-                            detach_gate=True, detach_baseline=True),
+    'released': CARSettings(
+        loss_weight=0.3,
+        r0=0.5,
+        normalize_weights=True,
+        start='first_batch',
+        detach_gate=True,
+        detach_baseline=True,
+    ),
 }
 
 
@@ -106,49 +112,74 @@ class CARLoss(ClassCountsMixin, nn.Module):
         ['loss_car', 'loss_cls']
     """
 
-    def __init__(self,
-                 criterion: dict | nn.Module | None,
-                 setting: str = 'paper',
-                 loss_weight: float | None = None,
-                 uncouple_weight: bool | None = None,
-                 beta: float | None = None,
-                 r0: float | None = None,
-                 normalize_weights: bool | None = None,
-                 margin: float | None = None,
-                 temperature: float | None = None,
-                 absent_classes: str | None = None,
-                 start: str | None = None,
-                 detach_gate: bool | None = None,
-                 detach_baseline: bool | None = None,
-                 num_classes: int | None = None,
-                 class_counts: Sequence[int] | None = None,
-                 max_labels: int = 2,
-                 equal_batch_sizes: bool = True,
-                 exact: bool = False,
-                 max_steps: int | None = None) -> None:
+    def __init__(
+        self,
+        criterion: dict | nn.Module | None,
+        setting: str = 'paper',
+        loss_weight: float | None = None,
+        uncouple_weight: bool | None = None,
+        beta: float | None = None,
+        r0: float | None = None,
+        normalize_weights: bool | None = None,
+        margin: float | None = None,
+        temperature: float | None = None,
+        absent_classes: str | None = None,
+        start: str | None = None,
+        detach_gate: bool | None = None,
+        detach_baseline: bool | None = None,
+        num_classes: int | None = None,
+        class_counts: Sequence[int] | None = None,
+        max_labels: int = 2,
+        equal_batch_sizes: bool = True,
+        exact: bool = False,
+        max_steps: int | None = None,
+    ) -> None:
         super().__init__()
         if setting not in CAR_SETTINGS:
-            raise ValueError(
-                f'setting: expected one of {sorted(CAR_SETTINGS)}, got {setting!r}')
+            raise ValueError(f'setting: expected one of {sorted(CAR_SETTINGS)}, got {setting!r}')
         given = dict(
-            loss_weight=loss_weight, uncouple_weight=uncouple_weight, beta=beta, r0=r0,
-            normalize_weights=normalize_weights, margin=margin, temperature=temperature,
-            absent_classes=absent_classes, start=start, detach_gate=detach_gate,
-            detach_baseline=detach_baseline)
+            loss_weight=loss_weight,
+            uncouple_weight=uncouple_weight,
+            beta=beta,
+            r0=r0,
+            normalize_weights=normalize_weights,
+            margin=margin,
+            temperature=temperature,
+            absent_classes=absent_classes,
+            start=start,
+            detach_gate=detach_gate,
+            detach_baseline=detach_baseline,
+        )
         self.settings = replace(
             CAR_SETTINGS[setting],
-            **{name: value for name, value in given.items() if value is not None})
+            **{name: value for name, value in given.items() if value is not None},
+        )
         if not self.settings.loss_weight >= 0:
             raise ValueError(
-                f'loss_weight: expected a number of at least 0, got {self.settings.loss_weight}')
+                f'loss_weight: expected a number of at least 0, got {self.settings.loss_weight}'
+            )
         if self.settings.r0 < 0:
             raise ValueError(f'r0: expected a number of at least 0, got {self.settings.r0}')
         self.criterion = MODELS.build(criterion) if isinstance(criterion, dict) else criterion
         self.estimate = ConfusionEstimate(
-            num_classes, max_labels, equal_batch_sizes, exact=exact, max_steps=max_steps,
-            **{name: getattr(self.settings, name) for name in (
-                'beta', 'margin', 'temperature', 'absent_classes', 'start', 'detach_gate',
-                'detach_baseline')})
+            num_classes,
+            max_labels,
+            equal_batch_sizes,
+            exact=exact,
+            max_steps=max_steps,
+            **{
+                name: getattr(self.settings, name)
+                for name in (
+                    'beta',
+                    'margin',
+                    'temperature',
+                    'absent_classes',
+                    'start',
+                    'detach_gate',
+                    'detach_baseline',
+                )
+            },
+        )
         self.strength = 1.0
         self.loss_parts: dict[str, Tensor] = {}
         self.init_class_counts(class_counts, None)
@@ -158,8 +189,9 @@ class CARLoss(ClassCountsMixin, nn.Module):
     def set_class_counts(self, class_counts: Sequence[int]) -> None:
         """Take the training images per class, ``(K,)``; the estimate so far is kept."""
         super().set_class_counts(class_counts)
-        self.estimate.set_row_weights(frequency_weights(
-            self.class_counts, self.settings.r0, self.settings.normalize_weights))
+        self.estimate.set_row_weights(
+            frequency_weights(self.class_counts, self.settings.r0, self.settings.normalize_weights)
+        )
 
     def set_strength(self, strength: float) -> None:
         """Scale the regulariser (0 = off, 1 = full); the estimate is kept up to date anyway."""
@@ -181,13 +213,15 @@ class CARLoss(ClassCountsMixin, nn.Module):
             weight /= 1 - self.settings.beta
         return weight * self.estimate(cls_score, target)
 
-    def forward(self,
-                cls_score: Tensor,
-                target: Tensor,
-                weight: Tensor | None = None,
-                avg_factor: float | None = None,
-                reduction_override: str | None = None,
-                **kwargs: Any) -> Tensor:
+    def forward(
+        self,
+        cls_score: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
         """The criterion plus the regulariser.
 
         Args:
@@ -204,10 +238,15 @@ class CARLoss(ClassCountsMixin, nn.Module):
         loss_car = self.regularizer(cls_score, target)
         if self.criterion is None:
             return loss_car
-        loss_cls = self.criterion(cls_score, target, weight=weight, avg_factor=avg_factor,
-                                  reduction_override=reduction_override, **kwargs)
-        self.loss_parts = {
-            'loss_cls': loss_cls.detach().mean(), 'loss_car': loss_car.detach()}
+        loss_cls = self.criterion(
+            cls_score,
+            target,
+            weight=weight,
+            avg_factor=avg_factor,
+            reduction_override=reduction_override,
+            **kwargs,
+        )
+        self.loss_parts = {'loss_cls': loss_cls.detach().mean(), 'loss_car': loss_car.detach()}
         return loss_cls + loss_car
 
     def extra_repr(self) -> str:

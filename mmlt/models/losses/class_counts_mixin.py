@@ -28,8 +28,9 @@ class ClassCountsMixin:
     class_counts: Tensor | None
     class_weight: Tensor | None
 
-    def init_class_counts(self, class_counts: Sequence[int] | None,
-                          class_weight: Sequence[float] | str | None) -> None:
+    def init_class_counts(
+        self, class_counts: Sequence[int] | None, class_weight: Sequence[float] | str | None
+    ) -> None:
         """Take the options; call it once, at the end of ``__init__``.
 
         Args:
@@ -41,7 +42,8 @@ class ClassCountsMixin:
             setattr(self, name, None)
         if isinstance(class_weight, str) and class_weight != 'effective_number':
             raise ValueError(
-                f"class_weight: expected numbers or 'effective_number', got {class_weight!r}")
+                f"class_weight: expected numbers or 'effective_number', got {class_weight!r}"
+            )
         self._weighting = class_weight if isinstance(class_weight, str) else None
         if class_weight is not None and self._weighting is None:
             self.set_class_weight(torch.as_tensor(class_weight))
@@ -71,18 +73,25 @@ class ClassCountsMixin:
         if self.class_counts is None:
             raise ValueError(
                 f"{name}: the class counts are unknown. Add dict(type='ClassCountsHook') to "
-                'custom_hooks, or pass class_counts=[...]')
+                'custom_hooks, or pass class_counts=[...]'
+            )
         if self.class_counts.numel() != cls_score.shape[-1]:
             raise ValueError(
                 f'{name}: the logits have {cls_score.shape[-1]} classes, the training data '
-                f'{self.class_counts.numel()}; set num_classes of the head to the data set')
+                f'{self.class_counts.numel()}; set num_classes of the head to the data set'
+            )
         for name in self.derived:
             tensor = getattr(self, name)
             if tensor is not None and tensor.device != cls_score.device:
                 setattr(self, name, tensor.to(cls_score.device))
 
-    def reduce(self, losses: Callable[[str], Tensor], weight: Tensor | None,
-               avg_factor: float | None, reduction: str) -> Tensor:
+    def reduce(
+        self,
+        losses: Callable[[str], Tensor],
+        weight: Tensor | None,
+        avg_factor: float | None,
+        reduction: str,
+    ) -> Tensor:
         """Apply the host's reduction arguments to a cross-entropy.
 
         Args:

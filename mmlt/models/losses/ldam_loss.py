@@ -47,14 +47,16 @@ class LDAMLoss(ClassCountsMixin, nn.Module):
 
     margins: Tensor | None
 
-    def __init__(self,
-                 max_margin: float = 0.5,
-                 scale: float = 30.0,
-                 logit_scale: float = 1.0,
-                 class_weight: Sequence[float] | str | None = None,
-                 class_counts: Sequence[int] | None = None,
-                 reduction: str = 'mean',
-                 loss_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        max_margin: float = 0.5,
+        scale: float = 30.0,
+        logit_scale: float = 1.0,
+        class_weight: Sequence[float] | str | None = None,
+        class_counts: Sequence[int] | None = None,
+        reduction: str = 'mean',
+        loss_weight: float = 1.0,
+    ) -> None:
         super().__init__()
         for name, value in (('scale', scale), ('logit_scale', logit_scale)):
             if value <= 0:
@@ -70,13 +72,15 @@ class LDAMLoss(ClassCountsMixin, nn.Module):
         super().set_class_counts(class_counts)
         self.margins = ldam_margins(self.class_counts, self.max_margin).float()
 
-    def forward(self,
-                cls_score: Tensor,
-                target: Tensor,
-                weight: Tensor | None = None,
-                avg_factor: float | None = None,
-                reduction_override: str | None = None,
-                **kwargs: object) -> Tensor:
+    def forward(
+        self,
+        cls_score: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+        **kwargs: object,
+    ) -> Tensor:
         """The loss.
 
         Args:
@@ -97,6 +101,10 @@ class LDAMLoss(ClassCountsMixin, nn.Module):
         class_weight = None if self.class_weight is None else self.class_weight.to(cosines.dtype)
         loss = self.reduce(
             lambda how: ldam_cross_entropy(
-                cosines, target, self.margins, self.scale, class_weight, how),
-            weight, avg_factor, reduction_override or self.reduction)
+                cosines, target, self.margins, self.scale, class_weight, how
+            ),
+            weight,
+            avg_factor,
+            reduction_override or self.reduction,
+        )
         return self.loss_weight * loss

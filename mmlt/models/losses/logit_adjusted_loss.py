@@ -57,21 +57,24 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
     running_prior: Tensor | None
     running_steps: Tensor
 
-    def __init__(self,
-                 tau: float = 1.0,
-                 prior: str | float = 'train',
-                 momentum: float = 0.999,
-                 class_weight: Sequence[float] | str | None = None,
-                 empty_classes: str = 'error',
-                 class_counts: Sequence[int] | None = None,
-                 reduction: str = 'mean',
-                 loss_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        tau: float = 1.0,
+        prior: str | float = 'train',
+        momentum: float = 0.999,
+        class_weight: Sequence[float] | str | None = None,
+        empty_classes: str = 'error',
+        class_counts: Sequence[int] | None = None,
+        reduction: str = 'mean',
+        loss_weight: float = 1.0,
+    ) -> None:
         super().__init__()
         named = {'train': 0.0, 'effective': 1.0}
         blend = named.get(prior) if isinstance(prior, str) else float(prior)
         if blend is None or not 0 <= blend <= 1:
             raise ValueError(
-                f"prior: expected 'train', 'effective' or a number in [0, 1], got {prior!r}")
+                f"prior: expected 'train', 'effective' or a number in [0, 1], got {prior!r}"
+            )
         if not 0 <= tau < float('inf'):
             raise ValueError(f'tau: expected a number of at least 0, got {tau}')
         if not 0 <= momentum < 1:
@@ -91,8 +94,9 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         """Take the training images per class, ``(K,)``; the running prior starts from them."""
         super().set_class_counts(class_counts)
         self.train_log_prior = log_prior(self.class_counts, self.empty_classes).float()
-        if self.blend > 0 and (self.running_prior is None
-                               or self.running_prior.numel() != self.train_log_prior.numel()):
+        if self.blend > 0 and (
+            self.running_prior is None or self.running_prior.numel() != self.train_log_prior.numel()
+        ):
             self.running_prior = self.train_log_prior.exp().to(self.running_steps.device)
 
     def begin_run(self) -> None:
@@ -101,13 +105,15 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
             self.running_prior.copy_(self.train_log_prior.exp())
             self.running_steps.zero_()
 
-    def forward(self,
-                cls_score: Tensor,
-                target: Tensor,
-                weight: Tensor | None = None,
-                avg_factor: float | None = None,
-                reduction_override: str | None = None,
-                **kwargs: object) -> Tensor:
+    def forward(
+        self,
+        cls_score: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: float | None = None,
+        reduction_override: str | None = None,
+        **kwargs: object,
+    ) -> Tensor:
         """The loss.
 
         Args:
@@ -129,8 +135,12 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         logits = logits + self._offset(target, logits)
         reduction = reduction_override or self.reduction
         class_weight = None if self.class_weight is None else self.class_weight.to(logits.dtype)
-        loss = self.reduce(lambda how: cross_entropy(logits, target, class_weight, how),
-                           weight, avg_factor, reduction)
+        loss = self.reduce(
+            lambda how: cross_entropy(logits, target, class_weight, how),
+            weight,
+            avg_factor,
+            reduction,
+        )
         return self.loss_weight * loss
 
     def _offset(self, target: Tensor, logits: Tensor) -> Tensor:
@@ -149,7 +159,8 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
             scores = F.one_hot(target, self.running_prior.numel())
         mass = all_reduce_sum(scores.sum(dim=0).to(self.running_prior.dtype))
         prior, steps = update_running_prior(
-            self.running_prior, mass, self.running_steps, self.momentum)
+            self.running_prior, mass, self.running_steps, self.momentum
+        )
         self.running_prior.copy_(prior)
         self.running_steps.copy_(steps)
 

@@ -45,11 +45,13 @@ class BCLNeck(BaseModule):
         [(6, 8)]
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int = 1024,
-                 hidden_channels: int | None = None,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int = 1024,
+        hidden_channels: int | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.in_channels = in_channels
         self.projection = projection_mlp(in_channels, hidden_channels, out_channels)
@@ -75,10 +77,13 @@ class BCLNeck(BaseModule):
         if not isinstance(features, Tensor) or features.ndim not in (2, 4):
             found = getattr(features, 'shape', type(features).__name__)
             raise ValueError(
-                f'BCLNeck: expected (N, C, H, W) or (N, C) from the backbone, got {found}')
+                f'BCLNeck: expected (N, C, H, W) or (N, C) from the backbone, got {found}'
+            )
         if features.ndim == 4:
             features = F.adaptive_avg_pool2d(features, 1).flatten(1)
         if features.shape[1] != self.in_channels:
-            raise ValueError(f'BCLNeck: in_channels is {self.in_channels}, but the backbone '
-                             f'gives {features.shape[1]} channels')
+            raise ValueError(
+                f'BCLNeck: in_channels is {self.in_channels}, but the backbone '
+                f'gives {features.shape[1]} channels'
+            )
         return features

@@ -7,8 +7,9 @@ from torch import nn
 __all__ = ['projection_mlp']
 
 
-def projection_mlp(in_channels: int, hidden_channels: int | None,
-                   out_channels: int) -> nn.Sequential:
+def projection_mlp(
+    in_channels: int, hidden_channels: int | None, out_channels: int
+) -> nn.Sequential:
     """Linear, BatchNorm, ReLU, Linear.
 
     Args:
@@ -27,12 +28,16 @@ def projection_mlp(in_channels: int, hidden_channels: int | None,
         ['Linear', 'BatchNorm1d', 'ReLU', 'Linear']
     """
     hidden_channels = in_channels if hidden_channels is None else hidden_channels
-    for name, width in (('in_channels', in_channels), ('hidden_channels', hidden_channels),
-                        ('out_channels', out_channels)):
+    for name, width in (
+        ('in_channels', in_channels),
+        ('hidden_channels', hidden_channels),
+        ('out_channels', out_channels),
+    ):
         if width < 1:
             raise ValueError(f'{name}: expected at least 1, got {width}')
     return nn.Sequential(
         nn.Linear(in_channels, hidden_channels),
         nn.BatchNorm1d(hidden_channels),
         nn.ReLU(inplace=True),
-        nn.Linear(hidden_channels, out_channels))
+        nn.Linear(hidden_channels, out_channels),
+    )

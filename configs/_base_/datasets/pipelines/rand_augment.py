@@ -24,4 +24,5 @@ rand_augment = dict(
         dict(type='Translate', magnitude_range=(0, 0.45), direction='vertical'),
     ],
     # BGR
-    hparams=dict(pad_val=[104, 116, 124], interpolation='bicubic'))
+    hparams=dict(pad_val=[104, 116, 124], interpolation='bicubic'),
+)
