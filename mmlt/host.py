@@ -1,4 +1,4 @@
-"""The OpenMMLab stack that mmlt plugs into: is it there, is it new enough, can it resume."""
+"""The OpenMMLab stack that mmlt plugs into: is it there, is it new enough, what does it lack."""
 
 from __future__ import annotations
 

@@ -9,18 +9,13 @@ from copy import deepcopy
 
 import mmengine
 import torch
+from cli import add_common_arguments, prepare_cpu_ranks, set_loader_defaults, set_work_dir
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints safely
-from mmlt.engine.cli import (
-    add_common_arguments,
-    prepare_cpu_ranks,
-    set_loader_defaults,
-    set_work_dir,
-)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

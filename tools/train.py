@@ -7,18 +7,13 @@ import os
 from collections.abc import Sequence
 
 import torch
+from cli import add_common_arguments, prepare_cpu_ranks, set_loader_defaults, set_work_dir
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmlt
-from mmlt.engine.cli import (
-    add_common_arguments,
-    prepare_cpu_ranks,
-    set_loader_defaults,
-    set_work_dir,
-)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

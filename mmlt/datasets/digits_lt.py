@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from mmpretrain.registry import DATASETS
 
-from mmlt.functional.class_statistics import count_labels
+from mmlt.functional.counts import count_labels
 from mmlt.functional.imbalance import long_tail_indices
 
 from .long_tail import LongTailMixin

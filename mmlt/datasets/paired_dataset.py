@@ -12,8 +12,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets.transforms import MultiView
 from mmpretrain.registry import DATASETS, TRANSFORMS
 
-from .dataset_labels import dataset_class_counts, dataset_labels
-from .labels import Labels
+from .labels import Labels, dataset_class_counts, dataset_labels
 
 __all__ = ['PairedDataset']
 

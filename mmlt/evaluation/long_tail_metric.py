@@ -15,14 +15,12 @@ from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
 from numpy.typing import NDArray
 
-from mmlt.functional.class_statistics import shot_groups, validate_class_counts
-from mmlt.functional.class_tallies import ClassTallies, count_predictions, most_confused_with
-from mmlt.functional.long_tail_figures import long_tail_figures
+from mmlt.functional.counts import shot_groups, validate_class_counts
+from mmlt.functional.metrics.figures import long_tail_figures
+from mmlt.functional.metrics.tallies import ClassTallies, count_predictions, most_confused_with
 
-from .batch_predictions import rank_classes, true_labels
-from .omissions import describe_omissions
-from .per_class_table import per_class_rows, write_per_class_csv
-from .rank_collection import interleave_ranks
+from .collect import interleave_ranks, rank_classes, true_labels
+from .per_class_table import describe_omissions, per_class_rows, write_per_class_csv
 
 __all__ = ['LongTailMetric']
 

@@ -4,27 +4,30 @@ Everything here runs without a config, a registry or a runner. A confusion matri
 ``confusion[true, predicted]``; ``class_counts`` are training images per class, ``(K,)``.
 """
 
-from .class_statistics import (
+from .confusion.pairs import confusion_law
+from .confusion.soft import soft_confusion, top_confused_pairs
+from .confusion.spectral import spectral_norm
+from .contrastive import balanced_contrastive_loss
+from .counts import (
     class_prior,
     count_labels,
     effective_number_weights,
     frequency_weights,
     shot_groups,
 )
-from .classifier_rebalancing import adjusted_bias, tau_normalize
-from .confusion import soft_confusion, top_confused_pairs
-from .confusion_law import confusion_law
-from .contrastive import balanced_contrastive_loss
 from .distributed import all_reduce_sum, gather_with_grad
 from .imbalance import exponential_class_counts, long_tail_indices, step_class_counts
-from .label_distribution_margin import ldam_cross_entropy, ldam_margins
-from .logit_adjustment import adjust_logits, logit_adjusted_cross_entropy
-from .long_tail_figures import long_tail_figures
-from .mixed_labels import mixed_label_weight
-from .mixing import cutmix_box
+from .ldam import ldam_cross_entropy, ldam_margins
+from .logit_adjustment import (
+    adjust_logits,
+    adjusted_bias,
+    logit_adjusted_cross_entropy,
+    tau_normalize,
+)
+from .metrics.figures import long_tail_figures
+from .mixing import cutmix_box, mixed_label_weight
 from .sampling import class_sampling_probabilities
 from .semantic_labels import label_confidence, semantic_scores, semantic_similarity
-from .spectral import spectral_norm
 
 __all__ = [
     'adjust_logits',

@@ -6,9 +6,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .class_statistics import ClassCounts, class_prior, validate_class_counts
+from .counts import ClassCounts, class_prior, validate_class_counts
 
-__all__ = ['adjust_logits', 'cross_entropy', 'log_prior', 'logit_adjusted_cross_entropy']
+__all__ = [
+    'adjust_logits',
+    'adjusted_bias',
+    'blended_log_prior',
+    'cross_entropy',
+    'log_prior',
+    'logit_adjusted_cross_entropy',
+    'tau_normalize',
+    'update_running_prior',
+]
 
 
 def log_prior(class_counts: ClassCounts, empty_classes: str = 'error') -> Tensor:
@@ -144,3 +153,121 @@ def logit_adjusted_cross_entropy(
     # tau = 0 must not turn the -inf of a left-out class into NaN
     offset = torch.where(offset == -torch.inf, offset, tau * offset)
     return cross_entropy(logits + offset.to(logits), targets, weight, reduction)
+
+
+def update_running_prior(
+    prior: Tensor, mass: Tensor, steps: Tensor, momentum: float = 0.999
+) -> tuple[Tensor, Tensor]:
+    r"""One step of the running mean of the label mass.
+
+    The first steps form a plain mean, in which the initial prior counts as one step; later the
+    memory is exponential with rate ``1 - momentum``.
+
+    Args:
+        prior: ``(K,)``, sums to 1.
+        mass: ``(K,)`` sum of the target scores of the global batch.
+        steps: integer scalar tensor, steps before this one; a tensor, so that nothing waits
+            for the device.
+        momentum: in ``[0, 1)``.
+
+    Returns:
+        The prior ``(K,)``, which sums to 1 and is positive wherever the old one is, and the steps
+        with this one. Both unchanged if ``mass`` is not finite or all zero: one overflow must not
+        stay for good.
+
+    Example:
+        >>> update_running_prior(torch.tensor([0.5, 0.5]), torch.tensor([4.0, 0.0]),
+        ...                      torch.tensor(0))
+        (tensor([0.7500, 0.2500]), tensor(1))
+    """
+    rate = (1.0 / (steps + 2).to(prior.dtype)).clamp(min=1.0 - momentum)
+    share = mass / mass.sum()
+    counts = share.isfinite().all()
+    return torch.where(counts, prior + rate * (share - prior), prior), steps + counts
+
+
+def blended_log_prior(train_log_prior: Tensor, running_prior: Tensor, blend: float) -> Tensor:
+    r"""Interpolation of log priors, :math:`(1-b) \log \pi^{train} + b \log \pi^{running}`.
+
+    Args:
+        train_log_prior: ``(K,)``; ``-inf`` for a class that is left out.
+        running_prior: ``(K,)``.
+        blend: ``b`` in ``[0, 1]``.
+
+    Returns:
+        ``(K,)``; ``-inf`` where ``train_log_prior`` is.
+
+    Example:
+        >>> blended_log_prior(torch.tensor([0.5, 0.5]).log(), torch.tensor([0.9, 0.1]), 1.0).exp()
+        tensor([0.9000, 0.1000])
+    """
+    tiny = torch.finfo(running_prior.dtype).tiny
+    blended = torch.lerp(
+        train_log_prior.clamp(min=-1e4), running_prior.clamp(min=tiny).log(), blend
+    )
+    return blended.masked_fill(train_log_prior == -torch.inf, -torch.inf)
+
+
+def adjusted_bias(bias: Tensor, class_counts: ClassCounts, tau: float = 1.0) -> Tensor:
+    r"""Bias of a linear classifier with post-hoc logit adjustment built in, :math:`b-\tau\log\pi`.
+
+    Args:
+        bias: ``(K,)``.
+        class_counts: ``(K,)`` training images per class.
+        tau: strength; 0 changes nothing, 1 matches a balanced test set.
+
+    Returns:
+        ``(K,)`` in the dtype of ``bias``.
+
+    Raises:
+        ValueError: if the shapes disagree or a class has no training image.
+
+    Reference:
+        Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, equation 9.
+
+    Example:
+        >>> adjusted_bias(torch.zeros(2), [1, 1])
+        tensor([0.6931, 0.6931])
+    """
+    if bias.ndim != 1:
+        raise ValueError(f'adjusted_bias: expected `bias` of shape (K,), got {tuple(bias.shape)}')
+    if len(class_counts) != len(bias):
+        raise ValueError(
+            f'adjusted_bias: `class_counts` has {len(class_counts)} classes, `bias` {len(bias)}'
+        )
+    return adjust_logits(bias.double(), class_counts, tau).to(bias.dtype)
+
+
+def tau_normalize(weight: Tensor, tau: float = 1.0) -> Tensor:
+    r"""Rows of a linear classifier divided by a power of their norm, :math:`w_k/\|w_k\|^\tau`.
+
+    The norm of a row grows with the number of training images of its class.
+
+    Args:
+        weight: ``(K, D)``, one row per class.
+        tau: from 0 (nothing changes) to 1 (all rows have norm 1); tuned on a validation set.
+
+    Returns:
+        ``(K, D)`` in the dtype of ``weight``.
+
+    Raises:
+        ValueError: if ``weight`` is not a matrix or a row is zero.
+
+    Reference:
+        Kang et al., "Decoupling representation and classifier for long-tailed recognition",
+        ICLR 2020, equation 4. There the classifier has no bias afterwards.
+
+    Example:
+        >>> tau_normalize(torch.tensor([[3.0, 4.0], [0.0, 0.5]]), tau=1.0)
+        tensor([[0.6000, 0.8000],
+                [0.0000, 1.0000]])
+    """
+    if weight.ndim != 2:
+        raise ValueError(
+            f'tau_normalize: expected `weight` of shape (K, D), got {tuple(weight.shape)}'
+        )
+    norm = torch.linalg.vector_norm(weight.double(), dim=1, keepdim=True)
+    if bool((norm == 0).any()):
+        raise ValueError('tau_normalize: a row of `weight` is zero and has no direction')
+    normalized: Tensor = weight.double() / norm**tau
+    return normalized.to(weight.dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .class_statistics import ClassCounts
+from .counts import ClassCounts
 from .nearest_prototypes import nearest_prototypes
 
 __all__ = ['label_confidence', 'semantic_scores', 'semantic_similarity']

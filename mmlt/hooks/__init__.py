@@ -5,7 +5,7 @@ from .channels_last_hook import ChannelsLastHook
 from .class_counts_hook import ClassCountsHook
 from .deferred_reweighting_hook import DeferredReweightingHook
 from .ema_confusion_hook import EMAConfusionHook
-from .epoch_seed_hook import EpochSeedHook
+from .epoch_seed_hook import EpochSeedHook, seed_worker_of_epoch
 from .training_progress_hook import TrainingProgressHook
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     'EMAConfusionHook',
     'EpochSeedHook',
     'TrainingProgressHook',
+    'seed_worker_of_epoch',
 ]

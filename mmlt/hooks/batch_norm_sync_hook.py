@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmlt.functional.distributed import all_reduce_sum, get_world_size
 
-from .components import unwrap
+from .runner_parts import unwrap
 
 __all__ = ['BatchNormSyncHook']
 

@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from .components import unwrap
+from .runner_parts import unwrap
 
 __all__ = ['ChannelsLastHook']
 

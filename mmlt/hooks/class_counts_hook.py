@@ -9,9 +9,9 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import nn
 
-from mmlt.datasets.dataset_labels import dataset_class_counts, training_class_counts
+from mmlt.datasets.labels import dataset_class_counts, training_class_counts
 
-from .components import components_with, num_classes_of, training_dataset, unwrap
+from .runner_parts import components_with, num_classes_of, training_dataset, unwrap
 
 __all__ = ['ClassCountsHook']
 

@@ -6,10 +6,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from mmlt.datasets.dataset_labels import training_class_counts
-from mmlt.functional.class_statistics import effective_number_weights
+from mmlt.datasets.labels import training_class_counts
+from mmlt.functional.counts import effective_number_weights
 
-from .components import components_with, num_classes_of, switched, training_dataset, unwrap
+from .runner_parts import components_with, num_classes_of, switched, training_dataset, unwrap
 
 __all__ = ['DeferredReweightingHook']
 

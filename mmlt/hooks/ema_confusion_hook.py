@@ -12,11 +12,11 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from mmlt.functional.confusion import top_confused_pairs
-from mmlt.models.confusion_estimate import ConfusionEstimate
+from mmlt.functional.confusion.soft import top_confused_pairs
+from mmlt.models.losses.confusion_estimate import ConfusionEstimate
 
-from .components import components_with, training_dataset, unwrap
-from .confusion_pair_recorder import ConfusionPairRecorder
+from .confusion_pairs_hook import ConfusionPairRecorder
+from .runner_parts import components_with, training_dataset, unwrap
 from .sparse_pair_counts_hook import SparsePairCountsHook
 
 __all__ = ['EMAConfusionHook']

@@ -7,12 +7,13 @@ import random
 import numpy as np
 import torch
 from mmengine.hooks import Hook
+from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from .components import sampler_of
+from .runner_parts import sampler_of
 
-__all__ = ['EpochSeedHook']
+__all__ = ['EpochSeedHook', 'seed_worker_of_epoch']
 
 
 @HOOKS.register_module()
@@ -22,7 +23,7 @@ class EpochSeedHook(Hook):
     MMEngine does not restore random states on resume. With this hook an epoch draws the same
     numbers whether the run was interrupted before it or not: dropout and whatever else draws in
     the main process, the transforms with ``num_workers=0``, and the seeds that the workers get
-    (see :func:`mmlt.engine.seed_worker_of_epoch`).
+    (see :func:`mmlt.hooks.seed_worker_of_epoch`).
 
     Where ``randomness.seed`` is not set, a resumed run has the seed of its checkpoint, but its
     sampler was built before, with another; it is given that seed too.
@@ -53,3 +54,26 @@ class EpochSeedHook(Hook):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
+
+
+@FUNCTIONS.register_module()
+def seed_worker_of_epoch(worker_id: int) -> None:
+    """Seed numpy and python in a data loading worker from torch's seed of the epoch.
+
+    MMEngine's default seeds a worker by seed, rank and worker only: workers that start anew every
+    epoch repeat the same augmentations. torch gives a worker a base seed that it draws from the
+    main process when the epoch begins, and :class:`EpochSeedHook` sets that generator
+    by seed, epoch and rank. With ``persistent_workers=False`` the augmentations of an epoch thus
+    depend on the epoch alone, in a resumed run too.
+
+    Args:
+        worker_id: number of the worker; torch has mixed it into its seed already.
+
+    Example:
+        >>> train_dataloader = dict(worker_init_fn=dict(type='seed_worker_of_epoch'))
+    """
+    del worker_id
+    seed = torch.initial_seed() % 2**32
+    # The transforms of the host draw from the global generators of their own worker process.
+    np.random.seed(seed)
+    random.seed(seed)

@@ -7,9 +7,9 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmlt.models.confusion_pair_counts import sparse_entries
+from mmlt.models.losses.confusion_pair_counts import sparse_entries
 
-from .confusion_pair_recorder import NAME
+from .confusion_pairs_hook import NAME
 
 __all__ = ['SparsePairCountsHook']
 

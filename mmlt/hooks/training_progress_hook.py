@@ -10,8 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from .components import components_with, unwrap
-from .run_checks import check_batch_sizes, check_pairing
+from .runner_parts import check_batch_sizes, check_pairing, components_with, unwrap
 
 __all__ = ['TrainingProgressHook']
 

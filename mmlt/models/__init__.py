@@ -4,13 +4,12 @@ from . import backbones, batch_augments, classifiers, heads, losses, necks
 from .backbones import *
 from .batch_augments import *
 from .classifiers import *
-from .confusion_estimate import ConfusionEstimate
-from .confusion_pair_counts import ConfusionPairCounts
-from .device_views_preprocessor import DeviceViewsDataPreprocessor
 from .heads import *
 from .losses import *
+from .losses.confusion_estimate import ConfusionEstimate
+from .losses.confusion_pair_counts import ConfusionPairCounts
 from .necks import *
-from .paired_data_preprocessor import PairedDataPreprocessor
+from .preprocessors import DeviceViewsDataPreprocessor, PairedDataPreprocessor
 
 __all__ = [
     'ConfusionEstimate',

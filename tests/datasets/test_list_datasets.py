@@ -11,11 +11,8 @@ import numpy as np
 import pytest
 from mmpretrain.registry import DATASETS
 
-from mmlt.datasets.image_list import parse_image_list
-from mmlt.datasets.imagenet_lt import ImageNetLT
-from mmlt.datasets.inaturalist import INaturalist2018
-from mmlt.datasets.list_dataset import LongTailListDataset
-from mmlt.datasets.places_lt import PlacesLT
+from mmlt.datasets.benchmarks import ImageNetLT, INaturalist2018, PlacesLT
+from mmlt.datasets.lists import LongTailListDataset, parse_image_list
 from tests.datasets.logs import mmengine_log
 from tests.datasets.tiny_trees import (
     make_image_folder,

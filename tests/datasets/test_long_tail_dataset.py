@@ -12,8 +12,7 @@ from mmpretrain.datasets import BaseDataset, CustomDataset
 from mmpretrain.registry import DATASETS
 
 from mmlt.datasets.digits_lt import DigitsLT
-from mmlt.datasets.long_tail import LongTailMixin
-from mmlt.datasets.long_tail_dataset import LongTailDataset
+from mmlt.datasets.long_tail import LongTailDataset, LongTailMixin
 from tests.datasets.logs import mmengine_log
 from tests.datasets.tiny_trees import make_image_folder
 from tests.references.imbalance import reference_indices

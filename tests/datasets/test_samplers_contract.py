@@ -9,7 +9,7 @@ from mmpretrain.registry import DATA_SAMPLERS
 from torch.utils.data import DataLoader, Subset
 
 import mmlt.datasets.samplers as samplers
-from mmlt.datasets.samplers.epoch_sampler import EpochSampler
+from mmlt.datasets.samplers.epoch import EpochSampler
 from tests.datasets.toy import CONFUSION, COUNTS, ToyDataset, on_rank, toy_labels
 from tests.references import sampling as reference
 

@@ -12,12 +12,12 @@ import os
 from typing import NamedTuple
 
 import torch
+from cli import prepare_cpu_ranks
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmlt.engine.cli import prepare_cpu_ranks
 from tests.digits_runner import digits_config
 
 BATCH_SIZE, EPOCHS = 64, 2

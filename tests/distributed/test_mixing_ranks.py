@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmlt.models.confusion_pair_counts import ConfusionPairCounts
+from mmlt.models.losses.confusion_pair_counts import ConfusionPairCounts
 from tests.distributed.launch import run_ranks
 from tests.models.batch_augment_cases import IN_BATCH, PAIRED, apply, batch, build
 

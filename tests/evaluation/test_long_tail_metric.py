@@ -9,10 +9,10 @@ from mmengine.evaluator import Evaluator
 from mmpretrain.registry import METRICS
 from mmpretrain.structures import DataSample
 
+from mmlt.evaluation.collect import interleave_ranks
 from mmlt.evaluation.long_tail_metric import LongTailMetric
 from mmlt.evaluation.per_class_table import read_per_class_csv, write_per_class_csv
-from mmlt.evaluation.rank_collection import interleave_ranks
-from mmlt.functional.class_statistics import shot_groups
+from mmlt.functional.counts import shot_groups
 from tests.references import accuracy as reference
 
 COUNTS = [500, 200, 90, 60, 30, 15, 4]

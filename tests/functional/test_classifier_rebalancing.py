@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmlt.functional.classifier_rebalancing import adjusted_bias, tau_normalize
+from mmlt.functional.logit_adjustment import adjusted_bias, tau_normalize
 
 
 def test_adjusted_bias_equals_adjusting_the_logits():

@@ -3,9 +3,14 @@
 import pytest
 import torch
 
-from mmlt.functional.confusion import blend_confusion, soft_confusion, top_confused_pairs
-from mmlt.functional.confusion_state import ConfusionOptions
-from mmlt.functional.label_pairs import class_presence, label_pairs
+from mmlt.functional.confusion.soft import (
+    ConfusionOptions,
+    blend_confusion,
+    class_presence,
+    label_pairs,
+    soft_confusion,
+    top_confused_pairs,
+)
 from tests.functional.confusion_batches import golden, random_batch
 from tests.references import confusion as reference
 

@@ -5,12 +5,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmlt.functional.confusion_pairs import MIXED, add_pair_codes, pair_codes, without_mixed_batches
-from mmlt.functional.in_batch_pairs import (
+from mmlt.functional.confusion.pairs import (
+    MIXED,
+    add_pair_codes,
     draw_columns,
     in_batch_partner_weights,
     look_up_pairs,
+    pair_codes,
     pair_weights,
+    without_mixed_batches,
 )
 from tests.references import mixing as reference
 from tests.references.sampling import chi_square_p_value

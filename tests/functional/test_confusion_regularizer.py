@@ -3,10 +3,14 @@
 import pytest
 import torch
 
-from mmlt.functional.confusion import soft_confusion
-from mmlt.functional.confusion_regularizer import confusion_norm_
-from mmlt.functional.confusion_state import ConfusionOptions, ConfusionState
-from mmlt.functional.label_pairs import LabelPairs, label_pairs
+from mmlt.functional.confusion.soft import (
+    ConfusionOptions,
+    ConfusionState,
+    LabelPairs,
+    confusion_norm_,
+    label_pairs,
+    soft_confusion,
+)
 from tests.functional.confusion_batches import golden, random_batch
 from tests.references import confusion as reference
 from tests.tools.load_tool import load_tool

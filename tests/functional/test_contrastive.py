@@ -7,8 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmlt.functional.contrastive import balanced_contrastive_loss
-from mmlt.functional.contrastive_kernel import contrastive_terms
+from mmlt.functional.contrastive import balanced_contrastive_loss, contrastive_terms
 from tests.references import contrastive as reference
 
 GOLDEN = np.load(Path(__file__).parents[1] / 'golden' / 'balscl.npz')

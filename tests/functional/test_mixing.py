@@ -6,19 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from mmlt.functional.mixed_labels import (
-    label_weight,
-    mixed_label_weight,
-    remix_label_weight,
-    unimix_factor,
-)
 from mmlt.functional.mixing import (
     cutmix_box,
     dominant_class_counts,
+    label_weight,
     mix_images,
     mix_scores,
+    mixed_label_weight,
     paste_box,
     per_image,
+    remix_label_weight,
+    unimix_factor,
 )
 from tests.references import mixing as reference
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from mmlt.functional.running_prior import blended_log_prior, update_running_prior
+from mmlt.functional.logit_adjustment import blended_log_prior, update_running_prior
 
 
 def test_the_first_steps_are_a_plain_mean():

@@ -9,13 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from mmlt.functional.class_pools import class_pools, draw_images, next_images
-from mmlt.functional.confusion_law import confusion_law, draw_confusion_pairs, draw_partner_classes
+from mmlt.functional.confusion.pairs import (
+    confusion_law,
+    draw_confusion_pairs,
+    draw_partner_classes,
+)
 from mmlt.functional.sampling import (
+    class_pools,
     class_quotas,
     class_sampling_probabilities,
     draw_classes,
+    draw_images,
     effective_number_probabilities,
+    next_images,
     progressive_probabilities,
 )
 from tests.references import sampling as reference

@@ -4,10 +4,13 @@ import pytest
 import torch
 
 from mmlt.functional import lanczos
-from mmlt.functional.confusion_regularizer import confusion_norm_
-from mmlt.functional.confusion_state import ConfusionOptions, ConfusionState
-from mmlt.functional.label_pairs import label_pairs
-from mmlt.functional.spectral import leading_singular_triplet, spectral_norm
+from mmlt.functional.confusion.soft import (
+    ConfusionOptions,
+    ConfusionState,
+    confusion_norm_,
+    label_pairs,
+)
+from mmlt.functional.confusion.spectral import leading_singular_triplet, spectral_norm
 from tests.references.drifting_logits import drifting_batches
 
 

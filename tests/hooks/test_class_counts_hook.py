@@ -8,7 +8,7 @@ from mmpretrain.registry import DATASETS
 from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
 from mmlt.datasets import DigitsLT
-from mmlt.datasets.dataset_labels import training_class_counts
+from mmlt.datasets.labels import training_class_counts
 from tests.datasets.toy import ToyDataset
 from tests.digits_runner import digits_runner
 

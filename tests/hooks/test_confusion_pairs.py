@@ -9,9 +9,9 @@ from mmengine.hooks import Hook
 from mmpretrain.models.heads import LinearClsHead
 from torch import nn
 
-from mmlt.hooks.confusion_pair_recorder import ConfusionPairRecorder
+from mmlt.hooks.confusion_pairs_hook import ConfusionPairRecorder
 from mmlt.hooks.sparse_pair_counts_hook import SparsePairCountsHook
-from mmlt.models.confusion_pair_counts import ConfusionPairCounts
+from mmlt.models.losses.confusion_pair_counts import ConfusionPairCounts
 from tests.digits_runner import digits_runner
 from tests.hooks.test_resume import stop_after
 from tests.references import mixing as reference

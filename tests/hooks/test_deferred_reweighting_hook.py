@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from mmlt.functional.class_statistics import effective_number_weights
+from mmlt.functional.counts import effective_number_weights
 from mmlt.hooks import DeferredReweightingHook
 from tests.digits_runner import digits_runner
 

@@ -6,10 +6,10 @@ import os
 
 import pytest
 import torch
+from cli import prepare_cpu_ranks
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmlt.engine.cli import prepare_cpu_ranks
 from tests.digits_runner import digits_config
 from tests.distributed.launch import run_ranks
 

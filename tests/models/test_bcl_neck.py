@@ -5,8 +5,7 @@ import torch
 from mmpretrain.models import GlobalAveragePooling
 from mmpretrain.registry import MODELS
 
-from mmlt.models.necks.bcl_neck import BCLNeck
-from mmlt.models.necks.projection_mlp import projection_mlp
+from mmlt.models.necks.bcl_neck import BCLNeck, projection_mlp
 
 
 def test_features_are_those_of_global_average_pooling():

@@ -11,9 +11,9 @@ from mmpretrain.structures import DataSample
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 import mmlt  # noqa: F401
-from mmlt.functional.class_statistics import frequency_weights
-from mmlt.models.confusion_estimate import ConfusionEstimate
+from mmlt.functional.counts import frequency_weights
 from mmlt.models.losses.car_loss import CAR_SETTINGS, CARLoss
+from mmlt.models.losses.confusion_estimate import ConfusionEstimate
 from tests.references import confusion as reference
 
 COUNTS = [50, 20, 9, 4, 2]

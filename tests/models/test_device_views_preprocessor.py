@@ -6,7 +6,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from mmlt.models import device_views_preprocessor as module
-from mmlt.models.device_views_preprocessor import DeviceViewsDataPreprocessor
+from mmlt.models.preprocessors import DeviceViewsDataPreprocessor
 
 
 def build(**options):

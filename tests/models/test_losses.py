@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 
-from mmlt.functional.class_statistics import effective_number_weights
+from mmlt.functional.counts import effective_number_weights
 from mmlt.functional.logit_adjustment import logit_adjusted_cross_entropy
 from mmlt.models.losses import LDAMLoss, LogitAdjustedLoss
 

@@ -6,15 +6,18 @@ import importlib.util
 import sys
 from pathlib import Path
 
-TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+REPOSITORY = Path(__file__).resolve().parents[2]
+TOOLS, BENCHMARKS = REPOSITORY / 'tools', REPOSITORY / 'benchmarks'
 
 
 def load_tool(path):
-    """Module of ``tools/<path>``."""
+    """Module of ``tools/<path>``, or of ``benchmarks/...``."""
     name = f'mmlt_tool_{Path(path).stem}'
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, TOOLS / path)
+    spec = importlib.util.spec_from_file_location(
+        name, (REPOSITORY if path.startswith('benchmarks/') else TOOLS) / path
+    )
     module = importlib.util.module_from_spec(spec)
     # Data classes look their module up by name.
     sys.modules[name] = module

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS
 
 from mmlt.evaluation.per_class_table import per_class_rows, write_per_class_csv
-from mmlt.functional.class_tallies import count_predictions, most_confused_with
+from mmlt.functional.metrics.tallies import count_predictions, most_confused_with
 from tests.references import accuracy as reference
 from tests.tools.load_tool import TOOLS, load_tool
 

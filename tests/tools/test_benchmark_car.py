@@ -2,12 +2,12 @@
 
 import torch
 
-from mmlt.functional.confusion_state import ConfusionOptions
-from tests.tools.load_tool import TOOLS, load_tool
+from mmlt.functional.confusion.soft import ConfusionOptions
+from tests.tools.load_tool import BENCHMARKS, load_tool
 
 
 def test_table(monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(TOOLS / 'benchmarks'))
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
     tool = load_tool('benchmarks/car.py')
     threads = torch.get_num_threads()
     tool.main(['--classes', '12', '20', '--released-at', '12', '--images', '8', '--repeats', '1'])
@@ -20,7 +20,7 @@ def test_table(monkeypatch, capsys):
 
 
 def test_both_formulations_have_the_same_gradient(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOLS / 'benchmarks'))
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
     tool = load_tool('benchmarks/car.py')
     weights = torch.linspace(1, 2, 12)
     gradients = []

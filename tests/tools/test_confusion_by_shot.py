@@ -12,7 +12,6 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmpretrain.registry import DATASETS
 
-from mmlt.evaluation.confusion_tables import compare_pairs
 from tests.digits_runner import CONFIGS, digits_runner
 from tests.tools.load_tool import TOOLS, load_tool
 
@@ -80,9 +79,9 @@ def test_models_that_do_not_belong_together():
     with pytest.raises(ValueError, match=r'after\.pth: expected the classes'):
         tool.check_comparable(before, replace(evaluation('after', AFTER), class_counts=[9, 9, 9]))
     with pytest.raises(ValueError, match='one shape'):
-        compare_pairs({'before': BEFORE, 'after': AFTER[:2, :2]}, 1)
+        tool.compare_pairs({'before': BEFORE, 'after': AFTER[:2, :2]}, 1)
     with pytest.raises(ValueError, match='one shape'):
-        compare_pairs({}, 1)
+        tool.compare_pairs({}, 1)
 
 
 @pytest.mark.parametrize('argv', [['a.py'], ['a.py', 'b', 'c.py'], ['a.py', 'b', '--top', '0']])

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 from mmpretrain.registry import DATASETS
 
-from mmlt.datasets.list_dataset import LongTailListDataset
+from mmlt.datasets.lists import LongTailListDataset
 from tests.datasets.tiny_trees import make_image_folder
 
 SCRIPT = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'image_folder.py'

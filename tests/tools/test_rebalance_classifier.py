@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmlt.functional.classifier_rebalancing import adjusted_bias, tau_normalize
+from mmlt.functional.logit_adjustment import adjusted_bias, tau_normalize
 from tests.tools.load_tool import load_tool
 
 tool = load_tool('model_converters/rebalance_classifier.py')

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.tools.load_tool import TOOLS, load_tool
+from tests.tools.load_tool import BENCHMARKS, load_tool
 
 
 @pytest.fixture(autouse=True)
 def benchmarks_on_the_path(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOLS / 'benchmarks'))
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
 def test_peak_memory_is_that_of_the_tensors_held():

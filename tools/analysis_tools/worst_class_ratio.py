@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -21,8 +22,11 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints safely
-from mmlt.engine.cli import prepare_cpu_ranks, set_loader_defaults
-from mmlt.functional.accuracy import worst_class_ratio
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from cli import prepare_cpu_ranks, set_loader_defaults
+
+from mmlt.functional.metrics.figures import worst_class_ratio
 
 PAIRING_WRAPPERS = ('PairedDataset', 'mmpretrain.PairedDataset')
 

@@ -129,7 +129,7 @@ def histogram(classes: Sequence[str], counts: Sequence[int], rows: int = 40) -> 
     Returns:
         Lines of text, the largest class first.
     """
-    from mmlt.functional.class_statistics import shot_groups
+    from mmlt.functional.counts import shot_groups
 
     order = np.argsort(-np.asarray(counts), kind='stable')
     shown = list(order) if len(order) <= rows else [*order[: rows // 2], *order[-rows // 2 :]]

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 import mmlt  # noqa: F401  lets torch load checkpoints safely
-from mmlt.functional.classifier_rebalancing import adjusted_bias, tau_normalize
+from mmlt.functional.logit_adjustment import adjusted_bias, tau_normalize
 
 METHODS = ('logit_adjustment', 'tau_norm')
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mmpretrain.registry import BATCH_AUGMENTS
 
-from .paired_cutmix import PairedCutMix
+from .paired import PairedCutMix
 
 __all__ = ['CMOBatchAugment']
 

@@ -10,18 +10,17 @@ from mmengine.logging import print_log
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from mmlt.functional.in_batch_pairs import (
+from mmlt.functional.confusion.pairs import (
     PairWeights,
     draw_columns,
     in_batch_partner_weights,
     pair_weights,
 )
-from mmlt.functional.mixed_labels import LABEL_RULES, label_weight
-from mmlt.functional.mixing import mix_images, mix_scores
+from mmlt.functional.mixing import LABEL_RULES, label_weight, mix_images, mix_scores
 
 from .in_batch import InBatchMixin
 from .paired import PairedBatchAugment
-from .seeded import check_batch, check_positive, to_device
+from .randomness import check_batch, check_positive, to_device
 
 __all__ = ['CPMixBatchAugment']
 

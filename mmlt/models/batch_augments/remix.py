@@ -6,11 +6,10 @@ import numpy as np
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from mmlt.functional.mixed_labels import remix_label_weight
-from mmlt.functional.mixing import mix_images, mix_scores
+from mmlt.functional.mixing import mix_images, mix_scores, remix_label_weight
 
 from .in_batch import InBatchMixin
-from .seeded import Array, SeededBatchAugment, check_batch, check_positive, to_device
+from .randomness import Array, SeededBatchAugment, check_batch, check_positive, to_device
 
 __all__ = ['RemixBatchAugment']
 

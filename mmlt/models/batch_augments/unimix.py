@@ -5,11 +5,10 @@ from __future__ import annotations
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from mmlt.functional.mixed_labels import unimix_factor
-from mmlt.functional.mixing import mix_images, mix_scores
+from mmlt.functional.mixing import mix_images, mix_scores, unimix_factor
 
 from .paired import PairedBatchAugment
-from .seeded import check_positive, to_device
+from .randomness import check_positive, to_device
 
 __all__ = ['UniMixBatchAugment']
 

@@ -8,7 +8,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from mmlt.models.necks.projection_mlp import projection_mlp
+from mmlt.models.necks.bcl_neck import projection_mlp
 
 from .cosine_cls_head import CosineLinear
 from .label_rectifier import LabelRectifier

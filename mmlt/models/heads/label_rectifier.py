@@ -9,7 +9,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmlt.functional.class_statistics import validate_class_counts
+from mmlt.functional.counts import validate_class_counts
 from mmlt.functional.semantic_labels import semantic_scores
 
 __all__ = ['LabelRectifier']

@@ -9,8 +9,8 @@ from typing import Any
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmlt.functional.class_statistics import frequency_weights
-from mmlt.models.confusion_estimate import ConfusionEstimate
+from mmlt.functional.counts import frequency_weights
+from mmlt.models.losses.confusion_estimate import ConfusionEstimate
 
 from .class_counts_mixin import ClassCountsMixin
 

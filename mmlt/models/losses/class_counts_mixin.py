@@ -8,7 +8,7 @@ import torch
 from mmpretrain.models.losses.utils import weight_reduce_loss
 from torch import Tensor
 
-from mmlt.functional.class_statistics import effective_number_weights, validate_class_counts
+from mmlt.functional.counts import effective_number_weights, validate_class_counts
 
 __all__ = ['ClassCountsMixin']
 

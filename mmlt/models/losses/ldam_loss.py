@@ -8,7 +8,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmlt.functional.label_distribution_margin import ldam_cross_entropy, ldam_margins
+from mmlt.functional.ldam import ldam_cross_entropy, ldam_margins
 
 from .class_counts_mixin import ClassCountsMixin
 

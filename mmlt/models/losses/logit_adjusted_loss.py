@@ -10,8 +10,12 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmlt.functional.distributed import all_reduce_sum
-from mmlt.functional.logit_adjustment import cross_entropy, log_prior
-from mmlt.functional.running_prior import blended_log_prior, update_running_prior
+from mmlt.functional.logit_adjustment import (
+    blended_log_prior,
+    cross_entropy,
+    log_prior,
+    update_running_prior,
+)
 
 from .class_counts_mixin import ClassCountsMixin
 

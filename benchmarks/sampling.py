@@ -1,0 +1,94 @@
+"""Seconds and memory that an epoch's indices take at the size of iNaturalist 2018.
+
+437,513 images and 8,142 classes; the class sizes are made up (a power law from 1,000 to 2).
+
+Usage: python benchmarks/sampling.py [--repeats 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+import tracemalloc
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmlt.datasets import ClassBalancedSampler, PairSampler
+
+NUM_CLASSES, NUM_IMAGES = 8142, 437_513
+
+
+class Labels:
+    """A data set that has labels only."""
+
+    def __init__(self, labels: np.ndarray) -> None:
+        self.labels = labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def get_gt_labels(self) -> np.ndarray:
+        """``(M,)`` int64."""
+        return self.labels
+
+
+def made_up_labels() -> np.ndarray:
+    """Shuffled labels of a long tail with iNaturalist's totals."""
+    sizes = 1000.0 * np.arange(1, NUM_CLASSES + 1) ** -0.35
+    sizes = np.maximum(2, sizes * NUM_IMAGES / sizes.sum()).astype(int)
+    sizes[0] += NUM_IMAGES - sizes.sum()
+    return np.random.default_rng(0).permutation(np.repeat(np.arange(NUM_CLASSES), sizes))
+
+
+def made_up_errors(num_errors: int = 300_000) -> torch.Tensor:
+    """``confusion[true, predicted]`` with that many errors, ``(K, K)`` int64."""
+    generator = torch.Generator().manual_seed(0)
+    pairs = torch.randint(NUM_CLASSES, (2, num_errors), generator=generator)
+    counts = torch.zeros(NUM_CLASSES, NUM_CLASSES, dtype=torch.int64)
+    return counts.index_put_(tuple(pairs), torch.tensor(1), accumulate=True)
+
+
+def main() -> None:
+    """Time one epoch of every sampler."""
+    parser = argparse.ArgumentParser(description='Seconds that an epoch of indices takes.')
+    parser.add_argument('--repeats', type=int, default=5)
+    args = parser.parse_args()
+    data, errors = Labels(made_up_labels()), made_up_errors()
+    confusion = PairSampler(data, law='confusion', seed=0)
+
+    def confusion_epoch() -> list[Any]:
+        confusion.set_confusion_counts(errors)
+        return list(confusion)
+
+    epochs: dict[str, Callable[[], Iterable[Any]]] = {
+        'class-balanced': ClassBalancedSampler(data, seed=0).__iter__,
+        'class-aware without replacement': ClassBalancedSampler(
+            data, replacement=False, seed=0
+        ).__iter__,
+        'pairs, balanced': PairSampler(data, seed=0).__iter__,
+        'pairs, confusion (with a new law)': confusion_epoch,
+    }
+    print(
+        f'{NUM_IMAGES} images, {NUM_CLASSES} classes, {int((errors > 0).sum())} confusion pairs; '
+        f'median of {args.repeats}'
+    )
+    for name, epoch in epochs.items():
+        seconds = []
+        for _ in range(args.repeats):
+            start = time.perf_counter()
+            list(epoch())
+            seconds.append(time.perf_counter() - start)
+        tracemalloc.start()
+        list(epoch())
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        print(f'{name:35s} {statistics.median(seconds):6.3f} s   peak {peak / 1e6:5.0f} MB')
+    print(f'(the dense counts themselves: {errors.numel() * errors.element_size() / 1e6:.0f} MB)')
+
+
+if __name__ == '__main__':
+    main()

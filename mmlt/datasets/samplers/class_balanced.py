@@ -1,0 +1,140 @@
+"""Images drawn by a class law: balanced, square root, inverse, progressive, effective number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from mmpretrain.registry import DATA_SAMPLERS
+from torch import Tensor
+
+from mmlt.functional.sampling import (
+    class_quotas,
+    class_sampling_probabilities,
+    draw_classes,
+    draw_images,
+    effective_number_probabilities,
+    next_images,
+    progressive_probabilities,
+)
+
+from .epoch import EpochSampler, IntArray, Stream
+
+__all__ = ['ClassBalancedSampler']
+
+
+@DATA_SAMPLERS.register_module()
+class ClassBalancedSampler(EpochSampler):
+    r"""Draws the class by a law, then an image of the class uniformly.
+
+    An epoch has as many draws as the data set has images. Classes without images are never drawn.
+
+    With ``replacement=False`` (class-aware sampling) the images of a class come in a shuffled
+    order, and none comes again before all have: also across epochs, since an epoch goes on where
+    the one before it ended. Each class then gets its expected share of the epoch, rounded up or
+    down. Both hold for the list of all ranks together.
+
+    For epoch-based training loops; see :class:`EpochSampler`.
+
+    Args:
+        dataset: the training data; MMEngine fills it in.
+        power: the law is :math:`p_k \propto n_k^{power}`: 0 class-balanced, 0.5 square root,
+            1 instance-balanced, -1 inverse.
+        progressive: begin instance-balanced and move towards the law linearly by epoch, with
+            weight ``epoch / num_epochs``.
+        replacement: draw images independently.
+        effective_number: ``beta`` in ``[0, 1)``: the law of the effective number in place of a
+            power, :math:`p_k \propto n_k / (1 - \beta^{n_k})`.
+        num_epochs: epochs of the schedule; needed if ``progressive``. Later epochs use the law
+            at the end.
+        seed: the same on all ranks; ``None``: drawn and synchronised.
+        round_up: repeat the first entries so that all ranks get equally many.
+
+    Raises:
+        ValueError: if an option is out of range or contradicts another.
+
+    Reference:
+        Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR
+        2020, section 3; Shen et al., ECCV 2016 (class-aware); Cui et al., CVPR 2019 (effective
+        number).
+
+    Example:
+        >>> sampler = dict(type='ClassBalancedSampler', power=0.5)
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        power: float = 0.0,
+        progressive: bool = False,
+        replacement: bool = True,
+        effective_number: float | None = None,
+        num_epochs: int | None = None,
+        seed: int | None = None,
+        round_up: bool = True,
+    ) -> None:
+        super().__init__(dataset, seed, round_up)
+        if effective_number is not None and power != 0:
+            raise ValueError(
+                f'effective_number and power: expected one of them, got {effective_number} and '
+                f'{power}'
+            )
+        if progressive and (num_epochs is None or num_epochs < 1):
+            raise ValueError(
+                'num_epochs: progressive=True needs the number of training epochs, got '
+                f'{num_epochs}'
+            )
+        self.replacement = replacement
+        self.num_epochs = num_epochs if progressive else None
+        counts = self.pools.counts
+        self._final_law = (
+            class_sampling_probabilities(counts, power)
+            if effective_number is None
+            else effective_number_probabilities(counts, effective_number)
+        )
+        self._first_law = class_sampling_probabilities(counts, 1)
+        self._drawn = (0, np.zeros_like(counts))
+
+    def class_law(self, epoch: int) -> Tensor:
+        """Class probabilities in an epoch.
+
+        Args:
+            epoch: from 0.
+
+        Returns:
+            ``(K,)`` float64, sums to 1.
+        """
+        if self.num_epochs is None:
+            return self._final_law
+        progress = min(epoch / self.num_epochs, 1.0)
+        return progressive_probabilities(self._first_law, self._final_law, progress)
+
+    def _epoch_entries(self, positions: IntArray) -> Iterator[int]:
+        images = self._draw_independently() if self.replacement else self._draw_pool_by_pool()
+        return iter(images[positions].tolist())
+
+    def _draw_independently(self) -> IntArray:
+        rng = self.generator(Stream.IMAGES)
+        classes = draw_classes(self.class_law(self.epoch).numpy(), len(self.labels), rng)
+        return draw_images(self.pools, classes, rng)
+
+    def _draw_pool_by_pool(self) -> IntArray:
+        quotas = self._quotas(self.epoch)
+        classes = np.repeat(np.arange(len(quotas)), quotas)
+        classes = self.generator(Stream.CLASS_ORDER).permutation(classes)
+        return next_images(self.pools, classes, self._drawn_before(self.epoch), self.seed)
+
+    def _quotas(self, epoch: int) -> IntArray:
+        rng = self.generator(Stream.QUOTAS, epoch)
+        return class_quotas(self.class_law(epoch).numpy(), len(self.labels), rng)
+
+    def _drawn_before(self, epoch: int) -> IntArray:
+        """Draws per class in all earlier epochs: replayed, so that a resumed run knows them."""
+        known, drawn = self._drawn
+        if known > epoch:
+            known, drawn = 0, np.zeros_like(drawn)
+        for earlier in range(known, epoch):
+            drawn = drawn + self._quotas(earlier)
+        self._drawn = (epoch, drawn)
+        return drawn

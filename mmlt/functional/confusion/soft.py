@@ -1,0 +1,580 @@
+r"""Soft, differentiable class confusion of a batch, and its moving average."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .lanczos import start_from_rows
+from .spectral import leading_singular_triplet
+
+__all__ = [
+    'ConfusionOptions',
+    'ConfusionState',
+    'LabelPairs',
+    'blend_confusion',
+    'class_presence',
+    'confusion_norm_',
+    'confusion_rows',
+    'label_pairs',
+    'pair_shares',
+    'soft_confusion',
+    'top_confused_pairs',
+]
+
+
+def confusion_rows(
+    logits: Tensor,
+    labels: Tensor,
+    margin: float = 0.0,
+    temperature: float = 1.0,
+    detach_gate: bool = False,
+    detach_baseline: bool = False,
+) -> Tensor:
+    r"""What each image adds to the confusion row of its class.
+
+    .. math:: \sigma(m + f_i - f_y) \cdot \operatorname{softmax}((f - f_y) / T)_i, \quad
+        0 \text{ at } i = y
+
+    Args:
+        logits: ``(P, K)``.
+        labels: ``(P,)`` integers.
+        margin: ``m``, in units of a logit.
+        temperature: ``T``, positive.
+        detach_gate: let no gradient through the sigmoid.
+        detach_baseline: let no gradient through the ``f_y`` that the softmax subtracts. As a
+            softmax does not change when its argument is shifted, this changes nothing but
+            rounding; it exists because the released code does it.
+
+    Returns:
+        ``(P, K)`` in ``[0, 1]``.
+
+    Example:
+        >>> confusion_rows(torch.zeros(1, 2), torch.tensor([0]))
+        tensor([[0.0000, 0.2500]])
+    """
+    column = labels[:, None]
+    baseline = logits.gather(1, column)
+    gate = torch.sigmoid(margin + logits - baseline)
+    if detach_gate:
+        gate = gate.detach()
+    if detach_baseline:
+        baseline = baseline.detach()
+    probability = torch.softmax((logits - baseline) / temperature, dim=1)
+    return (gate * probability).scatter(1, column, 0.0)
+
+
+def soft_confusion(
+    logits: Tensor,
+    targets: Tensor,
+    margin: float = 0.0,
+    temperature: float = 1.0,
+    detach_gate: bool = False,
+    detach_baseline: bool = False,
+    max_labels: int = 2,
+) -> Tensor:
+    r"""Soft confusion of a batch, ``confusion[true, predicted]``.
+
+    .. math:: \tilde c_{ji} = \frac{1}{N_j} \sum_{q: y_q = j}
+        \sigma(m + f_{qi} - f_{qj}) \, \operatorname{softmax}((f_q - f_{qj}) / T)_i
+
+    Args:
+        logits: ``(N, K)``.
+        targets: ``(N,)`` integers, or ``(N, K)`` scores; an image then adds to the row of each of
+            its labels, in proportion to the score (see :func:`pair_shares`).
+        margin: ``m``; the paper takes a small one, the released code 0.
+        temperature: ``T``, positive.
+        detach_gate: no gradient through the sigmoid (released code: True; paper: False).
+        detach_baseline: no gradient through the ``f_j`` in the softmax (released code: True),
+            which changes nothing, see :func:`confusion_rows`.
+        max_labels: labels kept of an image with soft targets, see :func:`label_pairs`.
+
+    Returns:
+        ``(K, K)``, differentiable in ``logits``; the diagonal and the rows of absent classes
+        are 0.
+
+    Raises:
+        ValueError: if the shapes disagree, a label is out of range, or ``temperature`` is not
+            positive.
+
+    Reference:
+        CAR (Zhu et al., CVPR 2026), soft confusion matrix. The released code stores the
+        transpose, and detaches the gate and the softmax's baseline.
+
+    Example:
+        >>> soft_confusion(torch.zeros(2, 2), torch.tensor([0, 0]))
+        tensor([[0.0000, 0.2500],
+                [0.0000, 0.0000]])
+    """
+    if logits.ndim != 2 or targets.shape[:1] != logits.shape[:1]:
+        raise ValueError(
+            'logits: expected (N, K) with one row per target, got shape '
+            f'{tuple(logits.shape)} for targets {tuple(targets.shape)}'
+        )
+    if temperature <= 0:
+        raise ValueError(f'temperature: expected a positive number, got {temperature}')
+    num_classes = logits.shape[1]
+    pairs = label_pairs(targets, num_classes, max_labels)
+    pairs = pairs._replace(scores=pairs.scores.to(logits.dtype))
+    labels = pairs.labels.reshape(-1)
+    rows = confusion_rows(
+        logits.repeat_interleave(pairs.labels.shape[1], dim=0),
+        labels,
+        margin,
+        temperature,
+        detach_gate,
+        detach_baseline,
+    )
+    shares = pair_shares(pairs, num_classes)
+    return rows.new_zeros(num_classes, num_classes).index_add(0, labels, rows * shares[:, None])
+
+
+def blend_confusion(
+    previous: Tensor,
+    batch: Tensor,
+    presence: Tensor,
+    beta: float = 0.5,
+    absent_classes: str = 'decay',
+) -> Tensor:
+    r"""Moving average of confusion, :math:`C_t = \beta C_{t-1} + (1 - \beta)\,\tilde c_t`.
+
+    The plain form, for reading and testing; training goes through
+    :func:`mmlt.functional.confusion_norm_`, which needs no second ``(K, K)`` array.
+
+    Args:
+        previous: ``(K, K)``, the past; usually without gradient.
+        batch: ``(K, K)`` from :func:`soft_confusion`.
+        presence: ``(K,)`` from :func:`class_presence`.
+        beta: memory, in ``[0, 1)``.
+        absent_classes: ``'decay'``: rows of absent classes shrink by ``beta`` (paper and released
+            code); ``'hold'``: only the rows of present classes move.
+
+    Returns:
+        ``(K, K)``.
+
+    Raises:
+        ValueError: if ``beta`` or ``absent_classes`` is out of range.
+
+    Reference:
+        CAR, the EMA of the confusion matrix; ``'hold'`` is this project's option.
+
+    Example:
+        >>> ones = torch.ones(2, 2)
+        >>> blend_confusion(ones, 0 * ones, torch.tensor([1.0, 0.0]), 0.5, 'hold')
+        tensor([[0.5000, 0.5000],
+                [1.0000, 1.0000]])
+    """
+    if not 0 <= beta < 1:
+        raise ValueError(f'beta: expected a number in [0, 1), got {beta}')
+    if absent_classes == 'decay':
+        return beta * previous + (1 - beta) * batch
+    if absent_classes == 'hold':
+        return (1 - (1 - beta) * presence)[:, None] * previous + (1 - beta) * batch
+    raise ValueError(f"absent_classes: expected 'decay' or 'hold', got {absent_classes!r}")
+
+
+def top_confused_pairs(confusion: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The largest entries of a confusion matrix.
+
+    Args:
+        confusion: ``(K, K)``, ``confusion[true, predicted]``, diagonal 0.
+        count: how many; fewer come back where the matrix has fewer entries.
+
+    Returns:
+        True classes, predicted classes (int64) and values, each ``(count,)``, largest first.
+
+    Example:
+        >>> top_confused_pairs(torch.tensor([[0.0, 0.1], [0.4, 0.0]]), 1)
+        (tensor([1]), tensor([0]), tensor([0.4000]))
+    """
+    values, positions = confusion.flatten().topk(min(count, confusion.numel()))
+    columns = confusion.shape[1]
+    return positions.div(columns, rounding_mode='floor'), positions % columns, values
+
+
+class LabelPairs(NamedTuple):
+    """The labels of a batch, hard or soft, as ``M`` (label, score) pairs for each image.
+
+    Args:
+        labels: ``(N, M)`` int64 in ``[0, K)``.
+        scores: ``(N, M)`` in ``[0, 1]``; 0 marks padding.
+
+    Example:
+        >>> LabelPairs(torch.tensor([[2]]), torch.tensor([[1.0]])).labels.shape
+        torch.Size([1, 1])
+    """
+
+    labels: Tensor
+    scores: Tensor
+
+
+def label_pairs(targets: Tensor, num_classes: int, max_labels: int = 2) -> LabelPairs:
+    """Targets as (label, score) pairs, so that soft targets need no ``(N, K, K)`` array.
+
+    Args:
+        targets: ``(N,)`` integers, or ``(N, K)`` scores.
+        num_classes: ``K``.
+        max_labels: how many labels of an image with soft targets are kept, those of the largest
+            scores. 2 is exact for mixup and CutMix. What lies beyond (label smoothing) is left
+            out: it takes no part in the confusion.
+
+    Returns:
+        Pairs with ``M = 1`` for integers and ``M = min(max_labels, K)`` for scores.
+
+    Raises:
+        TypeError: if ``(N,)`` targets are not integers, or ``(N, K)`` targets are.
+        ValueError: if the shape is neither ``(N,)`` nor ``(N, K)``, or a label lies outside
+            ``[0, K)`` (checked on the CPU only: elsewhere the host would have to wait).
+
+    Example:
+        >>> label_pairs(torch.tensor([[0.3, 0.0, 0.7]]), 3)
+        LabelPairs(labels=tensor([[2, 0]]), scores=tensor([[0.7000, 0.3000]]))
+    """
+    if max_labels < 1:
+        raise ValueError(f'max_labels: expected at least 1, got {max_labels}')
+    if targets.ndim == 1:
+        if targets.is_floating_point() or targets.dtype == torch.bool:
+            raise TypeError(f'targets: expected (N,) integers, got (N,) {targets.dtype}')
+        if targets.device.type == 'cpu' and bool(((targets < 0) | (targets >= num_classes)).any()):
+            raise ValueError(
+                f'targets: expected labels in [0, {num_classes}), got '
+                f'{int(targets.min())} .. {int(targets.max())}'
+            )
+        labels = targets.long()[:, None]
+        return LabelPairs(labels, torch.ones_like(labels, dtype=torch.float32))
+    if targets.ndim != 2 or targets.shape[1] != num_classes:
+        raise ValueError(
+            f'targets: expected (N,) labels or (N, {num_classes}) scores, got shape '
+            f'{tuple(targets.shape)}'
+        )
+    if not targets.is_floating_point():
+        raise TypeError(f'targets: expected (N, K) floating-point scores, got {targets.dtype}')
+    scores, labels = targets.detach().topk(min(max_labels, num_classes), dim=1)
+    return LabelPairs(labels, scores)
+
+
+def class_presence(pairs: LabelPairs, num_classes: int) -> Tensor:
+    r"""How far each class is present in a batch, :math:`\min(N_j, 1)`.
+
+    Args:
+        pairs: labels of the batch; the scores of a class sum to its :math:`N_j`.
+        num_classes: ``K``.
+
+    Returns:
+        ``(K,)`` in ``[0, 1]``: 0 for an absent class, 1 for one with an image of its own,
+        between them for one that occurs in mixed images only.
+
+    Example:
+        >>> class_presence(label_pairs(torch.tensor([0, 0, 2]), 3), 3)
+        tensor([1., 0., 1.])
+    """
+    return _score_sums(pairs, num_classes).clamp(max=1)
+
+
+def pair_shares(pairs: LabelPairs, num_classes: int) -> Tensor:
+    r"""Weight of each pair in the row of its class, ``score / max(N_j, 1)``.
+
+    Args:
+        pairs: labels of the batch.
+        num_classes: ``K``.
+
+    Returns:
+        ``(N * M,)``. With hard labels this is :math:`1 / N_j`. For a class that occurs only in
+        mixed images (:math:`N_j < 1`) it is the score itself, so that a contribution stays
+        linear in the score and an image mixed in with 1 % does not count as a whole one.
+
+    Example:
+        >>> pair_shares(label_pairs(torch.tensor([0, 0, 2]), 3), 3)
+        tensor([0.5000, 0.5000, 1.0000])
+    """
+    counts = _score_sums(pairs, num_classes).clamp(min=1)
+    labels = pairs.labels.reshape(-1)
+    return pairs.scores.reshape(-1) / counts.index_select(0, labels)
+
+
+def _score_sums(pairs: LabelPairs, num_classes: int) -> Tensor:
+    scores = pairs.scores.reshape(-1)
+    return scores.new_zeros(num_classes).index_add(0, pairs.labels.reshape(-1), scores)
+
+
+@dataclass(frozen=True)
+class ConfusionOptions:
+    """How the estimate moves, and what carries gradient.
+
+    Args:
+        beta: memory of the moving average, in ``[0, 1)``.
+        margin: added inside the sigmoid, in units of a logit.
+        temperature: of the softmax, positive.
+        absent_classes: ``'decay'`` or ``'hold'``, see :func:`blend_confusion`.
+        start: ``'zero'`` (paper), or ``'first_batch'``: the first batch is taken over as it is
+            and carries no gradient (released code).
+        detach_gate: no gradient through the sigmoid.
+        detach_baseline: of no effect, see :func:`confusion_rows`.
+        exact: singular value decomposition in every step; for small ``K`` and tests.
+        max_steps: Lanczos steps, see :func:`spectral_norm`.
+        tolerance: residual at which a CPU stops.
+
+    Raises:
+        ValueError: if a value is out of range.
+
+    Example:
+        >>> ConfusionOptions(beta=0.9).absent_classes
+        'decay'
+    """
+
+    beta: float = 0.5
+    margin: float = 0.0
+    temperature: float = 1.0
+    absent_classes: str = 'decay'
+    start: str = 'zero'
+    detach_gate: bool = False
+    detach_baseline: bool = False
+    exact: bool = False
+    max_steps: int | None = None
+    tolerance: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.beta < 1:
+            raise ValueError(f'beta: expected a number in [0, 1), got {self.beta}')
+        if not self.temperature > 0:
+            raise ValueError(f'temperature: expected a positive number, got {self.temperature}')
+        if self.absent_classes not in ('decay', 'hold'):
+            raise ValueError(
+                f"absent_classes: expected 'decay' or 'hold', got {self.absent_classes!r}"
+            )
+        if self.start not in ('zero', 'first_batch'):
+            raise ValueError(f"start: expected 'zero' or 'first_batch', got {self.start!r}")
+
+
+class ConfusionState(NamedTuple):
+    """The tensors that a step writes to. They never change shape.
+
+    Args:
+        confusion: ``(K, K)``, ``confusion[true, predicted]``.
+        left_vector: ``(K,)`` leading left singular vector of the weighted matrix.
+        right_vector: ``(K,)`` leading right one: where the next step starts.
+        norm: scalar, the last spectral norm.
+        num_updates: scalar int64, batches taken in.
+        num_skipped: scalar int64, batches left out (NaN, Inf, labels out of range).
+
+    Example:
+        >>> ConfusionState.zeros(3).confusion.shape
+        torch.Size([3, 3])
+    """
+
+    confusion: Tensor
+    left_vector: Tensor
+    right_vector: Tensor
+    norm: Tensor
+    num_updates: Tensor
+    num_skipped: Tensor
+
+    @classmethod
+    def zeros(cls, num_classes: int, dtype: torch.dtype = torch.float32) -> ConfusionState:
+        """The state before the first batch.
+
+        Args:
+            num_classes: ``K``.
+            dtype: of everything but the counters.
+
+        Returns:
+            All zero, on the CPU.
+        """
+        matrix = torch.zeros(num_classes, num_classes, dtype=dtype)
+        counter = torch.zeros((), dtype=torch.int64)
+        return cls(
+            matrix,
+            matrix.new_zeros(num_classes),
+            matrix.new_zeros(num_classes),
+            matrix.new_zeros(()),
+            counter,
+            counter.clone(),
+        )
+
+
+def confusion_norm_(
+    logits: Tensor,
+    pairs: LabelPairs,
+    state: ConfusionState,
+    row_weights: Tensor,
+    options: ConfusionOptions | None = None,
+) -> Tensor:
+    r"""Blend a batch into the estimate, in place, and return the weighted spectral norm.
+
+    Args:
+        logits: ``(N, K)`` of the global batch, in the estimate's dtype. A batch with NaN or Inf
+            leaves the estimate as it was, has zero gradient, and is counted; no host
+            synchronisation is needed for that.
+        pairs: its labels, from :func:`label_pairs`.
+        state: written to.
+        row_weights: ``(K,)`` class weights, non-negative.
+        options: defaults to the paper's.
+
+    Returns:
+        Scalar :math:`\|\operatorname{diag}(w)\,C_t\|_2`, differentiable once, in ``logits``.
+
+    Reference:
+        CAR (Zhu et al., CVPR 2026): soft confusion, its EMA and the spectral regulariser.
+
+    Example:
+        >>> state = ConfusionState.zeros(2)
+        >>> pairs = LabelPairs(torch.tensor([[0]]), torch.ones(1, 1))
+        >>> confusion_norm_(torch.zeros(1, 2), pairs, state, torch.ones(2))
+        tensor(0.1250)
+        >>> state.confusion
+        tensor([[0.0000, 0.1250],
+                [0.0000, 0.0000]])
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        norm: Tensor = _ConfusionNorm.apply(  # type: ignore[no-untyped-call]
+            logits, pairs, state, row_weights, options or ConfusionOptions()
+        )
+    return norm
+
+
+class _ConfusionNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        pairs: LabelPairs,
+        state: ConfusionState,
+        row_weights: Tensor,
+        options: ConfusionOptions,
+    ) -> Tensor:
+        pairs, valid = _fit_pairs(logits, pairs, state.confusion.shape[0])
+        labels, shares = pairs.labels.reshape(-1), pair_shares(pairs, state.confusion.shape[0])
+        gate, softmax = _gate_and_softmax(logits, valid, labels, pairs.labels.shape[1], options)
+        keep, step, carry = _factors(valid, state, options)
+        parts = (shares * step)[:, None]
+        rows = (gate * softmax).mul_(parts)
+
+        _blend_rows_(state.confusion, rows, labels, parts, keep, options.absent_classes)
+        triplet = leading_singular_triplet(
+            state.confusion,
+            row_weights,
+            _start_vector(state, labels, row_weights),
+            options.exact,
+            options.max_steps,
+            options.tolerance,
+        )
+        state.left_vector.copy_(triplet.left)
+        state.right_vector.copy_(triplet.right)
+        state.norm.copy_(triplet.value)
+        state.num_updates.add_(valid)
+        state.num_skipped.add_(~valid)
+
+        if ctx.needs_input_grad[0]:
+            pull = carry * (row_weights * triplet.left).index_select(0, labels)
+            grad = _rows_gradient_(gate, softmax, rows, labels, triplet.right, options)
+            grad.mul_(pull[:, None])
+            ctx.save_for_backward(
+                grad.view(logits.shape[0], -1, logits.shape[1]).sum(dim=1)
+                if pairs.labels.shape[1] > 1
+                else grad
+            )
+        return triplet.value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_norm: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (grad,) = ctx.saved_tensors
+        return grad * grad_norm, None, None, None, None
+
+
+def _fit_pairs(logits: Tensor, pairs: LabelPairs, num_classes: int) -> tuple[LabelPairs, Tensor]:
+    """Pairs that can be computed with, and whether the batch may be used (0-dimensional bool)."""
+    labels, scores = pairs.labels, pairs.scores.to(logits.dtype)
+    in_range = ((labels >= 0) & (labels < num_classes)).all()
+    # One NaN or Inf makes the sum NaN or Inf; isfinite() of the whole array would copy it.
+    valid = torch.isfinite(logits.sum()) & torch.isfinite(scores.sum()) & in_range
+    scores = torch.where(valid, scores, torch.zeros_like(scores))
+    return LabelPairs(labels.clamp(0, num_classes - 1), scores), valid
+
+
+def _gate_and_softmax(
+    logits: Tensor, valid: Tensor, labels: Tensor, labels_per_image: int, options: ConfusionOptions
+) -> tuple[Tensor, Tensor]:
+    """The two factors of :func:`confusion_rows`; the gate is 0 at the true class."""
+    gate = torch.where(valid, logits, torch.zeros_like(logits[:1]))
+    softmax = torch.softmax(gate if options.temperature == 1 else gate / options.temperature, dim=1)
+    if labels_per_image > 1:
+        gate = gate.repeat_interleave(labels_per_image, dim=0)
+        softmax = softmax.repeat_interleave(labels_per_image, dim=0)
+    column = labels[:, None]
+    gate.sub_(gate.gather(1, column) - options.margin).sigmoid_().scatter_(1, column, 0.0)
+    return gate, softmax
+
+
+def _factors(
+    valid: Tensor, state: ConfusionState, options: ConfusionOptions
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Factors of the past and of the batch, and 0 or 1 for its gradient; 0-dimensional."""
+    used = valid.to(state.confusion.dtype)
+    keep = used * options.beta + (1 - used)
+    step = used * (1 - options.beta)
+    carry = torch.ones_like(used)
+    if options.start == 'first_batch':
+        carry = (state.num_updates > 0).to(used.dtype)
+        keep = carry * keep + (1 - carry) * (1 - used)
+        step = carry * step + (1 - carry) * used
+    return keep, step, carry
+
+
+def _blend_rows_(
+    confusion: Tensor,
+    rows: Tensor,
+    labels: Tensor,
+    parts: Tensor,
+    keep: Tensor,
+    absent_classes: str,
+) -> None:
+    """Blend the images' ``rows`` into those of their classes; ``parts`` is their share in that.
+
+    In ``hold`` each image moves its row towards its own contribution. The parts of a present
+    class sum to ``1 - beta``, so its row moves as in ``decay``, and all others stay.
+    """
+    if absent_classes == 'decay':
+        confusion.mul_(keep)
+    else:
+        rows = confusion.index_select(0, labels).mul_(-parts).add_(rows)
+    confusion.index_add_(0, labels, rows)
+
+
+def _start_vector(state: ConfusionState, labels: Tensor, row_weights: Tensor) -> Tensor:
+    """Previous right singular vector plus the directions in which the batch can have moved it.
+
+    The leading direction jumps when a rare class comes or goes, so the previous one is not
+    enough.
+    """
+    fresh = state.confusion.index_select(0, labels)
+    return state.right_vector + start_from_rows(fresh, row_weights.index_select(0, labels))
+
+
+def _rows_gradient_(
+    gate: Tensor,
+    softmax: Tensor,
+    rows: Tensor,
+    labels: Tensor,
+    right: Tensor,
+    options: ConfusionOptions,
+) -> Tensor:
+    r"""Gradient of ``rows @ right`` in the logits, ``(P, K)``; overwrites its first three
+    arguments.
+
+    Through the softmax it is :math:`(r_i v_i - s_i \sum_k r_k v_k) / T`, through the gate
+    :math:`r_i v_i (1 - g_i)`, and at the true class, which the gate subtracts, minus the sum of
+    the latter (``r`` rows, ``g`` gate, ``s`` softmax, ``v`` right singular vector). The baseline
+    of the softmax has no gradient, so that ``detach_baseline`` has nothing to do here.
+    """
+    seen = rows.mul_(right)
+    grad = softmax.mul_(seen.sum(dim=1, keepdim=True)).neg_().add_(seen).div_(options.temperature)
+    if not options.detach_gate:
+        through_gate = gate.neg_().add_(1).mul_(seen)
+        grad.add_(through_gate)
+        grad.scatter_add_(1, labels[:, None], -through_gate.sum(dim=1, keepdim=True))
+    return grad

@@ -1,0 +1,88 @@
+r"""LDAM: margins that grow as a class gets rarer."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .counts import ClassCounts, validate_class_counts
+
+__all__ = ['ldam_cross_entropy', 'ldam_margins']
+
+
+def ldam_margins(class_counts: ClassCounts, max_margin: float = 0.5) -> Tensor:
+    r"""Margins :math:`m_k \propto n_k^{-1/4}`, the largest scaled to ``max_margin``.
+
+    Args:
+        class_counts: ``(K,)`` training images per class, none of them 0.
+        max_margin: margin of the rarest class, in units of a cosine.
+
+    Returns:
+        ``(K,)`` float64.
+
+    Raises:
+        ValueError: if a class is empty.
+
+    Reference:
+        Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss,
+        NeurIPS 2019, eq. 10.
+
+    Example:
+        >>> ldam_margins([16, 1])
+        tensor([0.2500, 0.5000], dtype=torch.float64)
+    """
+    margins = validate_class_counts(class_counts, allow_empty=False) ** -0.25
+    return margins * (max_margin / margins.max())
+
+
+def ldam_cross_entropy(
+    cosines: Tensor,
+    targets: Tensor,
+    margins: Tensor,
+    scale: float = 30.0,
+    weight: Tensor | None = None,
+    reduction: str = 'mean',
+) -> Tensor:
+    r"""Cross-entropy of ``scale * (cosines - margin of the target)``.
+
+    Args:
+        cosines: ``(N, K)``, in ``[-1, 1]`` for a cosine classifier.
+        targets: ``(N,)`` integers, or ``(N, K)`` scores whose rows sum to 1; the loss is linear
+            in the scores.
+        margins: ``(K,)``, from :func:`ldam_margins`.
+        scale: inverse temperature.
+        weight: ``(K,)`` class weights (deferred re-weighting).
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``; with class weights the mean is divided by
+            those of the targets, as the released code does.
+
+    Returns:
+        Scalar, or ``(N,)`` with ``'none'``.
+
+    Reference:
+        Cao et al., NeurIPS 2019, eq. 12 and 13; soft targets are this project's extension.
+
+    Example:
+        >>> ldam_cross_entropy(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([0.1, 0.5]),
+        ...                    scale=10.0)
+        tensor(1.3133)
+    """
+    margins = margins.to(cosines)
+    if targets.ndim == 1:
+        shift = F.one_hot(targets, cosines.shape[1]).to(cosines) * margins
+        return F.cross_entropy(
+            scale * (cosines - shift), targets, weight=weight, reduction=reduction
+        )
+    log_probabilities = F.log_softmax(scale * cosines, dim=1)
+    log_others = torch.log1p(-log_probabilities.exp().clamp(max=1 - 1e-7))
+    shifted = log_probabilities - scale * margins
+    per_class = torch.logaddexp(log_others, shifted) - shifted
+    shares = targets.to(per_class.dtype)
+    if weight is not None:
+        shares = shares * weight
+    losses = (shares * per_class).sum(dim=1)
+    if reduction == 'none':
+        return losses
+    if reduction == 'sum':
+        return losses.sum()
+    return losses.mean() if weight is None else losses.sum() / shares.sum()

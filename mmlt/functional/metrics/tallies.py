@@ -1,0 +1,333 @@
+r"""Three counts for each class, from which every per-class figure follows.
+
+They take time linear in images and classes: no loop over either, and never a ``(K, K)`` matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...confusion.soft import top_confused_pairs
+
+__all__ = [
+    'ClassTallies',
+    'GroupConfusion',
+    'count_predictions',
+    'error_rates',
+    'group_confusion',
+    'hard_confusion',
+    'most_confused_with',
+    'top_error_pairs',
+]
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClassTallies:
+    r"""What per-class figures are made of: three counts for each class.
+
+    Args:
+        targets: ``(K,)`` int64, images whose true class is ``k``.
+        predicted: ``(K,)`` int64, images that were predicted as class ``k``.
+        correct: ``(K,)`` int64, images of class ``k`` that were predicted as ``k``.
+
+    Example:
+        >>> tallies = count_predictions([0, 1, 1], [0, 0, 1], num_classes=2)
+        >>> tallies.accuracy.round(2), tallies.precision, tallies.f1.round(2)
+        (array([0.5, 1. ]), array([1. , 0.5]), array([0.67, 0.67]))
+    """
+
+    targets: IntArray
+    predicted: IntArray
+    correct: IntArray
+
+    @property
+    def accuracy(self) -> FloatArray:
+        """Correct share of a class's images: its recall.
+
+        Args:
+            None.
+
+        Returns:
+            ``(K,)`` in [0, 1]; ``nan`` for a class without images.
+        """
+        return _ratio(self.correct, self.targets)
+
+    @property
+    def precision(self) -> FloatArray:
+        """Correct share of the predictions of a class.
+
+        Args:
+            None.
+
+        Returns:
+            ``(K,)`` in [0, 1]; ``nan`` for a class that is never predicted.
+        """
+        return _ratio(self.correct, self.predicted)
+
+    @property
+    def f1(self) -> FloatArray:
+        """Harmonic mean of precision and recall.
+
+        Args:
+            None.
+
+        Returns:
+            ``(K,)`` in [0, 1]; ``nan`` for a class without images.
+        """
+        f1 = _ratio(2 * self.correct, self.targets + self.predicted)
+        return np.where(self.targets > 0, f1, np.nan)
+
+
+def count_predictions(predictions: Any, targets: Any, num_classes: int) -> ClassTallies:
+    """Tally predictions by class.
+
+    Args:
+        predictions: ``(N,)`` integers, array or CPU tensor; a negative one stands for "no
+            prediction": wrong, and in no class's precision.
+        targets: ``(N,)`` integers in ``[0, num_classes)``.
+        num_classes: ``K``.
+
+    Returns:
+        Three ``(K,)`` counts.
+
+    Raises:
+        ValueError: if the lengths disagree or a label is out of range.
+        TypeError: if a label is not an integer.
+
+    Example:
+        >>> count_predictions([0, 2, 2], [0, 1, 2], num_classes=3).correct
+        array([1, 0, 1])
+    """
+    predictions, targets = _check_labels(predictions, targets, num_classes)
+    return ClassTallies(
+        targets=np.bincount(targets, minlength=num_classes),
+        predicted=np.bincount(predictions[predictions >= 0], minlength=num_classes),
+        correct=np.bincount(targets[predictions == targets], minlength=num_classes),
+    )
+
+
+def most_confused_with(predictions: Any, targets: Any, num_classes: int) -> IntArray:
+    """For each true class, the wrong class that it is predicted as most often.
+
+    Args:
+        predictions: ``(N,)`` integers; negative: no prediction.
+        targets: ``(N,)`` integers in ``[0, num_classes)``.
+        num_classes: ``K``.
+
+    Returns:
+        ``(K,)`` int64; -1 for a class without a wrong prediction; the lower class index of
+        several that are equally frequent.
+
+    Raises:
+        ValueError: if the lengths disagree or a label is out of range.
+        TypeError: if a label is not an integer.
+
+    Example:
+        >>> most_confused_with([1, 2, 2, 1], [0, 0, 0, 1], num_classes=3)
+        array([ 2, -1, -1])
+    """
+    predictions, targets = _check_labels(predictions, targets, num_classes)
+    wrong = (predictions != targets) & (predictions >= 0)
+    pairs, times = np.unique(targets[wrong] * num_classes + predictions[wrong], return_counts=True)
+    true, predicted = np.divmod(pairs, num_classes)
+    order = np.lexsort((predicted, -times, true))
+    classes, first = np.unique(true[order], return_index=True)
+    confused = np.full(num_classes, -1, dtype=np.int64)
+    confused[classes] = predicted[order][first]
+    return confused
+
+
+def _ratio(numerator: IntArray, denominator: IntArray) -> FloatArray:
+    result = np.full(denominator.shape, np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator > 0)
+    return result
+
+
+def _check_labels(predictions: Any, targets: Any, num_classes: int) -> tuple[IntArray, IntArray]:
+    predictions, targets = np.asarray(predictions), np.asarray(targets)
+    if targets.ndim != 1 or predictions.shape != targets.shape:
+        raise ValueError(
+            f'expected `predictions` and `targets` of one shape (N,), got {predictions.shape} '
+            f'and {targets.shape}'
+        )
+    for name, labels, lowest in (('predictions', predictions, None), ('targets', targets, 0)):
+        if not labels.size:
+            continue
+        if labels.dtype.kind not in 'iu':
+            raise TypeError(f'`{name}` must be integers, got {labels.dtype}')
+        if labels.max() >= num_classes or (lowest is not None and labels.min() < lowest):
+            raise ValueError(
+                f'`{name}` must lie in [0, {num_classes}), got values from {labels.min()} '
+                f'to {labels.max()}'
+            )
+    return predictions.astype(np.int64), targets.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class GroupConfusion:
+    """Where the images of each group of classes end up.
+
+    Args:
+        names: the ``G`` groups.
+        images: ``(G,)`` int64, images whose true class is in the group.
+        right: ``(G,)`` share of these images that got their true class.
+        wrong: ``(G, G)``, ``wrong[true, predicted]``: share that got a wrong class, by the group
+            of that class. ``right`` and a row of ``wrong`` sum to 1; both are ``nan`` for a group
+            without images.
+
+    Example:
+        >>> group_confusion(np.array([[3, 1], [2, 2]]), {'head': [1, 0], 'tail': [0, 1]}).wrong
+        array([[0.  , 0.25],
+               [0.5 , 0.  ]])
+    """
+
+    names: tuple[str, ...]
+    images: IntArray
+    right: FloatArray
+    wrong: FloatArray
+
+
+def hard_confusion(predictions: Any, targets: Any, num_classes: int) -> IntArray:
+    """Count images by true and predicted class.
+
+    Args:
+        predictions: ``(N,)`` integers below ``num_classes``; a negative one stands for "no
+            prediction", and its image is not counted.
+        targets: ``(N,)`` integers in ``[0, num_classes)``.
+        num_classes: ``K``.
+
+    Returns:
+        ``(K, K)``, ``confusion[true, predicted]``.
+
+    Raises:
+        ValueError: if the lengths disagree or a label is out of range.
+        TypeError: if a label is not an integer.
+
+    Example:
+        >>> hard_confusion([0, 1, 1, -1], [0, 0, 1, 1], num_classes=2)
+        array([[1, 1],
+               [0, 1]])
+    """
+    count_predictions(predictions, targets, num_classes)  # refuses what are no labels
+    predicted = np.asarray(predictions, dtype=np.int64)
+    true = np.asarray(targets, dtype=np.int64)
+    counted = predicted >= 0
+    codes = true[counted] * num_classes + predicted[counted]
+    return np.bincount(codes, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def group_confusion(confusion: IntArray, groups: Mapping[str, Any]) -> GroupConfusion:
+    """Sum a confusion matrix up by groups of classes, right and wrong images apart.
+
+    A wrong class within the image's own group is a wrong prediction like any other, which the
+    diagonal of a plain ``(G, G)`` sum would hide.
+
+    Args:
+        confusion: ``(K, K)`` counts.
+        groups: name -> ``(K,)`` bool, a partition of the classes, for instance from
+            :func:`~mmlt.functional.counts.shot_groups`.
+
+    Returns:
+        Shares of the images of each group.
+
+    Raises:
+        ValueError: if ``confusion`` is not square, or the groups are no partition of its classes.
+
+    Example:
+        >>> grouped = group_confusion(np.array([[3, 1], [2, 2]]), {'all': [1, 1], 'none': [0, 0]})
+        >>> grouped.images, grouped.right, grouped.wrong[0]
+        (array([8, 0]), array([0.625,   nan]), array([0.375, 0.   ]))
+    """
+    _check_square(confusion)
+    masks = [np.asarray(mask, dtype=bool) for mask in groups.values()]
+    if any(mask.shape != confusion.shape[:1] for mask in masks):
+        raise ValueError(
+            f'groups: expected masks of shape {confusion.shape[:1]}, got '
+            f'{[mask.shape for mask in masks]}'
+        )
+    members = np.array(masks, dtype=np.int64).reshape(len(masks), len(confusion))
+    if (members.sum(axis=0) != 1).any():
+        raise ValueError(
+            'groups: expected each class in exactly one group, got classes '
+            f'{np.flatnonzero(members.sum(axis=0) != 1)[:10].tolist()} in none or '
+            'several'
+        )
+    right = members @ confusion.diagonal()
+    images = members @ confusion.sum(axis=1)
+    wrong = members @ confusion @ members.T - np.diag(right)
+    return GroupConfusion(
+        tuple(groups), images, _shares(right, images), _shares(wrong, images[:, None])
+    )
+
+
+def error_rates(confusion: IntArray) -> FloatArray:
+    """Share of each true class's images that got a certain wrong class.
+
+    Args:
+        confusion: ``(K, K)`` counts.
+
+    Returns:
+        ``(K, K)``; 0 on the diagonal, and in the row of a class without images.
+
+    Raises:
+        ValueError: if ``confusion`` is not square.
+
+    Example:
+        >>> error_rates(np.array([[3, 1], [0, 0]]))
+        array([[0.  , 0.25],
+               [0.  , 0.  ]])
+    """
+    _check_square(confusion)
+    images = confusion.sum(axis=1, keepdims=True)
+    rates: FloatArray = confusion / np.maximum(images, 1)
+    np.fill_diagonal(rates, 0.0)
+    return rates
+
+
+def top_error_pairs(confusion: IntArray, count: int) -> tuple[IntArray, IntArray, FloatArray]:
+    """The ordered pairs of classes with the largest error rates.
+
+    The rate of a pair is a share of its true class's images, so that classes with many test
+    images do not own the list.
+
+    Args:
+        confusion: ``(K, K)`` counts.
+        count: how many, at least 1; fewer come back where fewer pairs were confused at all.
+
+    Returns:
+        True classes, predicted classes and rates, each ``(count,)``, largest first; which of
+        equal rates come first, or make it into the list, is not defined.
+
+    Raises:
+        ValueError: if ``count`` is less than 1 or ``confusion`` is not square.
+
+    Example:
+        >>> top_error_pairs(np.array([[3, 1], [2, 2]]), 5)
+        (array([1, 0]), array([0, 1]), array([0.5 , 0.25]))
+    """
+    if count < 1:
+        raise ValueError(f'count: expected at least 1, got {count}')
+    found = top_confused_pairs(torch.from_numpy(error_rates(confusion)), count)
+    true, predicted, rates = (part.numpy() for part in found)
+    confused = rates > 0
+    return true[confused], predicted[confused], rates[confused]
+
+
+def _shares(part: IntArray, whole: IntArray) -> FloatArray:
+    shares = np.full(part.shape, np.nan)
+    np.divide(part, whole, out=shares, where=np.broadcast_to(whole > 0, part.shape))
+    return shares
+
+
+def _check_square(confusion: IntArray) -> None:
+    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
+        raise ValueError(f'confusion: expected shape (K, K), got {confusion.shape}')

@@ -1,0 +1,105 @@
+"""Autocast without a GPU, worker seeds, memory layout, and what the tools do to a config."""
+
+import argparse
+import random
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from cli import prepare_cpu_ranks, set_loader_defaults, set_work_dir
+from mmengine.config import Config
+
+from mmlt.engine import CPUAutocastOptimWrapper, seed_worker_of_epoch
+from tests.digits_runner import digits_runner
+
+
+def test_the_forward_pass_is_bfloat16_and_the_weights_stay_float32():
+    model = torch.nn.Linear(4, 4)
+    wrapper = CPUAutocastOptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    with wrapper.optim_context(model):
+        output = model(torch.ones(2, 4))
+    assert output.dtype == torch.bfloat16
+    wrapper.update_params(output.float().sum())
+    assert model.weight.dtype == torch.float32
+
+
+def test_a_run_in_bfloat16_learns(tmp_path):
+    runner = digits_runner(
+        tmp_path / 'a',
+        'resnet8_logit_adjustment',
+        max_epochs=8,
+        **{
+            'optim_wrapper.type': 'CPUAutocastOptimWrapper',
+            'default_hooks.channels_last': dict(type='ChannelsLastHook'),
+        },
+    )
+    runner.train()
+    weight = runner.model.backbone.stages[0][0].conv1.weight
+    assert weight.dtype == torch.float32
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert runner.message_hub.get_scalar('val/long_tail/top1').current() > 30
+
+
+def test_worker_seeds_follow_the_seed_of_the_epoch():
+    state = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    try:
+        drawn = []
+        for seed in (1, 2, 1):
+            torch.manual_seed(seed)
+            seed_worker_of_epoch(0)
+            drawn.append((np.random.rand(), random.random()))
+        assert drawn[0] == drawn[2] != drawn[1]
+    finally:
+        torch.set_rng_state(state[0])
+        np.random.set_state(state[1])
+        random.setstate(state[2])
+
+
+def test_loaders_without_workers_stay_valid():
+    cfg = Config(dict(loader=dict(num_workers=0, persistent_workers=True, prefetch_factor=2)))
+    set_loader_defaults(cfg, ('loader', 'absent'), pin_memory=True)
+    assert cfg.loader.persistent_workers is False
+    assert 'prefetch_factor' not in cfg.loader
+    assert cfg.loader.collate_fn.type == 'default_collate'
+
+
+@pytest.mark.parametrize(
+    'said', [{}, dict(persistent_workers=True), dict(worker_init_fn=dict(type='default'))]
+)
+def test_training_workers_that_nobody_speaks_of_draw_anew_in_each_epoch(said):
+    loader = dict(num_workers=2, **said)
+    cfg = Config(dict(train_dataloader=deepcopy(loader), val_dataloader=deepcopy(loader)))
+    set_loader_defaults(cfg, ('train_dataloader', 'val_dataloader'), pin_memory=False)
+    left = {name: cfg.train_dataloader[name] for name in said}
+    assert left == said
+    if not said:
+        assert cfg.train_dataloader.worker_init_fn.type == 'seed_worker_of_epoch'
+        assert cfg.train_dataloader.persistent_workers is False
+        assert 'worker_init_fn' not in cfg.val_dataloader
+
+
+def test_the_work_dir_comes_from_the_command_line_then_the_config_then_its_name():
+    args = argparse.Namespace(work_dir=None, config='configs/a/b.py')
+    cfg = Config({})
+    set_work_dir(cfg, args)
+    assert cfg.work_dir.endswith('b')
+    cfg = Config(dict(work_dir='x'))
+    set_work_dir(cfg, args)
+    assert cfg.work_dir == 'x'
+    args.work_dir = 'y'
+    set_work_dir(cfg, args)
+    assert cfg.work_dir == 'y'
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='the host takes over where there is a GPU')
+def test_cpu_ranks_need_torchrun(monkeypatch):
+    for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(RuntimeError, match=r'dist_train\.sh'):
+        prepare_cpu_ranks(Config(dict(launcher='pytorch')))
+    with pytest.raises(RuntimeError, match='slurm'):
+        prepare_cpu_ranks(Config(dict(launcher='slurm')))
+    cfg = Config(dict(launcher='none'))
+    prepare_cpu_ranks(cfg)
+    assert 'model_wrapper_cfg' not in cfg
