@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ...sampling import draw_classes
+from ..sampling import draw_classes
 
 __all__ = [
     'MIXED',

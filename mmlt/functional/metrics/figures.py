@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tallies import ClassTallies, FloatArray, count_predictions
+from .tallies import ClassTallies, FloatArray, count_predictions
 
 __all__ = [
     'geometric_mean',

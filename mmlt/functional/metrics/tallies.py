@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...confusion.soft import top_confused_pairs
+from ..confusion.soft import top_confused_pairs
 
 __all__ = [
     'ClassTallies',
