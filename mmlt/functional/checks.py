@@ -1,0 +1,143 @@
+r"""Options, checked once where they come in, with one grammar: ``name: expected WHAT, got VALUE``."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from collections.abc import Collection
+from typing import Any, TypeVar
+
+__all__ = ['OptionError', 'check_choice', 'check_flag', 'check_integer', 'check_number', 'refuse']
+
+T = TypeVar('T')
+
+
+class OptionError(ValueError, TypeError):
+    """An option of the wrong type or out of its range; a ``ValueError`` and a ``TypeError``."""
+
+
+def refuse(name: str, expected: str, value: object) -> OptionError:
+    """The error for an option, to be raised.
+
+    Args:
+        name: of the option, as the user writes it.
+        expected: what it may be.
+        value: what came.
+
+    Returns:
+        ``name: expected WHAT, got VALUE``.
+
+    Example:
+        >>> str(refuse('rows', 'a list', 3))
+        'rows: expected a list, got 3'
+    """
+    return OptionError(f'{name}: expected {expected}, got {value!r}')
+
+
+def check_number(name: str, value: Any, interval: str = '(-inf, inf)') -> float:
+    """A finite number in an interval.
+
+    Args:
+        name: of the option.
+        value: what came; numbers of numpy are taken, ``bool`` and strings are not.
+        interval: in the notation of mathematics, for example ``'[0, 1)'`` or ``'(0, inf)'``.
+
+    Returns:
+        The value as a ``float``.
+
+    Raises:
+        OptionError: for another type, NaN, an infinity, or a value outside of the interval.
+
+    Example:
+        >>> check_number('beta', 0.5, '[0, 1)')
+        0.5
+        >>> check_number('beta', float('nan'), '[0, 1)')
+        Traceback (most recent call last):
+        mmlt.functional.checks.OptionError: beta: expected a number in [0, 1), got nan
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise refuse(name, _describe('a number', interval), value)
+    if not _inside(float(value), interval):
+        raise refuse(name, _describe('a number', interval), value)
+    return float(value)
+
+
+def check_integer(name: str, value: Any, interval: str = '(-inf, inf)') -> int:
+    """An integer in an interval; see :func:`check_number`.
+
+    Args:
+        name: of the option.
+        value: what came; integers of numpy are taken, ``bool`` and ``1.0`` are not.
+        interval: for example ``'[1, inf)'``.
+
+    Returns:
+        The value as an ``int``.
+
+    Raises:
+        OptionError: for another type, or a value outside of the interval.
+
+    Example:
+        >>> check_integer('depth', 3, '[1, inf)')
+        3
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise refuse(name, _describe('an integer', interval), value)
+    if not _inside(value, interval):
+        raise refuse(name, _describe('an integer', interval), value)
+    return operator.index(value)
+
+
+def check_choice(name: str, value: T, choices: Collection[T]) -> T:
+    """One of a few values.
+
+    Args:
+        name: of the option.
+        value: what came.
+        choices: what it may be.
+
+    Returns:
+        The value.
+
+    Raises:
+        OptionError: for any other value.
+
+    Example:
+        >>> check_choice('start', 'zero', ('zero', 'first_batch'))
+        'zero'
+    """
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
+        raise refuse(name, ' or '.join(map(repr, choices)), value)
+    return value
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """True or False.
+
+    Args:
+        name: of the option.
+        value: what came.
+
+    Returns:
+        The value.
+
+    Raises:
+        OptionError: for anything else.
+
+    Example:
+        >>> check_flag('cosine', True)
+        True
+    """
+    if not isinstance(value, bool):
+        raise refuse(name, 'True or False', value)
+    return value
+
+
+def _describe(kind: str, interval: str) -> str:
+    return kind if interval == '(-inf, inf)' else f'{kind} in {interval}'
+
+
+def _inside(value: float, interval: str) -> bool:
+    low, high = (float(end) for end in interval[1:-1].split(','))
+    above = value >= low if interval[0] == '[' else value > low
+    return above and (value <= high if interval[-1] == ']' else value < high)
