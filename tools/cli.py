@@ -1,4 +1,4 @@
-"""What the train and test tools share: flags of the host, data loaders, CPU ranks."""
+"""What the train and test tools share: MMPretrain's flags, data loaders, CPU ranks."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
 def set_loader_defaults(cfg: Config, fields: tuple[str, ...], pin_memory: bool) -> None:
     """Fill in what MMPretrain's tools fill in, and keep ``num_workers=0`` valid.
 
-    Workers of the training loader that the config says nothing about are started anew for each
-    epoch, with seeds of that epoch: under MMEngine's own seeding they would draw the same in all.
+    Workers of the training loader are started anew for each epoch unless the config says
+    otherwise: ``LongTailHook`` seeds them by the epoch.
 
     Args:
         cfg: changed in place.
@@ -66,11 +66,8 @@ def set_loader_defaults(cfg: Config, fields: tuple[str, ...], pin_memory: bool) 
         loader = cfg[field]
         for key, value in dict(collate_fn=dict(type='default_collate'), num_workers=0).items():
             loader.setdefault(key, deepcopy(value))
-        silent = not {'worker_init_fn', 'persistent_workers'} & set(loader)
-        if field == 'train_dataloader' and silent:
-            loader.update(
-                persistent_workers=False, worker_init_fn=dict(type='seed_worker_of_epoch')
-            )
+        if field == 'train_dataloader':
+            loader.setdefault('persistent_workers', False)
         if not pin_memory or not torch.cuda.is_available():
             loader.pin_memory = False
         else:
