@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import os.path as osp
 from copy import deepcopy
@@ -10,8 +11,15 @@ from copy import deepcopy
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
+from mmengine.logging import print_log
 
-__all__ = ['add_common_arguments', 'prepare_cpu_ranks', 'set_loader_defaults', 'set_work_dir']
+__all__ = [
+    'add_common_arguments',
+    'prepare_cpu_ranks',
+    'set_loader_defaults',
+    'set_work_dir',
+    'trust_checkpoints',
+]
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +29,12 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         '--amp',
         action='store_true',
         help='mixed precision; bfloat16 autocast where there is no GPU',
+    )
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='load checkpoints that hold more than tensors and plain types. They can run any code: '
+        'only for files that you or people you trust have made',
     )
     parser.add_argument(
         '--no-pin-memory', action='store_true', help='do not pin the memory of the data loaders'
@@ -39,6 +53,17 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help='job launcher',
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def trust_checkpoints(args: argparse.Namespace) -> None:
+    """Switch safe loading off where ``--trust-checkpoint`` says so, with a warning."""
+    if args.trust_checkpoint:
+        os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] = '1'
+        print_log(
+            '--trust-checkpoint: checkpoints are loaded without safety and can run any code',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from mmengine.dataset.utils import worker_init_fn as worker_seed_of_mmengine
@@ -45,7 +46,7 @@ class LongTailHook(Hook):
     One that the config lists itself, to set its options, is not registered a second time. Before
     the first step it checks that the parts of the run fit together, and lets the data loading
     workers draw from the seed of the epoch (:func:`seed_worker_of_epoch`), unless the config
-    names a ``worker_init_fn``.
+    names a ``worker_init_fn``. From a checkpoint it takes neither code to run nor files to delete.
 
     Raises:
         ValueError: if it has another priority than its own; before training, if partners are
@@ -74,6 +75,27 @@ class LongTailHook(Hook):
         for part in needed:
             if not any(isinstance(hook, part) for hook in runner.hooks):
                 runner.register_hook(part())
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Take out of a checkpoint what MMEngine would run or delete on its word.
+
+        It executes the text of ``meta['config']``, to look for the number of GPUs, and deletes the
+        file that ``best_ckpt`` names when a better model comes.
+        """
+        (checkpoint.get('meta') or {}).pop('config', None)
+        hub = checkpoint.get('message_hub')
+        info = hub.get('runtime_info') if isinstance(hub, dict) else None
+        folders = {runner.work_dir, *(getattr(hook, 'out_dir', None) for hook in runner.hooks)}
+        homes = {Path(folder).resolve() for folder in folders if folder}
+        for key, path in list((info or {}).items()):
+            if not key.startswith(('best_ckpt', 'last_ckpt')) or path is None:
+                continue
+            if homes.isdisjoint(Path(str(path)).resolve().parents):
+                runner.logger.warning(
+                    f'checkpoint: expected {key} inside of {runner.work_dir}, got {path!r}, which '
+                    'is left alone'
+                )
+                del info[key]
 
     def before_train(self, runner: Runner) -> None:
         """Check that the parts fit together, and seed the data loading workers by epoch."""
