@@ -34,7 +34,7 @@ def chain(marker):
     module = Reduced(getattr, getattr, '__self__')
     execute = Reduced(getattr, module, 'exec')
     code = f'open({str(marker)!r}, "w").close()'
-    return Reduced(torch._tensor._rebuild_from_type_v2, execute, type(None), (code,), {})
+    return Reduced(torch._tensor._rebuild_from_type_v2, execute, None, (code,), {})
 
 
 def plain(marker):
