@@ -1,23 +1,178 @@
-r"""SimCLR-style views of a batch on its device, from parameters drawn on the host."""
+r"""SimCLR-style views of a batch: drawn by numpy for each image, rendered by kornia on the device.
+
+kornia's own random transforms would be shorter still, but their ``ColorJitter`` draws one order of
+its four operations for a whole batch, and their ``RandomResizedCrop`` knows only the size of the
+batch, not that of each image before it was resized, and puts its fallback at a random place. So the
+parameters are drawn here and given to kornia's operations, which equal torchvision's.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from types import ModuleType
+from typing import Any
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from .image_ops import (
-    adjust_brightness,
-    adjust_contrast,
-    adjust_hue,
-    adjust_saturation,
-    gaussian_blur,
-    resized_crop,
-    to_grayscale,
-)
-from .view_parameters import Array, ViewParameters
+from .checks import check_number, refuse
 
-__all__ = ['render_views']
+__all__ = ['ViewOptions', 'ViewParameters', 'draw_view_parameters', 'import_kornia', 'render_views']
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """What is drawn for a view, and how likely; the defaults are those of BCL's ImageNet views.
+
+    Args:
+        crop_scale: range of the crop's share of the area, in ``(0, 1]``.
+        crop_ratio: range of its width / height.
+        flip_prob: probability of a horizontal mirror image.
+        jitter_prob: probability of the colour jitter.
+        brightness, contrast, saturation: factors are uniform in ``1 -+`` this, at most 1.
+        hue: shift is uniform in ``-+`` this, in turns, at most 0.5.
+        gray_prob: probability of losing the colour.
+        blur_prob: probability of the Gaussian blur; 0.5 for CIFAR.
+        blur_sigma: range of its standard deviation, in pixels.
+
+    Raises:
+        OptionError: for a value outside of its range.
+    """
+
+    crop_scale: tuple[float, float] = (0.08, 1.0)
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    flip_prob: float = 0.5
+    jitter_prob: float = 0.8
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.1
+    gray_prob: float = 0.2
+    blur_prob: float = 0.0
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, float):
+                check_number(field.name, value, '[0, 0.5]' if field.name == 'hue' else '[0, 1]')
+            else:
+                _check_range(field.name, value, 1.0 if field.name == 'crop_scale' else math.inf)
+
+
+def _check_range(name: str, value: Any, highest: float) -> None:
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        raise refuse(name, 'two numbers (low, high)', value)
+    low, high = (check_number(name, end) for end in value)
+    if not 0 < low <= high <= highest:
+        raise refuse(name, f'(low, high) with 0 < low <= high <= {highest:g}', value)
+
+
+@dataclass(frozen=True)
+class ViewParameters:
+    """One view of each of ``N`` images; arrays with ``N`` rows.
+
+    ``boxes (N, 4)`` are top, left, height, width as fractions of the image. ``factors (N, 4)`` and
+    ``order (N, 4)`` belong to brightness, contrast, saturation and hue, in this numbering; the
+    shift of the hue is in radians. ``sigma`` is in pixels.
+    """
+
+    boxes: Array
+    flipped: Array
+    jittered: Array
+    factors: Array
+    order: Array
+    grayed: Array
+    blurred: Array
+    sigma: Array
+
+    def __getitem__(self, rows: slice) -> ViewParameters:
+        """The same for some of the images."""
+        return ViewParameters(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def draw_view_parameters(
+    rng: np.random.Generator, sizes: Array, options: ViewOptions
+) -> ViewParameters:
+    """Everything that one view of each image needs, with the distributions of torchvision.
+
+    Args:
+        rng: source of randomness.
+        sizes: ``(N, 2)`` height and width in which crops are drawn, before any resizing.
+        options: what is drawn.
+
+    Returns:
+        Parameters of ``N`` images.
+
+    Example:
+        >>> sizes = np.full((5, 2), 32)
+        >>> draw_view_parameters(np.random.default_rng(0), sizes, ViewOptions()).order.shape
+        (5, 4)
+    """
+    number = len(sizes)
+    hue = 2 * math.pi * options.hue
+    spread = np.array([options.brightness, options.contrast, options.saturation, hue])
+    centre = np.array([1.0, 1.0, 1.0, 0.0])
+    return ViewParameters(
+        boxes=_draw_boxes(rng, sizes, options),
+        flipped=rng.random(number) < options.flip_prob,
+        jittered=rng.random(number) < options.jitter_prob,
+        factors=centre + spread * rng.uniform(-1, 1, (number, 4)),
+        order=rng.random((number, 4)).argsort(axis=1),
+        grayed=rng.random(number) < options.gray_prob,
+        blurred=rng.random(number) < options.blur_prob,
+        sigma=rng.uniform(*options.blur_sigma, number),
+    )
+
+
+def _draw_boxes(rng: np.random.Generator, sizes: Array, options: ViewOptions) -> Array:
+    """As ``RandomResizedCrop``: of 10 boxes the first that fits, else the largest central one."""
+    number, attempts = len(sizes), 10
+    height, width = sizes[:, :1].astype(np.float64), sizes[:, 1:].astype(np.float64)
+    area = height * width * rng.uniform(*options.crop_scale, (number, attempts))
+    low, high = options.crop_ratio
+    ratio = np.exp(rng.uniform(np.log(low), np.log(high), (number, attempts)))
+    box_width = np.round(np.sqrt(area * ratio))
+    box_height = np.round(np.sqrt(area / ratio))
+    fits = (box_width > 0) & (box_width <= width) & (box_height > 0) & (box_height <= height)
+    first = fits.argmax(axis=1)[:, None]
+    box_width = np.take_along_axis(box_width, first, 1)
+    box_height = np.take_along_axis(box_height, first, 1)
+
+    none = ~fits.any(axis=1, keepdims=True)
+    box_width = np.where(none, np.minimum(width, np.round(height * high)), box_width)
+    box_height = np.where(none, np.minimum(height, np.round(width / low)), box_height)
+    top = np.floor(rng.uniform(size=(number, 1)) * (height - box_height + 1))
+    left = np.floor(rng.uniform(size=(number, 1)) * (width - box_width + 1))
+    top = np.where(none, (height - box_height) // 2, top)
+    left = np.where(none, (width - box_width) // 2, left)
+    return np.concatenate(
+        [top / height, left / width, box_height / height, box_width / width], axis=1
+    )
+
+
+def import_kornia() -> ModuleType:
+    """kornia, which comes with the extra ``mmlt[kornia]``.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: if it is not installed, with the command that installs it.
+    """
+    try:
+        import kornia
+    except ImportError as error:
+        raise ImportError(
+            "DeviceViewsDataPreprocessor needs kornia: pip install 'mmlt[kornia]'"
+        ) from error
+    return kornia
 
 
 def render_views(
@@ -25,8 +180,8 @@ def render_views(
 ) -> Tensor:
     """Crop, mirror, colour jitter, grayscale, blur: each image by its own parameters.
 
-    Which images an operation meets is known on the host, so it is run on those only, and
-    nothing waits for the device.
+    Which images an operation meets is known on the CPU, so it is run on those only, and the CPU
+    never waits for the device.
 
     Args:
         images: ``(N, 3, H, W)``, RGB in ``[0, 255]``, integer or floating.
@@ -38,47 +193,56 @@ def render_views(
         ``(N, 3, *size)`` float32 in ``[0, 255]``.
 
     Raises:
+        ImportError: without kornia.
         ValueError: if the images are not RGB, or their number is another.
 
     Example:
-        >>> from .view_parameters import ViewLaw, draw_view_parameters
         >>> sizes = np.full((2, 2), 8)
-        >>> drawn = draw_view_parameters(np.random.default_rng(0), sizes, ViewLaw())
+        >>> drawn = draw_view_parameters(np.random.default_rng(0), sizes, ViewOptions())
         >>> render_views(torch.zeros(2, 3, 8, 8), drawn, (4, 4)).shape
         torch.Size([2, 3, 4, 4])
     """
     if images.ndim != 4 or images.shape[1] != 3 or len(images) != len(parameters.boxes):
-        raise ValueError(
-            f'images: expected shape ({len(parameters.boxes)}, 3, H, W), got {tuple(images.shape)}'
-        )
+        raise refuse('images', f'shape ({len(parameters.boxes)}, 3, H, W)', tuple(images.shape))
+    kornia = import_kornia()
+    jitters = (
+        kornia.enhance.adjust_brightness_accumulative,
+        kornia.enhance.adjust_contrast_with_mean_subtraction,
+        kornia.enhance.adjust_saturation_with_gray_subtraction,
+        kornia.enhance.adjust_hue,
+    )
     device = images.device
     factors = _on(parameters.factors, device)
     with torch.autocast(device.type, enabled=False):
-        views = resized_crop(
-            images.float(),
-            _on(parameters.boxes, device),
-            torch.from_numpy(parameters.flipped).to(device, non_blocking=True),
-            size,
-        )
+        views = _resized_crop(images.float(), parameters, size) / 255
         for turn in range(4):
-            for kind in range(4):
+            for kind, jitter in enumerate(jitters):
                 rows = _rows(parameters.jittered & (parameters.order[:, turn] == kind), device)
                 if len(rows):
-                    views[rows] = _jitter(views[rows], factors[rows, kind], kind)
+                    views[rows] = jitter(views[rows], factors[rows, kind])
         rows = _rows(parameters.grayed, device)
         if len(rows):
-            views[rows] = to_grayscale(views[rows])
+            views[rows] = kornia.color.rgb_to_grayscale(views[rows])
         rows = _rows(parameters.blurred, device)
         if len(rows):
-            sigma = _on(parameters.sigma, device)
-            views[rows] = gaussian_blur(views[rows], sigma[rows], blur_kernel)
-    return views
+            # Left on the CPU, because kornia looks whether it is positive.
+            sigma = torch.from_numpy(parameters.sigma[parameters.blurred].astype(np.float32))
+            views[rows] = kornia.filters.gaussian_blur2d(
+                views[rows], blur_kernel, sigma[:, None].expand(-1, 2)
+            )
+    return 255 * views
 
 
-def _jitter(images: Tensor, factor: Tensor, kind: int) -> Tensor:
-    if kind == 3:
-        return adjust_hue(images, factor)
-    return (adjust_brightness, adjust_contrast, adjust_saturation)[kind](images, factor)
+def _resized_crop(images: Tensor, parameters: ViewParameters, size: tuple[int, int]) -> Tensor:
+    """Boxes, resized bilinearly and mirrored; kornia's way makes the CPU wait for the device."""
+    top, left, height, width = _on(parameters.boxes, images.device).unbind(dim=1)
+    across = _on(np.where(parameters.flipped, -1, 1), images.device) * width
+    zero = torch.zeros_like(top)
+    theta = torch.stack(
+        [across, zero, 2 * left + width - 1, zero, height, 2 * top + height - 1], dim=1
+    ).view(-1, 2, 3)
+    grid = F.affine_grid(theta, [*images.shape[:2], *size], align_corners=False)
+    return F.grid_sample(images, grid, padding_mode='border', align_corners=False)
 
 
 def _on(array: Array, device: torch.device) -> Tensor:

@@ -1,15 +1,29 @@
-"""Views drawn and rendered for a batch follow the laws of torchvision's transforms."""
+"""Views have the distributions of torchvision's transforms; its operations give their pixels."""
 
 from __future__ import annotations
 
+import contextlib
+import math
+import sys
+from dataclasses import replace
+
+import kornia
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision import transforms
 from torchvision.transforms import functional as F
 
-from mmlt.functional.device_views import render_views
-from mmlt.functional.view_parameters import ViewLaw, draw_crop_boxes, draw_view_parameters
+from mmlt.functional.device_views import ViewOptions, draw_view_parameters, render_views
+
+PLAIN = dict(crop_scale=(1, 1), crop_ratio=(1, 1), flip_prob=0, jitter_prob=0, gray_prob=0)
+
+
+def draw(options, number, size, seed=0):
+    sizes = np.tile(size, (number, 1))
+    return draw_view_parameters(np.random.default_rng(seed), sizes, options)
 
 
 def quantiles(values):
@@ -19,7 +33,6 @@ def quantiles(values):
 @pytest.mark.parametrize('size', [(40, 60), (64, 64), (20, 90)])
 def test_crops_follow_random_resized_crop(size):
     number = 3000
-    law = ViewLaw(crop_scale=(0.2, 1.0))
     image = torch.zeros(3, *size)
     torch.manual_seed(0)
     theirs = np.array(
@@ -29,8 +42,7 @@ def test_crops_follow_random_resized_crop(size):
         ],
         dtype=float,
     )
-    ours = draw_crop_boxes(np.random.default_rng(0), np.tile(size, (number, 1)), law)
-    ours *= np.array([size * 2], dtype=float)
+    ours = draw(ViewOptions(crop_scale=(0.2, 1.0)), number, size).boxes * np.array([size * 2])
     for column in range(4):
         np.testing.assert_allclose(
             quantiles(ours[:, column]), quantiles(theirs[:, column]), atol=0.05 * max(size)
@@ -39,23 +51,24 @@ def test_crops_follow_random_resized_crop(size):
     assert (ours[:, 1] + ours[:, 3] <= size[1] + 1e-9).all()
 
 
-def test_crop_that_never_fits_is_the_central_one():
-    law = ViewLaw(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0))
-    box = draw_crop_boxes(np.random.default_rng(0), np.array([[10, 30]]), law)
-    np.testing.assert_allclose(box, [[0, 10 / 30, 1, 10 / 30]])
+@pytest.mark.parametrize('size', [(10, 30), (30, 10), (31, 10)])
+def test_a_crop_that_never_fits_is_the_central_one(size):
+    options = ViewOptions(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0))
+    expected = transforms.RandomResizedCrop.get_params(torch.zeros(3, *size), (1, 1), (1, 1))
+    np.testing.assert_allclose(draw(options, 1, size).boxes * np.array(size * 2), [expected])
 
 
-def test_parameters_have_their_laws():
-    law = ViewLaw(blur_prob=0.5)
-    drawn = draw_view_parameters(np.random.default_rng(0), np.full((20000, 2), 32), law)
+def test_parameters_have_their_distributions():
+    drawn = draw(ViewOptions(blur_prob=0.5), 20000, (32, 32))
     for name, expected in (('flipped', 0.5), ('jittered', 0.8), ('grayed', 0.2), ('blurred', 0.5)):
         assert getattr(drawn, name).mean() == pytest.approx(expected, abs=0.02)
-    np.testing.assert_allclose(
-        quantiles(drawn.factors[:, 0]), np.linspace(0.64, 1.36, 10), atol=0.02
-    )
-    np.testing.assert_allclose(
-        quantiles(drawn.factors[:, 3]), np.linspace(-0.09, 0.09, 10), atol=0.005
-    )
+    for kind in range(3):
+        np.testing.assert_allclose(
+            quantiles(drawn.factors[:, kind]), np.linspace(0.64, 1.36, 10), atol=0.02
+        )
+    turns = drawn.factors[:, 3] / (2 * math.pi)
+    np.testing.assert_allclose(quantiles(turns), np.linspace(-0.09, 0.09, 10), atol=0.005)
+    np.testing.assert_allclose(quantiles(drawn.sigma), np.linspace(0.195, 1.905, 10), atol=0.05)
     orders, counts = np.unique(drawn.order, axis=0, return_counts=True)
     assert len(orders) == 24 and counts.min() > 700
     assert len(drawn[3:8].boxes) == 5
@@ -78,8 +91,7 @@ def test_rendered_views_have_the_statistics_of_the_cpu_pipeline():
     )
     torch.manual_seed(0)
     theirs = torch.stack([cpu(image) for _ in range(number)])
-    law = ViewLaw(crop_scale=(0.2, 1.0), blur_prob=0.5)
-    drawn = draw_view_parameters(np.random.default_rng(0), np.full((number, 2), 32), law)
+    drawn = draw(ViewOptions(crop_scale=(0.2, 1.0), blur_prob=0.5), number, (32, 32))
     ours = render_views((255 * image).expand(number, -1, -1, -1), drawn, (32, 32)) / 255
     summaries = {
         'mean': lambda x: x.mean((2, 3)).flatten(),
@@ -95,57 +107,146 @@ def test_rendered_views_have_the_statistics_of_the_cpu_pipeline():
         )
 
 
-def test_the_drawn_factors_are_those_of_torchvision_in_the_drawn_order():
-    """Image by image with torchvision's operations, which take one factor at a time."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(30, 220, (24, 3, 16, 16), generator=generator).float()
-    law = ViewLaw(
-        crop_scale=(1, 1), crop_ratio=(1, 1), jitter_prob=0.8, gray_prob=0.2, blur_prob=0.5, hue=0.3
-    )
-    drawn = draw_view_parameters(np.random.default_rng(0), np.full((24, 2), 16), law)
+JITTERS = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
+
+
+def as_torchvision(image, drawn, n):
+    """The view of one image in ``[0, 1]`` without its crop: one operation after the other."""
+    if drawn.flipped[n]:
+        image = F.hflip(image)
+    if drawn.jittered[n]:
+        for kind in drawn.order[n]:
+            factor = float(drawn.factors[n, kind])
+            image = JITTERS[kind](image, factor / (2 * math.pi) if kind == 3 else factor)
+    if drawn.grayed[n]:
+        image = F.rgb_to_grayscale(image, 3)
+    if drawn.blurred[n]:
+        image = F.gaussian_blur(image, [13, 13], [float(drawn.sigma[n])] * 2)
+    return image
+
+
+@pytest.mark.parametrize(
+    ('tolerance', 'options'),
+    [
+        (1e-5, dict(flip_prob=0.5)),
+        (3e-4, dict(jitter_prob=1, brightness=1, contrast=0, saturation=0, hue=0)),
+        (3e-4, dict(jitter_prob=1, brightness=0, contrast=1, saturation=0, hue=0)),
+        (3e-4, dict(jitter_prob=1, brightness=0, contrast=0, saturation=1, hue=0)),
+        (1e-5, dict(jitter_prob=1, brightness=0, contrast=0, saturation=0, hue=0.5)),
+        (3e-4, dict(gray_prob=0.5)),
+        (1e-5, dict(blur_prob=0.8)),
+        (2e-3, dict(flip_prob=0.5, jitter_prob=0.8, gray_prob=0.2, blur_prob=0.5, hue=0.3)),
+    ],
+    ids=['flip', 'brightness', 'contrast', 'saturation', 'hue', 'gray', 'blur', 'all'],
+)
+def test_operations_are_those_of_torchvision(tolerance, options):
+    """Image by image with torchvision's operations, which take one factor at a time.
+
+    torchvision rounds the luma of red to 0.2989; the hue of nearly grey pixels enlarges that.
+    """
+    images = torch.rand(24, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    images[0] = 0.4  # grey, so that it has no hue
+    images[1, :, :4] = torch.tensor([1.0, 0.0, 0.0])[:, None, None]
+    drawn = draw(ViewOptions(**PLAIN | options), 24, (16, 16))
     assert len(np.unique(drawn.order, axis=0)) > 12
-    operations = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
-    rendered = render_views(images, drawn, (16, 16), blur_kernel=13) / 255
-    for n, image in enumerate(images / 255):
-        if drawn.flipped[n]:
-            image = F.hflip(image)
-        if drawn.jittered[n]:
-            for kind in drawn.order[n]:
-                image = operations[kind](image, float(drawn.factors[n, kind]))
-        if drawn.grayed[n]:
-            image = F.rgb_to_grayscale(image, 3)
-        if drawn.blurred[n]:
-            image = F.gaussian_blur(image, [13, 13], [float(drawn.sigma[n])] * 2)
-        torch.testing.assert_close(rendered[n], image, rtol=0, atol=2e-3)
+    rendered = render_views(255 * images, drawn, (16, 16)) / 255
+    for n, image in enumerate(images):
+        torch.testing.assert_close(
+            rendered[n], as_torchvision(image, drawn, n), rtol=0, atol=tolerance
+        )
+
+
+def test_crops_are_those_of_torchvision():
+    images = torch.rand(3, 3, 9, 11, generator=torch.Generator().manual_seed(0))
+    boxes = np.array([[0, 0, 9, 11], [2, 1, 5, 7], [0, 3, 9, 8]])
+    drawn = draw(ViewOptions(**PLAIN), 3, (9, 11))
+    drawn = replace(
+        drawn, boxes=boxes / np.array([9, 11, 9, 11]), flipped=np.array([False, True, False])
+    )
+    rendered = render_views(255 * images, drawn, (12, 13)) / 255
+    for n, box in enumerate(boxes.tolist()):
+        expected = F.resized_crop(images[n], *box, [12, 13], antialias=False)
+        expected = expected.flip(-1) if drawn.flipped[n] else expected
+        # Beyond the border of its box, ours sees the neighbouring pixels of the image.
+        torch.testing.assert_close(
+            rendered[n, :, 2:-2, 2:-2], expected[:, 2:-2, 2:-2], rtol=1e-4, atol=1e-4
+        )
 
 
 def test_each_image_is_rendered_by_its_own_parameters_alone():
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (8, 3, 16, 16), generator=generator, dtype=torch.uint8)
-    drawn = draw_view_parameters(
-        np.random.default_rng(0), np.full((8, 2), 16), ViewLaw(blur_prob=0.5)
-    )
+    drawn = draw(ViewOptions(blur_prob=0.5), 8, (16, 16))
     together = render_views(images, drawn, (12, 10))
     for n in range(8):
         alone = render_views(images[n : n + 1], drawn[n : n + 1], (12, 10))
         torch.testing.assert_close(together[n : n + 1], alone, rtol=1e-5, atol=1e-3)
     assert together.min() >= 0 and together.max() <= 255
-    nothing = ViewLaw(crop_scale=(1, 1), crop_ratio=(1, 1), flip_prob=0, jitter_prob=0, gray_prob=0)
-    same = draw_view_parameters(np.random.default_rng(0), np.full((8, 2), 16), nothing)
+    same = draw(ViewOptions(**PLAIN), 8, (16, 16))
     torch.testing.assert_close(
         render_views(images, same, (16, 16)), images.float(), rtol=0, atol=1e-3
     )
 
 
+def test_mixed_precision_leaves_the_views_alone():
+    images = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 255
+    drawn = draw(ViewOptions(blur_prob=0.5), 8, (16, 16))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        inside = render_views(images, drawn, (16, 16))
+    assert torch.equal(inside, render_views(images, drawn, (16, 16)))
+
+
+class Waits(TorchDispatchMode):
+    """Notes what makes the CPU wait for the device: blocking copies, and values that are read."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+        out = op(*args, **(kwargs or {}))
+        name = op.overloadpacket.__name__
+        devices = [x.device.type for x in (*args, out) if isinstance(x, torch.Tensor)]
+        blocking = len(set(devices)) > 1 and not (kwargs or {}).get('non_blocking')
+        if name in ('_local_scalar_dense', 'nonzero') or (name == '_to_copy' and blocking):
+            self.found.append((name, *devices))
+        return out
+
+
+@pytest.mark.skipif(
+    kornia.__version__ < '0.9', reason='older versions copy constants to the device, and wait'
+)
+def test_the_cpu_never_waits_for_the_device(monkeypatch):
+    # A pretended GPU shows copies that block.
+    drawn = draw(ViewOptions(), 16, (16, 16))
+    with FakeTensorMode(), Waits() as waits:
+        render_views(torch.empty(16, 3, 16, 16, device='cuda'), drawn, (8, 8))
+    assert not waits.found
+    # It cannot hold the numbers of the blur, which are looked at on the CPU. The meta device can,
+    # and to read a value back from it is an error.
+    monkeypatch.setattr(torch, 'autocast', lambda *args, **options: contextlib.nullcontext())
+    drawn = draw(ViewOptions(blur_prob=0.5), 16, (16, 16))
+    assert render_views(torch.empty(16, 3, 16, 16, device='meta'), drawn, (8, 8)).is_meta
+
+
 def test_bad_input():
-    with pytest.raises(ValueError, match='hue'):
-        ViewLaw(hue=0.7)
-    with pytest.raises(ValueError, match='gray_prob'):
-        ViewLaw(gray_prob=1.2)
-    with pytest.raises(ValueError, match='crop_scale'):
-        ViewLaw(crop_scale=(0.5, 1.5))
-    with pytest.raises(ValueError, match='blur_sigma'):
-        ViewLaw(blur_sigma=(0.0, 1.0))
-    drawn = draw_view_parameters(np.random.default_rng(0), np.full((2, 2), 8), ViewLaw())
-    with pytest.raises(ValueError, match='images'):
-        render_views(torch.zeros(3, 3, 8, 8), drawn, (8, 8))
+    for options in (
+        dict(hue=0.7),
+        dict(gray_prob=1.2),
+        dict(brightness=math.nan),
+        dict(crop_scale=(0.5, 1.5)),
+        dict(blur_sigma=(0.0, 1.0)),
+        dict(crop_ratio=(2.0, 1.0)),
+        dict(crop_ratio=0.5),
+        dict(crop_scale=('a', 'b')),
+    ):
+        with pytest.raises(ValueError, match=f'^{next(iter(options))}: expected '):
+            ViewOptions(**options)
+    with pytest.raises(ValueError, match=r'^images: expected shape'):
+        render_views(torch.zeros(3, 3, 8, 8), draw(ViewOptions(), 2, (8, 8)), (8, 8))
+
+
+def test_without_kornia_the_error_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'kornia', None)
+    with pytest.raises(ImportError, match=r"pip install 'mmlt\[kornia\]'"):
+        render_views(torch.zeros(2, 3, 8, 8), draw(ViewOptions(), 2, (8, 8)), (8, 8))

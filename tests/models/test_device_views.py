@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from mmlt.models import device_views_preprocessor as module
-from mmlt.models.preprocessors import DeviceViewsDataPreprocessor
+from mmlt.models import device_views as module
+from mmlt.models.device_views import DeviceViewsDataPreprocessor
 
 
 def build(**options):
@@ -56,11 +58,12 @@ def test_view_zero_is_the_classification_view_and_the_rest_is_normalised():
     assert len(data['inputs']) == 2, 'the batch is left as it is'
 
 
-def test_same_iteration_same_views():
-    first, again = views(build(), batch(), 3), views(build(), batch(), 3)
-    for mine, other in zip(first, again, strict=True):
+def test_a_resumed_run_renders_what_an_uninterrupted_one_renders():
+    uninterrupted = build()
+    runs = [views(uninterrupted, batch(), iteration) for iteration in range(4)]
+    for mine, other in zip(runs[3], views(build(), batch(), 3), strict=True):
         assert torch.equal(mine, other)
-    assert not torch.equal(views(build(), batch(), 4)[1], first[1])
+    assert not torch.equal(runs[2][1], runs[3][1])
 
 
 def test_ranks_render_what_one_process_renders(monkeypatch):
@@ -77,11 +80,11 @@ def test_ranks_render_what_one_process_renders(monkeypatch):
 
 
 def test_channels_keep_their_order():
-    law = dict(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0)
+    view = dict(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip_prob=0.0)
     data = batch(ori_shape=(12, 12))
     swapped = {**data, 'inputs': [view.flip(1) for view in data['inputs']]}
-    plain = views(build(view=law), data)
-    turned = views(build(view=law, to_rgb=True), swapped)
+    plain = views(build(view=view), data)
+    turned = views(build(view=view, to_rgb=True), swapped)
     for mine, expected in zip(turned, plain, strict=True):
         torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-3)
 
@@ -111,6 +114,7 @@ def test_bad_input():
     assert len(views(build(crops_in='source'), data)) == 3
     for options in (
         dict(crops_in='x'),
+        dict(num_views=2.0),
         dict(num_views=0),
         dict(blur_kernel=2),
         dict(view_size=(1, 2, 3)),
@@ -118,6 +122,12 @@ def test_bad_input():
         dict(view=dict(hue=3)),
         dict(view=dict(hues=0.1)),
     ):
-        name = 'hue' if 'view' in options else list(options)[-1]
-        with pytest.raises(ValueError, match=name):
+        name = 'hue' if options == dict(view=dict(hue=3)) else list(options)[-1]
+        with pytest.raises(ValueError, match=f'^{name}: expected '):
             DeviceViewsDataPreprocessor(**options)
+
+
+def test_without_kornia_it_is_not_built(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'kornia', None)
+    with pytest.raises(ImportError, match=r"pip install 'mmlt\[kornia\]'"):
+        DeviceViewsDataPreprocessor()
