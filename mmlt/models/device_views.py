@@ -1,29 +1,26 @@
-"""Contrastive views, rendered where the model is."""
+"""Contrastive views, rendered by kornia where the model is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmengine.dist import get_dist_info
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from mmlt.functional.checks import check_choice, check_integer, refuse
-from mmlt.functional.device_views import (
-    ViewOptions,
-    draw_view_parameters,
-    import_kornia,
-    render_views,
-)
+from mmlt.functional.view_parameters import ViewOptions, ViewParameters, draw_view_parameters
 
 from .batch_augments.randomness import SeededBatchAugment
 from .preprocessors import PairedDataPreprocessor, is_multi_view
 
-__all__ = ['DeviceViewsDataPreprocessor']
+__all__ = ['DeviceViewsDataPreprocessor', 'render_views']
 
 CROPS_IN = ('original', 'source')
 
@@ -46,7 +43,7 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
     Args:
         view_size: side or ``(height, width)`` of the rendered views.
         num_views: how many are rendered; at least 2 for the contrastive loss.
-        view: fields of :class:`mmlt.functional.device_views.ViewOptions`.
+        view: fields of :class:`mmlt.functional.view_parameters.ViewOptions`.
         blur_kernel: odd width of the Gaussian kernel; 13 holds three deviations of 2 pixels.
         crops_in: ``'original'``: the crop's area and ratio refer to the image as it was before
             it was resized, known from ``ori_shape`` of its data sample; right for a source made by
@@ -85,7 +82,7 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        import_kornia()
+        _import_kornia()
         sides = (view_size, view_size) if isinstance(view_size, int) else tuple(view_size)
         if len(sides) != 2:
             raise refuse('view_size', 'a side or (height, width)', view_size)
@@ -178,3 +175,91 @@ def _stacked(source: Tensor | Sequence[Tensor]) -> Tensor:
             f'{sorted(sizes)}'
         )
     return torch.stack(list(source))
+
+
+def _import_kornia() -> ModuleType:
+    try:
+        import kornia
+    except ImportError as error:
+        raise ImportError(
+            "DeviceViewsDataPreprocessor needs kornia: pip install 'mmlt[kornia]'"
+        ) from error
+    return kornia
+
+
+def render_views(
+    images: Tensor, parameters: ViewParameters, size: tuple[int, int], blur_kernel: int = 13
+) -> Tensor:
+    """Crop, mirror, colour jitter, grayscale, blur: each image by its own parameters.
+
+    Which images an operation meets is known on the CPU, so it is run on those only, and the CPU
+    never waits for the device.
+
+    Args:
+        images: ``(N, 3, H, W)``, RGB in ``[0, 255]``, integer or floating.
+        parameters: of ``N`` images.
+        size: ``(height, width)`` of the views.
+        blur_kernel: odd width of the Gaussian kernel; 13 holds three deviations of 2 pixels.
+
+    Returns:
+        ``(N, 3, *size)`` float32 in ``[0, 255]``.
+
+    Raises:
+        ImportError: without kornia.
+        ValueError: if the images are not RGB, or their number is another.
+
+    Example:
+        >>> sizes = np.full((2, 2), 8)
+        >>> drawn = draw_view_parameters(np.random.default_rng(0), sizes, ViewOptions())
+        >>> render_views(torch.zeros(2, 3, 8, 8), drawn, (4, 4)).shape
+        torch.Size([2, 3, 4, 4])
+    """
+    if images.ndim != 4 or images.shape[1] != 3 or len(images) != len(parameters.boxes):
+        raise refuse('images', f'shape ({len(parameters.boxes)}, 3, H, W)', tuple(images.shape))
+    kornia = _import_kornia()
+    jitters = (
+        kornia.enhance.adjust_brightness_accumulative,
+        kornia.enhance.adjust_contrast_with_mean_subtraction,
+        kornia.enhance.adjust_saturation_with_gray_subtraction,
+        kornia.enhance.adjust_hue,
+    )
+    device = images.device
+    factors = _on(parameters.factors, device)
+    with torch.autocast(device.type, enabled=False):
+        views = _resized_crop(images.float(), parameters, size) / 255
+        for turn in range(4):
+            for kind, jitter in enumerate(jitters):
+                rows = _rows(parameters.jittered & (parameters.order[:, turn] == kind), device)
+                if len(rows):
+                    views[rows] = jitter(views[rows], factors[rows, kind])
+        rows = _rows(parameters.grayed, device)
+        if len(rows):
+            views[rows] = kornia.color.rgb_to_grayscale(views[rows])
+        rows = _rows(parameters.blurred, device)
+        if len(rows):
+            # Left on the CPU, where kornia checks that it is positive.
+            sigma = torch.from_numpy(parameters.sigma[parameters.blurred].astype(np.float32))
+            views[rows] = kornia.filters.gaussian_blur2d(
+                views[rows], blur_kernel, sigma[:, None].expand(-1, 2)
+            )
+    return 255 * views
+
+
+def _resized_crop(images: Tensor, parameters: ViewParameters, size: tuple[int, int]) -> Tensor:
+    """Boxes, resized bilinearly and mirrored; ``crop_and_resize`` of kornia makes the CPU wait."""
+    top, left, height, width = _on(parameters.boxes, images.device).unbind(dim=1)
+    across = _on(np.where(parameters.flipped, -1, 1), images.device) * width
+    zero = torch.zeros_like(top)
+    theta = torch.stack(
+        [across, zero, 2 * left + width - 1, zero, height, 2 * top + height - 1], dim=1
+    ).view(-1, 2, 3)
+    grid = F.affine_grid(theta, [*images.shape[:2], *size], align_corners=False)
+    return F.grid_sample(images, grid, padding_mode='border', align_corners=False)
+
+
+def _on(array: np.ndarray[Any, Any], device: torch.device) -> Tensor:
+    return torch.from_numpy(array.astype(np.float32)).to(device, non_blocking=True)
+
+
+def _rows(chosen: np.ndarray[Any, Any], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.flatnonzero(chosen)).to(device, non_blocking=True)

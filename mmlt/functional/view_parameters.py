@@ -1,9 +1,8 @@
-r"""SimCLR-style views of a batch: drawn by numpy for each image, rendered by kornia on the device.
+r"""What a SimCLR-style view of each image of a batch needs, drawn with torchvision's distributions.
 
-kornia's own random transforms would be shorter still, but their ``ColorJitter`` draws one order of
-its four operations for a whole batch, and their ``RandomResizedCrop`` knows only the size of the
-batch, not that of each image before it was resized, and puts its fallback at a random place. So the
-parameters are drawn here and given to kornia's operations, which equal torchvision's.
+kornia's own random transforms draw otherwise: ``ColorJitter`` one order of its four operations for
+a whole batch, and ``RandomResizedCrop`` in the size of the batch, not in that of each image before
+it was resized; where no box fits, its place is random instead of central.
 """
 
 from __future__ import annotations
@@ -11,17 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from .checks import check_number, refuse
 
-__all__ = ['ViewOptions', 'ViewParameters', 'draw_view_parameters', 'import_kornia', 'render_views']
+__all__ = ['ViewOptions', 'ViewParameters', 'draw_view_parameters']
 
 Array = np.ndarray[Any, Any]
 
@@ -155,99 +150,3 @@ def _draw_boxes(rng: np.random.Generator, sizes: Array, options: ViewOptions) ->
     return np.concatenate(
         [top / height, left / width, box_height / height, box_width / width], axis=1
     )
-
-
-def import_kornia() -> ModuleType:
-    """kornia, which comes with the extra ``mmlt[kornia]``.
-
-    Returns:
-        The module.
-
-    Raises:
-        ImportError: if it is not installed, with the command that installs it.
-    """
-    try:
-        import kornia
-    except ImportError as error:
-        raise ImportError(
-            "DeviceViewsDataPreprocessor needs kornia: pip install 'mmlt[kornia]'"
-        ) from error
-    return kornia
-
-
-def render_views(
-    images: Tensor, parameters: ViewParameters, size: tuple[int, int], blur_kernel: int = 13
-) -> Tensor:
-    """Crop, mirror, colour jitter, grayscale, blur: each image by its own parameters.
-
-    Which images an operation meets is known on the CPU, so it is run on those only, and the CPU
-    never waits for the device.
-
-    Args:
-        images: ``(N, 3, H, W)``, RGB in ``[0, 255]``, integer or floating.
-        parameters: of ``N`` images.
-        size: ``(height, width)`` of the views.
-        blur_kernel: odd width of the Gaussian kernel; 13 holds three deviations of 2 pixels.
-
-    Returns:
-        ``(N, 3, *size)`` float32 in ``[0, 255]``.
-
-    Raises:
-        ImportError: without kornia.
-        ValueError: if the images are not RGB, or their number is another.
-
-    Example:
-        >>> sizes = np.full((2, 2), 8)
-        >>> drawn = draw_view_parameters(np.random.default_rng(0), sizes, ViewOptions())
-        >>> render_views(torch.zeros(2, 3, 8, 8), drawn, (4, 4)).shape
-        torch.Size([2, 3, 4, 4])
-    """
-    if images.ndim != 4 or images.shape[1] != 3 or len(images) != len(parameters.boxes):
-        raise refuse('images', f'shape ({len(parameters.boxes)}, 3, H, W)', tuple(images.shape))
-    kornia = import_kornia()
-    jitters = (
-        kornia.enhance.adjust_brightness_accumulative,
-        kornia.enhance.adjust_contrast_with_mean_subtraction,
-        kornia.enhance.adjust_saturation_with_gray_subtraction,
-        kornia.enhance.adjust_hue,
-    )
-    device = images.device
-    factors = _on(parameters.factors, device)
-    with torch.autocast(device.type, enabled=False):
-        views = _resized_crop(images.float(), parameters, size) / 255
-        for turn in range(4):
-            for kind, jitter in enumerate(jitters):
-                rows = _rows(parameters.jittered & (parameters.order[:, turn] == kind), device)
-                if len(rows):
-                    views[rows] = jitter(views[rows], factors[rows, kind])
-        rows = _rows(parameters.grayed, device)
-        if len(rows):
-            views[rows] = kornia.color.rgb_to_grayscale(views[rows])
-        rows = _rows(parameters.blurred, device)
-        if len(rows):
-            # Left on the CPU, because kornia looks whether it is positive.
-            sigma = torch.from_numpy(parameters.sigma[parameters.blurred].astype(np.float32))
-            views[rows] = kornia.filters.gaussian_blur2d(
-                views[rows], blur_kernel, sigma[:, None].expand(-1, 2)
-            )
-    return 255 * views
-
-
-def _resized_crop(images: Tensor, parameters: ViewParameters, size: tuple[int, int]) -> Tensor:
-    """Boxes, resized bilinearly and mirrored; kornia's way makes the CPU wait for the device."""
-    top, left, height, width = _on(parameters.boxes, images.device).unbind(dim=1)
-    across = _on(np.where(parameters.flipped, -1, 1), images.device) * width
-    zero = torch.zeros_like(top)
-    theta = torch.stack(
-        [across, zero, 2 * left + width - 1, zero, height, 2 * top + height - 1], dim=1
-    ).view(-1, 2, 3)
-    grid = F.affine_grid(theta, [*images.shape[:2], *size], align_corners=False)
-    return F.grid_sample(images, grid, padding_mode='border', align_corners=False)
-
-
-def _on(array: Array, device: torch.device) -> Tensor:
-    return torch.from_numpy(array.astype(np.float32)).to(device, non_blocking=True)
-
-
-def _rows(chosen: Array, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.flatnonzero(chosen)).to(device, non_blocking=True)
