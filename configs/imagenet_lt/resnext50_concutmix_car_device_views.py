@@ -1,6 +1,6 @@
 # ConCutMix (Pan et al., IEEE TIP 2024) with CAR (Zhu et al., CVPR 2026), views made on the GPU.
 # tools/dist_train.sh configs/imagenet_lt/resnext50_concutmix_car_device_views.py 8
-# 8 GPUs, batch 256. Not yet run here.
+# 8 GPUs, batch 256; the extra mmlt[kornia]. Not yet run here.
 _base_ = [
     '../_base_/datasets/imagenet_lt_device_views.py',
     '../_base_/models/resnext50_bcl.py',

@@ -1,5 +1,6 @@
 # ImageNet-LT with three views of each image, of which the loader makes one: the two to contrast are
-# rendered on the model's device from the whole image, resized. For hosts with few CPU cores a GPU.
+# rendered on the model's device from the whole image, resized. For machines with few CPU cores for
+# each GPU; needs pip install 'mmlt[kornia]'.
 _base_ = ['./imagenet_lt.py', './pipelines/rand_augment.py']
 
 data_preprocessor = dict(type='DeviceViewsDataPreprocessor', view_size=224, num_views=2)
