@@ -37,8 +37,7 @@ class ConfusionPairRecorder:
     ``after_train_epoch`` (before the checkpoint).
 
     Args:
-        **options: of :class:`mmlt.models.ConfusionPairCounts`: ``momentum``, ``mixed``,
-            ``equal_batch_sizes``.
+        **options: of :class:`mmlt.models.ConfusionPairCounts`: ``momentum``, ``mixed``.
 
     Example:
         >>> recorder = ConfusionPairRecorder(momentum=0.5)
@@ -65,7 +64,7 @@ class ConfusionPairRecorder:
             runner: with its training loop built.
 
         Returns:
-            Those that define ``set_confusion_counts``, unless their ``law`` is another one. An
+            Those that define ``set_confusion_counts`` and want them. An
             augment in a paired preprocessor is none: its partners come from the sampler.
         """
         augments = getattr(unwrap(runner.model), 'data_preprocessor', None)
@@ -75,7 +74,7 @@ class ConfusionPairRecorder:
         return [
             component
             for component in components_with(runner, 'set_confusion_counts')
-            if getattr(component, 'law', 'confusion') == 'confusion'
+            if component.wants_confusion_counts
             and not any(component is augment for augment in paired)
         ]
 
@@ -134,7 +133,7 @@ class ConfusionPairRecorder:
         self._observe(head)
         if not _continues_epoch(runner):
             counts.start_epoch()
-        law = counts.sparse_law()
+        law = counts.finished_sparse()
         for consumer in self.consumers(runner):
             consumer.set_confusion_counts(law)
 

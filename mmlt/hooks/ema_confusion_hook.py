@@ -17,7 +17,6 @@ from mmlt.models.losses.confusion_estimate import ConfusionEstimate
 
 from .confusion_pairs_hook import ConfusionPairRecorder
 from .runner_parts import components_with, training_dataset, unwrap
-from .sparse_pair_counts_hook import SparsePairCountsHook
 
 __all__ = ['EMAConfusionHook']
 
@@ -33,7 +32,7 @@ class EMAConfusionHook(Hook):
 
     For CP-Mix it counts the confusion pairs of any MMPretrain head
     (:class:`mmlt.hooks.ConfusionPairRecorder`), and hands them before each epoch to
-    ``PairSampler(law='confusion')`` and to ``CPMixBatchAugment`` within the batch.
+    ``PairSampler(partners='confusion')`` and to ``CPMixBatchAugment`` within the batch.
 
     Args:
         num_pairs: how many confused pairs to show; 0 for none.
@@ -90,8 +89,6 @@ class EMAConfusionHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Make the counts of confusion pairs part of the model, where they are wanted."""
         if self._pairs_wanted or self.pair_recorder.consumers(runner):
-            if not self.pair_recorder.attached:
-                runner.register_hook(SparsePairCountsHook())
             self.pair_recorder.attach(runner)
 
     def before_train(self, runner: Runner) -> None:

@@ -17,7 +17,6 @@ from mmlt.datasets.labels import unsliced
 from mmlt.datasets.paired_dataset import PairedDataset
 from mmlt.datasets.samplers.epoch import EpochSampler
 from mmlt.datasets.samplers.pairs import PairSampler
-from mmlt.models.batch_augments.in_batch import InBatchMixin
 from mmlt.models.batch_augments.paired import PairedBatchAugment
 from mmlt.models.preprocessors import PairedDataPreprocessor
 
@@ -160,7 +159,7 @@ def check_pairing(runner: Runner) -> None:
             dataset,
             f'{_DATASET} and {_SAMPLER}',
         )
-    if not mixes and any(not isinstance(augment, InBatchMixin) for augment in augments):
+    if not mixes and any(not augment.mixes_within_batch for augment in augments):
         _refuse(
             f'{type(augments[0]).__name__} mixes pairs',
             'the preprocessor',
@@ -219,10 +218,10 @@ def _warn_of_the_schedule(runner: Runner, sampler: PairSampler) -> None:
         )
     from .ema_confusion_hook import EMAConfusionHook
 
-    if sampler.law == 'confusion' and not any(
+    if sampler.wants_confusion_counts and not any(
         isinstance(hook, EMAConfusionHook) for hook in runner.hooks
     ):
         runner.logger.warning(
-            "PairSampler: law='confusion' needs counts after its first epoch, and there is no "
+            "PairSampler: partners='confusion' needs counts after its first epoch, and there is no "
             "dict(type='EMAConfusionHook') in the hooks to bring them"
         )

@@ -115,7 +115,8 @@ def train(runner, *hooks):
     for hook in (recorder, *hooks):
         runner.register_hook(hook)
     runner.train()
-    state = {name: value.clone() for name, value in bare(runner.model).state_dict().items()}
+    state = bare(runner.model).state_dict()
+    state = {name: value.to_dense().clone() for name, value in state.items()}
     return Run(recorder.gradients, recorder.losses, recorder.mixed, state)
 
 
