@@ -25,9 +25,9 @@ NAME = 'confusion_pairs'
 class ConfusionPairRecorder:
     """Puts a :class:`mmlt.models.ConfusionPairCounts` into a head, and feeds and empties it.
 
-    The counts become the head's submodule ``confusion_pairs``, hence part of the checkpoint. They
-    see what the head's loss sees: any MMPretrain head with a ``loss_module`` takes part, with
-    whatever loss. Of a head with a loss on clean views (``loss_car`` of
+    The counts become the head's submodule ``confusion_pairs``, and an entry of the same name in the
+    checkpoint. They see what the head's loss sees: any MMPretrain head with a ``loss_module`` takes
+    part, with whatever loss. Of a head with a loss on clean views (``loss_car`` of
     :class:`mmlt.models.ContrastiveClsHead`) those are counted; of several experts, the mean of
     their logits.
 
@@ -152,6 +152,15 @@ class ConfusionPairRecorder:
                 logger='current',
                 level=logging.WARNING,
             )
+
+    def save(self, checkpoint: dict[str, Any]) -> None:
+        """Put the counts into a checkpoint that is about to be written."""
+        checkpoint[NAME] = self._attached().sparse_state()
+
+    def load(self, checkpoint: dict[str, Any]) -> None:
+        """Take the counts from a checkpoint; :meth:`begin_run` forgets those of another run."""
+        if NAME in checkpoint:
+            self._attached().load_sparse_state(checkpoint[NAME])
 
     def begin_run(self, runner: Runner) -> None:
         """Check the loop; a law that came with the weights of another run is forgotten.

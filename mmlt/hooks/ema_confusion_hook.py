@@ -91,6 +91,16 @@ class EMAConfusionHook(Hook):
         if self._pairs_wanted or self.pair_recorder.consumers(runner):
             self.pair_recorder.attach(runner)
 
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Save the counts of confusion pairs, sparsely."""
+        if self.pair_recorder.attached:
+            self.pair_recorder.save(checkpoint)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Restore the counts of confusion pairs."""
+        if self.pair_recorder.attached:
+            self.pair_recorder.load(checkpoint)
+
     def before_train(self, runner: Runner) -> None:
         """Say so if there is nothing to report, schedule or count.
 

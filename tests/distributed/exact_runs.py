@@ -115,8 +115,10 @@ def train(runner, *hooks):
     for hook in (recorder, *hooks):
         runner.register_hook(hook)
     runner.train()
-    state = bare(runner.model).state_dict()
-    state = {name: value.to_dense().clone() for name, value in state.items()}
+    state = {name: value.clone() for name, value in bare(runner.model).state_dict().items()}
+    counter = getattr(bare(runner.model).head, 'confusion_pairs', None)
+    if counter is not None:
+        state['confusion_pairs'] = counter.finished.clone()
     return Run(recorder.gradients, recorder.losses, recorder.mixed, state)
 
 

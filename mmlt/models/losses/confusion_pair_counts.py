@@ -24,9 +24,10 @@ class ConfusionPairCounts(nn.Module):
     without gradient and without making the CPU wait) and counts the global batch. So a
     checkpoint, which rank 0 writes, is right at any step, and nothing is reduced at its end.
 
-    Memory: two ``(K, K)`` tensors of 4 bytes (530 MB at ``K = 8142``). They are no buffers, since
-    ``EMAHook`` averages or copies all buffers in each iteration. A checkpoint holds what is not
-    zero.
+    Memory: two ``(K, K)`` tensors of 4 bytes (530 MB at ``K = 8142``). They are no buffers: a
+    checkpoint would hold them as they are, ``EMAHook`` would copy or average them in each
+    iteration, and MMEngine would send them to all ranks. The hook that owns the counts writes
+    :meth:`sparse_state` into the checkpoint instead.
 
     Args:
         num_classes: ``K``, at least 2.
@@ -53,8 +54,6 @@ class ConfusionPairCounts(nn.Module):
                 [0., 1.]])
     """
 
-    num_epochs: Tensor
-
     def __init__(self, num_classes: int, momentum: float = 0.0, mixed: str = 'skip') -> None:
         super().__init__()
         self.num_classes = check_integer('num_classes', num_classes, '[2, inf)')
@@ -63,7 +62,7 @@ class ConfusionPairCounts(nn.Module):
         # Replicated over ranks, all three; see the class.
         self.counts = torch.zeros(num_classes, num_classes, dtype=torch.int32)
         self.finished = torch.zeros(num_classes, num_classes)
-        self.register_buffer('num_epochs', torch.zeros((), dtype=torch.int64))
+        self.num_epochs = 0
 
     @torch.no_grad()
     def forward(self, logits: Tensor, targets: Tensor) -> None:
@@ -96,50 +95,63 @@ class ConfusionPairCounts(nn.Module):
         # The CPU waits for the device here, once per epoch.
         if not bool(self.counts.any()):
             return False
-        momentum = self.momentum if int(self.num_epochs) else 0.0
+        momentum = self.momentum if self.num_epochs else 0.0
         self.finished.mul_(momentum).add_(self.counts, alpha=1 - momentum)
-        self.num_epochs.add_(1)
+        self.num_epochs += 1
         self.counts.zero_()
         return True
 
     @torch.no_grad()
     def reset(self) -> None:
         """Forget all epochs: another run begins."""
-        for tensor in (self.counts, self.finished, self.num_epochs):
-            tensor.zero_()
+        self.counts.zero_()
+        self.finished.zero_()
+        self.num_epochs = 0
 
     def finished_sparse(self) -> Tensor:
         """``finished`` as a sparse CPU tensor ``(K, K)``, which is as large as what was counted."""
         return self.finished.to_sparse().cpu()
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> nn.Module:
-        """Move to another device with the buffer; keep the types, half cannot hold counts."""
-        super()._apply(fn, *args, **kwargs)
-        device = self.num_epochs.device
-        self.counts, self.finished = self.counts.to(device), self.finished.to(device)
-        return self
-
-    def get_extra_state(self) -> Tensor:
-        """What a checkpoint holds of the two matrices.
+    def sparse_state(self) -> dict[str, Any]:
+        """What a checkpoint holds: the entries that are not zero.
 
         Returns:
-            Sparse ``(2K, K)`` int32: ``counts``, and below it the bits of ``finished``. ``EMAHook``
-            would average numbers that are no integers, which it cannot where they are sparse.
+            ``num_classes``, ``num_epochs``, and for ``counts`` and ``finished`` a pair of CPU
+            tensors, positions ``true * K + predicted`` and values, ``(E,)`` each.
         """
-        return torch.cat([self.counts.to_sparse(), self.finished.view(torch.int32).to_sparse()])
+        return {
+            'num_classes': self.num_classes,
+            'num_epochs': self.num_epochs,
+            'counts': _entries(self.counts),
+            'finished': _entries(self.finished),
+        }
 
-    @torch.no_grad()
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take what :meth:`get_extra_state` gave.
+    def load_sparse_state(self, state: dict[str, Any]) -> None:
+        """Take what :meth:`sparse_state` gave.
 
         Args:
-            state: left as it is. That of another number of classes is passed over, as MMEngine
-                does with the weights of such a classifier; a new run begins without counts anyway.
+            state: left as it is; passed over if it is that of another number of classes, as
+                MMEngine does with the weights of such a classifier.
         """
-        if state.shape == (2 * self.num_classes, self.num_classes):
-            counts, bits = state.to_dense().chunk(2)
-            self.counts.copy_(counts)
-            self.finished.copy_(bits.view(torch.float32))
+        if state['num_classes'] != self.num_classes:
+            return
+        self.num_epochs = state['num_epochs']
+        for name in ('counts', 'finished'):
+            matrix = getattr(self, name)
+            positions, values = (part.to(matrix.device) for part in state[name])
+            matrix.zero_().view(-1)[positions] = values
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> nn.Module:
+        """Move with the model, but keep the types: half precision cannot hold counts."""
+        super()._apply(fn, *args, **kwargs)
+        self.counts = fn(self.counts)
+        self.finished = self.finished.to(self.counts.device)
+        return self
 
     def extra_repr(self) -> str:
         return f'{self.num_classes}, momentum={self.momentum}, mixed={self.mixed!r}'
+
+
+def _entries(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    positions = matrix.view(-1).nonzero()[:, 0]
+    return positions.cpu(), matrix.view(-1)[positions].cpu()
