@@ -236,15 +236,15 @@ class PairBatchSampler(BatchSampler):
             expected = f'whole batches of {self.batch_size}'
             raise refuse('skip', expected, self.sampler.pending_skip)
         mixed = self.mixed_batches()[skipped:]
-        pairs: list[Pair] = self._pairs() if mixed.any() else []
-        unmixed: list[Pair] = [(anchor, None) for anchor in self.sampler]
-        for number, is_mixed in enumerate(mixed):
-            start = number * self.batch_size
-            batch = (pairs if is_mixed else unmixed)[start : start + self.batch_size]
-            if len(batch) == self.batch_size or not self.drop_last:
-                yield batch
-
-    def _pairs(self) -> list[Pair]:
         positions = self.sampler.positions()
-        anchors, partners = (images[positions].tolist() for images in self.sampler.pairs())
-        return list(zip(anchors, partners, strict=True))
+        ordinary = list(self.sampler)  # which ends the skip
+        if mixed.any():
+            anchors, partners = (images[positions] for images in self.sampler.pairs())
+        for start, is_mixed in zip(range(0, len(positions), self.batch_size), mixed, strict=True):
+            batch = slice(start, start + self.batch_size)
+            if self.drop_last and batch.stop > len(positions):
+                return
+            if is_mixed:
+                yield list(zip(anchors[batch].tolist(), partners[batch].tolist(), strict=True))
+            else:
+                yield [(anchor, None) for anchor in ordinary[batch]]
