@@ -68,7 +68,7 @@ def images_per_second(load: Callable[[Any], Any], batches: list[Any]) -> float:
 def main() -> None:
     """Measure both ways in turn, and print the medians."""
     parser = argparse.ArgumentParser(description='Images/s of the paired data path at 224 px.')
-    parser.add_argument('--image-folder', type=Path, help='one sub-folder a class; default: made')
+    parser.add_argument('--image-folder', type=Path, help='one sub-folder per class; default: made')
     parser.add_argument('--images', type=int, default=64, help='anchors in one pass')
     parser.add_argument('--batch-size', type=int, default=8)
     parser.add_argument('--prob', type=float, default=0.5, help='share of mixed batches')

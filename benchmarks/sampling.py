@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmlt.datasets import ClassBalancedSampler, PairSampler
+from mmlt.datasets import ClassBalancedSampler, PairBatchSampler, PairSampler
 
 NUM_CLASSES, NUM_IMAGES = 8142, 437_513
 
@@ -58,19 +58,20 @@ def main() -> None:
     parser.add_argument('--repeats', type=int, default=5)
     args = parser.parse_args()
     data, errors = Labels(made_up_labels()), made_up_errors()
-    confusion = PairSampler(data, law='confusion', seed=0)
+    confusion = PairSampler(data, partners='confusion', pairing='pairs', seed=0)
+    confusion_batches = PairBatchSampler(confusion, batch_size=512)
 
-    def confusion_epoch() -> list[Any]:
+    def confusion_epoch() -> Iterable[Any]:
         confusion.set_confusion_counts(errors)
-        return list(confusion)
+        return confusion_batches
 
     epochs: dict[str, Callable[[], Iterable[Any]]] = {
         'class-balanced': ClassBalancedSampler(data, seed=0).__iter__,
         'class-aware without replacement': ClassBalancedSampler(
             data, replacement=False, seed=0
         ).__iter__,
-        'pairs, balanced': PairSampler(data, seed=0).__iter__,
-        'pairs, confusion (with a new law)': confusion_epoch,
+        'pairs, balanced': PairBatchSampler(PairSampler(data, seed=0), batch_size=512).__iter__,
+        'pairs, confusion (with new counts)': confusion_epoch,
     }
     print(
         f'{NUM_IMAGES} images, {NUM_CLASSES} classes, {int((errors > 0).sum())} confusion pairs; '

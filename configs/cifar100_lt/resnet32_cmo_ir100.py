@@ -11,7 +11,7 @@ _base_ = [
 data_preprocessor = dict(type='PairedDataPreprocessor')
 train_dataloader = dict(
     dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(_delete_=True, type='PairSampler', law='balanced'),
+    sampler=dict(_delete_=True, type='PairSampler', partners='balanced'),
     batch_sampler=dict(type='PairBatchSampler', prob=0.5),
 )
 model = dict(head=dict(num_classes=100), train_cfg=dict(augments=dict(type='CMOBatchAugment')))

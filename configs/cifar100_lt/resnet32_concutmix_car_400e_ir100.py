@@ -10,7 +10,7 @@ _base_ = [
 
 train_dataloader = dict(
     dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(_delete_=True, type='PairSampler', law='balanced'),
+    sampler=dict(_delete_=True, type='PairSampler', partners='balanced'),
     batch_sampler=dict(type='PairBatchSampler', prob=0.5),
 )
 model = dict(

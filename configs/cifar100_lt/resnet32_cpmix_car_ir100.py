@@ -11,7 +11,7 @@ _base_ = [
 data_preprocessor = dict(type='PairedDataPreprocessor')
 train_dataloader = dict(
     dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(_delete_=True, type='PairSampler', law='confusion', pairing='anchor'),
+    sampler=dict(_delete_=True, type='PairSampler', partners='confusion', pairing='anchor'),
     batch_sampler=dict(type='PairBatchSampler', prob=0.5),
 )
 model = dict(

@@ -12,7 +12,7 @@ data_preprocessor = dict(type='PairedDataPreprocessor')
 train_dataloader = dict(
     batch_size=64,
     dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(_delete_=True, type='PairSampler', law=0.9),
+    sampler=dict(_delete_=True, type='PairSampler', partners=0.9),
     batch_sampler=dict(type='PairBatchSampler', prob=1.0),
 )
 model = dict(

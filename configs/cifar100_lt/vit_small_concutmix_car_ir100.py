@@ -11,7 +11,7 @@ _base_ = [
 train_dataloader = dict(
     batch_size=128,
     dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(_delete_=True, type='PairSampler', law='balanced'),
+    sampler=dict(_delete_=True, type='PairSampler', partners='balanced'),
     batch_sampler=dict(type='PairBatchSampler', prob=0.5),
 )
 model = dict(

@@ -20,7 +20,7 @@ train_dataloader = dict(
             pipeline={{_base_.train_pipeline}},
         ),
     ),
-    sampler=dict(_delete_=True, type='PairSampler', law='balanced'),
+    sampler=dict(_delete_=True, type='PairSampler', partners='balanced'),
     batch_sampler=dict(type='PairBatchSampler', prob=0.5),
 )
 model = dict(

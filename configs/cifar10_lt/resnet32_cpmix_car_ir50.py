@@ -21,7 +21,7 @@ train_dataloader = dict(
             pipeline={{_base_.train_pipeline}},
         ),
     ),
-    sampler=dict(_delete_=True, type='PairSampler', law='confusion', pairing='anchor'),
+    sampler=dict(_delete_=True, type='PairSampler', partners='confusion', pairing='anchor'),
     batch_sampler=dict(type='PairBatchSampler', prob=0.5),
 )
 model = dict(

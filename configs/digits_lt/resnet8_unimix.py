@@ -11,7 +11,7 @@ _base_ = [
 data_preprocessor = dict(type='PairedDataPreprocessor')
 train_dataloader = dict(
     dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(_delete_=True, type='PairSampler', law=0.5),
+    sampler=dict(_delete_=True, type='PairSampler', partners=0.5),
     batch_sampler=dict(type='PairBatchSampler', prob=1.0),
 )
 model = dict(

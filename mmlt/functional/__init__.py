@@ -4,7 +4,7 @@ Everything here runs without a config, a registry or a runner. A confusion matri
 ``confusion[true, predicted]``; ``class_counts`` are training images per class, ``(K,)``.
 """
 
-from .confusion.pairs import confusion_law
+from .confusion.pairs import pair_distribution
 from .confusion.soft import soft_confusion, top_confused_pairs
 from .confusion.spectral import spectral_norm
 from .contrastive import balanced_contrastive_loss
@@ -36,7 +36,6 @@ __all__ = [
     'balanced_contrastive_loss',
     'class_prior',
     'class_sampling_probabilities',
-    'confusion_law',
     'count_labels',
     'cutmix_box',
     'effective_number_weights',
@@ -50,6 +49,7 @@ __all__ = [
     'long_tail_figures',
     'long_tail_indices',
     'mixed_label_weight',
+    'pair_distribution',
     'semantic_scores',
     'semantic_similarity',
     'shot_groups',

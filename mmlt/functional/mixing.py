@@ -1,4 +1,9 @@
-r"""Mixing two batches: CutMix box and paste; images and scores by one weight an image."""
+r"""Mixing two images of each pair, and the label of the mixture.
+
+Images are mixed by a pasted box (CutMix) or by a weighted sum (mixup). The label is a weighted sum
+as well; some methods take its weight from the pixels, others move it towards the rarer class, for
+which the training images per class, ``count_i`` and ``count_j``, have to be known.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +12,22 @@ import math
 import torch
 from torch import Tensor
 
+from .checks import check_integer, check_number, refuse
+
 __all__ = [
     'LABEL_RULES',
     'cutmix_box',
     'dominant_class_counts',
     'label_weight',
-    'mix_images',
-    'mix_scores',
     'mixed_label_weight',
+    'mixup',
     'paste_box',
-    'per_image',
     'remix_label_weight',
     'unimix_factor',
 ]
+
+LABEL_RULES = ('prior', 'linear', 'remix')
+Number = float | Tensor
 
 
 def cutmix_box(
@@ -41,7 +49,7 @@ def cutmix_box(
         ``(y0, y1, x0, x1)``, ends excluded, and ``lam`` recomputed from the clipped box.
 
     Raises:
-        ValueError: if a size is not positive, ``lam`` out of range or the centre outside.
+        OptionError: if a size is not positive, ``lam`` out of range or the centre outside.
 
     Reference:
         CutMix (Yun et al., ICCV 2019); ConCutMix (Pan et al., IEEE TIP 2024).
@@ -50,14 +58,12 @@ def cutmix_box(
         >>> cutmix_box(8, 8, 0.75, centre=(0, 4))
         ((0, 2, 2, 6), 0.875)
     """
-    if height <= 0 or width <= 0:
-        raise ValueError(f'height, width: expected positive sizes, got {height} and {width}')
-    if not 0 <= lam <= 1:
-        raise ValueError(f'lam: expected a number in [0, 1], got {lam}')
+    check_integer('height', height, '[1, inf)')
+    check_integer('width', width, '[1, inf)')
+    ratio = math.sqrt(1 - check_number('lam', lam, '[0, 1]'))
     y, x = centre
     if not (0 <= y < height and 0 <= x < width):
-        raise ValueError(f'centre: expected (y, x) inside {height} x {width}, got {centre}')
-    ratio = math.sqrt(1 - lam)
+        raise refuse('centre', f'(y, x) inside {height} x {width}', centre)
     half_height, half_width = int(height * ratio) // 2, int(width * ratio) // 2
     y0, y1 = max(y - half_height, 0), min(y + half_height, height)
     x0, x1 = max(x - half_width, 0), min(x + half_width, width)
@@ -75,49 +81,38 @@ def paste_box(images: Tensor, partner_images: Tensor, box: tuple[int, int, int, 
     Returns:
         ``(N, C, H, W)``, a new tensor.
 
-    Raises:
-        ValueError: if the shapes differ.
-
     Example:
         >>> paste_box(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2), (0, 1, 1, 2)).flatten()
         tensor([0., 1., 0., 0.])
     """
-    _check_same_shape(images, partner_images)
     y0, y1, x0, x1 = box
     pasted = images.clone()
     pasted[..., y0:y1, x0:x1] = partner_images[..., y0:y1, x0:x1]
     return pasted
 
 
-def mix_images(images: Tensor, partner_images: Tensor, lam: Tensor) -> Tensor:
-    r""":math:`\lambda x_i + (1-\lambda) x_j` with one :math:`\lambda` for each image.
+def mixup(values: Tensor, partner_values: Tensor, weight: Tensor) -> Tensor:
+    r""":math:`w\,x_i + (1-w)\,x_j` for images or for their scores, with one weight per image.
 
     Args:
-        images: ``(N, ...)`` floating point; left as they are.
-        partner_images: of the same shape.
-        lam: ``(N,)`` in ``[0, 1]``. float64 keeps :math:`1-\lambda` exact: both weights are
-            rounded to the images' type only then, as MMPretrain's ``Mixup`` does.
+        values: ``(N, ...)`` floating point; left as they are.
+        partner_values: of the same shape.
+        weight: ``(N,)`` in ``[0, 1]``. float64 keeps :math:`1-w` exact: both weights are rounded
+            to the type of ``values`` only afterwards, as MMPretrain's ``Mixup`` does.
 
     Returns:
-        ``(N, ...)`` in the type of ``images``.
-
-    Raises:
-        TypeError: if the images are integers.
-        ValueError: if the shapes differ.
+        ``(N, ...)`` in the type of ``values``. Rows of scores sum to 1 if those of both do.
 
     Reference:
         mixup (Zhang et al., ICLR 2018).
 
     Example:
-        >>> mix_images(torch.ones(2, 1), torch.zeros(2, 1), torch.tensor([1.0, 0.25])).flatten()
+        >>> mixup(torch.ones(2, 1), torch.zeros(2, 1), torch.tensor([1.0, 0.25])).flatten()
         tensor([1.0000, 0.2500])
     """
-    _check_same_shape(images, partner_images)
-    if not images.is_floating_point():
-        raise TypeError(f'images: expected floating-point images, got {images.dtype}')
-    first = per_image(lam, images)
-    second = per_image(1 - lam, images)
-    return first * images + second * partner_images
+    shape = (-1, *[1] * (values.ndim - 1))
+    first, second = weight.to(values).view(shape), (1 - weight).to(values).view(shape)
+    return first * values + second * partner_values
 
 
 def dominant_class_counts(scores: Tensor, class_counts: Tensor) -> Tensor:
@@ -138,69 +133,6 @@ def dominant_class_counts(scores: Tensor, class_counts: Tensor) -> Tensor:
     return class_counts.to(torch.float64).clamp(min=1)[scores.argmax(dim=1)]
 
 
-def mix_scores(scores: Tensor, partner_scores: Tensor, weight: Tensor) -> Tensor:
-    """``weight`` of the first scores and ``1 - weight`` of the second.
-
-    Args:
-        scores: ``(N, K)`` floating point.
-        partner_scores: ``(N, K)``.
-        weight: ``(N,)`` in ``[0, 1]``; both weights are rounded to the scores' type.
-
-    Returns:
-        ``(N, K)``, a new tensor; rows sum to 1 if those of both arguments do.
-
-    Raises:
-        ValueError: if the shapes disagree.
-
-    Example:
-        >>> mix_scores(torch.tensor([[1., 0.]]), torch.tensor([[0., 1.]]), torch.tensor([0.25]))
-        tensor([[0.2500, 0.7500]])
-    """
-    if scores.shape != partner_scores.shape:
-        raise ValueError(
-            f'partner_scores: expected shape {tuple(scores.shape)}, got '
-            f'{tuple(partner_scores.shape)}'
-        )
-    return per_image(weight, scores) * scores + per_image(1 - weight, scores) * partner_scores
-
-
-def per_image(weight: Tensor, like: Tensor) -> Tensor:
-    """Weights ``(N,)`` in the type of ``like`` and shaped to multiply it.
-
-    Args:
-        weight: ``(N,)``.
-        like: ``(N, ...)``.
-
-    Returns:
-        ``(N, 1, ...)`` with as many dimensions as ``like``.
-
-    Raises:
-        ValueError: if there is not one weight for each of the ``N``.
-
-    Example:
-        >>> per_image(torch.ones(2), torch.zeros(2, 3, 4, 4)).shape
-        torch.Size([2, 1, 1, 1])
-    """
-    if weight.shape != like.shape[:1]:
-        raise ValueError(
-            f'weight: expected one for each of {like.shape[0]} images, got shape '
-            f'{tuple(weight.shape)}'
-        )
-    return weight.to(like).view(-1, *[1] * (like.ndim - 1))
-
-
-def _check_same_shape(images: Tensor, partner_images: Tensor) -> None:
-    if images.shape != partner_images.shape:
-        raise ValueError(
-            'partner_images: expected one partner of the same size for each image '
-            f'{tuple(images.shape)}, got {tuple(partner_images.shape)}'
-        )
-
-
-LABEL_RULES = ('prior', 'linear', 'remix')
-Number = float | Tensor
-
-
 def mixed_label_weight(lam: Number, count_i: Number, count_j: Number, tau: float = 1.0) -> Tensor:
     r"""Weight of the first label, moved towards the rarer class.
 
@@ -211,15 +143,16 @@ def mixed_label_weight(lam: Number, count_i: Number, count_j: Number, tau: float
         lam: share of the first image, in ``[0, 1]``; scalar or ``(N,)``.
         count_i: training images of its class, positive; scalar or ``(N,)``.
         count_j: those of the second image's class.
-        tau: 0 is mixup (``lam`` itself, bit for bit), 1 the posterior under a balanced prior.
+        tau: at least 0; 0 is mixup (``lam`` itself, bit for bit), 1 the posterior under a balanced
+            prior.
 
     Returns:
         Scalar or ``(N,)`` in ``[0, 1]``; float64 unless ``lam`` is a floating-point tensor of
         another type.
 
     Raises:
-        ValueError: if ``tau`` is negative or, on the CPU, a count is not positive or ``lam`` out
-            of range (elsewhere the host would have to wait for the device).
+        OptionError: if ``tau`` is negative or, on the CPU, a count is not positive or ``lam`` out
+            of range (looking at a GPU's numbers would make the CPU wait for it).
 
     Reference:
         CP-Mix (Yoon et al., arXiv 2411.07621) moves the label towards the rarer class; its
@@ -231,11 +164,9 @@ def mixed_label_weight(lam: Number, count_i: Number, count_j: Number, tau: float
         >>> mixed_label_weight(0.5, 90, 10, tau=0)
         tensor(0.5000, dtype=torch.float64)
     """
-    if tau < 0:
-        raise ValueError(f'tau: expected a number of at least 0, got {tau}')
     lam, count_i, count_j = _as_tensors(lam, count_i, count_j)
     # One ratio in place of two powers: at tau = 0 the denominator is exactly 1.
-    odds = (count_i / count_j) ** tau
+    odds = (count_i / count_j) ** check_number('tau', tau, '[0, inf)')
     exact = lam.to(torch.float64)
     return (exact / (exact + (1 - exact) * odds)).to(lam.dtype)
 
@@ -258,10 +189,6 @@ def remix_label_weight(
     Returns:
         Scalar or ``(N,)`` in ``[0, 1]``.
 
-    Raises:
-        ValueError: if ``kappa`` or ``tau`` is out of range; see :func:`mixed_label_weight` for
-            counts and ``lam``.
-
     Reference:
         Remix (Chou et al., ECCV workshops 2020).
 
@@ -269,10 +196,6 @@ def remix_label_weight(
         >>> remix_label_weight(torch.tensor([0.4, 0.6]), 90, 10)
         tensor([0.0000, 0.6000])
     """
-    if kappa < 1:
-        raise ValueError(f'kappa: expected a number of at least 1, got {kappa}')
-    if not 0 <= tau <= 1:
-        raise ValueError(f'tau: expected a number in [0, 1], got {tau}')
     lam, count_i, count_j = _as_tensors(lam, count_i, count_j)
     # As products: a quotient such as 1 / 3 is not exact.
     second_is_rare = (count_i >= kappa * count_j) & (lam < tau)
@@ -287,8 +210,8 @@ def label_weight(
     """Weight of the first label by a named rule.
 
     Args:
-        rule: ``'prior'`` (:func:`mixed_label_weight`), ``'linear'`` (``lam``) or ``'remix'``
-            (:func:`remix_label_weight` with its ``tau`` of 0.5).
+        rule: one of :data:`LABEL_RULES`: ``'prior'`` (:func:`mixed_label_weight`), ``'linear'``
+            (``lam``) or ``'remix'`` (:func:`remix_label_weight` with its ``tau`` of 0.5).
         lam: ``(N,)`` share of the first image.
         count_i: ``(N,)`` training images of its class.
         count_j: ``(N,)`` those of the second image's class.
@@ -298,21 +221,16 @@ def label_weight(
     Returns:
         ``(N,)``.
 
-    Raises:
-        ValueError: for another rule.
-
     Example:
         >>> lam, one = torch.tensor([0.25]), torch.ones(1)
         >>> label_weight('linear', lam, 9 * one, one)
         tensor([0.2500])
     """
-    if rule == 'prior':
-        return mixed_label_weight(lam, count_i, count_j, tau)
-    if rule == 'remix':
-        return remix_label_weight(lam, count_i, count_j, kappa)
     if rule == 'linear':
         return lam
-    raise ValueError(f'label_rule: expected one of {", ".join(LABEL_RULES)}, got {rule!r}')
+    if rule == 'remix':
+        return remix_label_weight(lam, count_i, count_j, kappa)
+    return mixed_label_weight(lam, count_i, count_j, tau)
 
 
 def unimix_factor(lam: Tensor, count_i: Tensor, count_j: Tensor) -> Tensor:
@@ -330,9 +248,6 @@ def unimix_factor(lam: Tensor, count_i: Tensor, count_j: Tensor) -> Tensor:
 
     Returns:
         ``(N,)`` in ``[0, 1]``: share of the first image, in pixels and label.
-
-    Raises:
-        ValueError: as in :func:`mixed_label_weight`.
 
     Reference:
         UniMix (Xu et al., NeurIPS 2021), as its released code does.
@@ -354,8 +269,8 @@ def _as_tensors(lam: Number, count_i: Number, count_j: Number) -> tuple[Tensor, 
     ]
     if lam.device.type == 'cpu':
         if not bool(((lam >= 0) & (lam <= 1)).all()):
-            raise ValueError(f'lam: expected numbers in [0, 1], got {lam}')
+            raise refuse('lam', 'numbers in [0, 1]', lam)
         for name, count in zip(('count_i', 'count_j'), counts, strict=True):
             if not bool((count > 0).all()):
-                raise ValueError(f'{name}: expected positive numbers, got {count}')
+                raise refuse(name, 'positive numbers', count)
     return lam, counts[0], counts[1]

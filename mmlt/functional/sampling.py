@@ -1,8 +1,8 @@
-r"""Class laws, and classes drawn by them.
+r"""How often each class is drawn, and which of its images.
 
-A law is a vector of class probabilities. An image is drawn in two steps: its class by the law,
-here, and then one of the class's images (see ``class_pools``). The generators come from the
-caller.
+Sampling has two steps: the class is drawn from a vector of class probabilities, then one of the
+images of that class, either independently or from a shuffled pool. Random generators come from
+the caller.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from .checks import check_number, refuse
 from .counts import ClassCounts, effective_number_weights, validate_class_counts
 
 __all__ = [
@@ -30,10 +31,11 @@ __all__ = [
 ]
 
 IntArray = NDArray[np.int64]
+HashArray = NDArray[np.uint64]
 
 
 def class_sampling_probabilities(class_counts: ClassCounts, power: float) -> Tensor:
-    r"""Class law :math:`p_k \propto n_k^{power}`.
+    r"""Class probabilities :math:`p_k \propto n_k^{power}`.
 
     Args:
         class_counts: ``(K,)`` training images per class.
@@ -43,7 +45,7 @@ def class_sampling_probabilities(class_counts: ClassCounts, power: float) -> Ten
         ``(K,)`` float64, sums to 1; an empty class has probability 0 whatever the power.
 
     Raises:
-        ValueError: if the counts are not valid or ``power`` is not finite.
+        OptionError: if the counts are not valid or ``power`` is not finite.
 
     Reference:
         Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition,
@@ -53,16 +55,14 @@ def class_sampling_probabilities(class_counts: ClassCounts, power: float) -> Ten
         >>> class_sampling_probabilities([8, 2, 0], power=-1)
         tensor([0.2000, 0.8000, 0.0000], dtype=torch.float64)
     """
-    if not np.isfinite(power):
-        raise ValueError(f'power: expected a finite number, got {power}')
     counts = validate_class_counts(class_counts)
     # In logarithms, so that no power overflows.
-    scores = power * counts.clamp(min=1).log()
+    scores = check_number('power', power) * counts.clamp(min=1).log()
     return torch.where(counts > 0, scores, -torch.inf).softmax(0)
 
 
 def effective_number_probabilities(class_counts: ClassCounts, beta: float = 0.9999) -> Tensor:
-    r"""Class law when an image is drawn with its effective-number weight, :math:`n_k w_k`.
+    r"""Class probabilities if images are drawn by effective-number weight, :math:`n_k w_k`.
 
     Args:
         class_counts: ``(K,)`` training images per class.
@@ -87,18 +87,15 @@ def effective_number_probabilities(class_counts: ClassCounts, beta: float = 0.99
 
 
 def progressive_probabilities(start: Tensor, end: Tensor, progress: float) -> Tensor:
-    r"""Progressively balanced law :math:`(1 - t/T)\,p^{start} + (t/T)\,p^{end}`.
+    r"""Progressively balanced sampling, :math:`(1 - t/T)\,p^{start} + (t/T)\,p^{end}`.
 
     Args:
-        start: ``(K,)`` law at the beginning.
-        end: ``(K,)`` law at the end.
+        start: ``(K,)`` class probabilities at the beginning.
+        end: ``(K,)`` class probabilities at the end.
         progress: ``t/T`` in ``[0, 1]``.
 
     Returns:
         ``(K,)``, sums to 1.
-
-    Raises:
-        ValueError: if ``progress`` lies outside ``[0, 1]`` or the shapes disagree.
 
     Reference:
         Kang et al., ICLR 2020, eq. 2.
@@ -107,17 +104,11 @@ def progressive_probabilities(start: Tensor, end: Tensor, progress: float) -> Te
         >>> progressive_probabilities(torch.tensor([1., 0.]), torch.tensor([0., 1.]), 0.25)
         tensor([0.7500, 0.2500])
     """
-    if not 0 <= progress <= 1:
-        raise ValueError(f'progress: expected a number in [0, 1], got {progress}')
-    if start.shape != end.shape:
-        raise ValueError(
-            f'start, end: expected one shape, got {tuple(start.shape)} and {tuple(end.shape)}'
-        )
     return (1 - progress) * start + progress * end
 
 
 def draw_classes(probabilities: ArrayLike, size: int, rng: np.random.Generator) -> IntArray:
-    """Independent draws from a class law.
+    """Independent draws of classes.
 
     Args:
         probabilities: ``(K,)`` non-negative, in proportion.
@@ -157,14 +148,10 @@ def class_quotas(probabilities: ArrayLike, size: int, rng: np.random.Generator) 
     """
     cumulative = np.cumsum(np.asarray(probabilities, dtype=np.float64))
     edges = cumulative / cumulative[-1] * size
-    points_below = np.ceil(edges - rng.random()).astype(np.int64).clip(0, size)
+    points_below = np.ceil(edges - rng.random()).astype(np.int64)
     points_below[cumulative >= cumulative[-1]] = size
     quotas: IntArray = np.diff(points_below, prepend=0)
     return quotas
-
-
-IntArray = NDArray[np.int64]
-HashArray = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -198,19 +185,18 @@ def class_pools(labels: ArrayLike, num_classes: int) -> ClassPools:
         The pools; classes without images have empty ones.
 
     Raises:
-        ValueError: if there is no image or a label lies outside the range.
+        OptionError: if there is no image or a label lies outside the range.
 
     Example:
         >>> class_pools([1, 0, 1], num_classes=3).counts
         array([1, 2, 0])
     """
     array = np.asarray(labels, dtype=np.int64)
-    if array.ndim != 1 or not array.size:
-        raise ValueError(f'labels: expected at least one, in one dimension, got {array.shape}')
+    if not array.size:
+        raise refuse('labels', 'at least one', [])
     if array.min() < 0 or array.max() >= num_classes:
-        raise ValueError(
-            f'labels: expected integers in [0, {num_classes}), got {array.min()} .. {array.max()}'
-        )
+        got = f'{array.min()} .. {array.max()}'
+        raise refuse('labels', f'integers in [0, {num_classes})', got)
     counts = np.bincount(array, minlength=num_classes)
     return ClassPools(np.argsort(array, kind='stable'), counts, np.cumsum(counts) - counts)
 
@@ -226,18 +212,13 @@ def draw_images(pools: ClassPools, classes: NDArray[Any], rng: np.random.Generat
     Returns:
         ``(n,)`` int64 positions in the data set.
 
-    Raises:
-        ValueError: if a class has no image.
-
     Example:
         >>> pools = class_pools([1, 0, 1], num_classes=2)
         >>> draw_images(pools, np.array([0, 0]), np.random.default_rng(0))
         array([1, 1])
     """
-    counts = pools.counts[classes]
-    if counts.size and counts.min() == 0:
-        raise ValueError(f'classes: class {classes[counts.argmin()]} has no image to draw')
-    images: IntArray = pools.images[pools.starts[classes] + rng.integers(0, counts)]
+    within = rng.integers(0, pools.counts[classes])
+    images: IntArray = pools.images[pools.starts[classes] + within]
     return images
 
 
@@ -254,9 +235,6 @@ def next_images(pools: ClassPools, classes: NDArray[Any], drawn: IntArray, seed:
         ``(n,)`` int64 positions in the data set. The draws of a class, with the earlier ones that
         ``drawn`` counts, are permutations of its pool one after another.
 
-    Raises:
-        ValueError: if a class has no image.
-
     Reference:
         Class-aware sampling: Shen et al., Relay Backpropagation for Effective Learning of Deep
         Convolutional Neural Networks, ECCV 2016, section 3.2.
@@ -268,13 +246,7 @@ def next_images(pools: ClassPools, classes: NDArray[Any], drawn: IntArray, seed:
         >>> sorted([*first.tolist(), *last.tolist()])
         [0, 1, 2]
     """
-    classes = np.asarray(classes, dtype=np.int64)
-    if not classes.size:
-        return classes
     quotas = np.bincount(classes, minlength=len(pools.counts))
-    if (pools.counts[quotas > 0] == 0).any():
-        empty = np.flatnonzero((quotas > 0) & (pools.counts == 0))[0]
-        raise ValueError(f'classes: class {empty} has no image to draw')
     order = np.argsort(classes, kind='stable')
     images = np.empty_like(classes)
     images[order] = _walk_pools(pools, quotas, drawn, seed)

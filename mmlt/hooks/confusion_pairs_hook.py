@@ -26,11 +26,12 @@ class ConfusionPairsHook(Hook):
     """Counts which classes are taken for which in training, for CP-Mix.
 
     It puts a :class:`mmlt.models.ConfusionPairCounts` into the model's head, as its submodule
-    ``confusion_pairs``, hence into the checkpoint. The counts see what the head's loss sees: any
-    MMPretrain head with a ``loss_module`` takes part, with whatever loss. Of a head with a loss on
-    clean views (``loss_car`` of :class:`mmlt.models.ContrastiveClsHead`) those are counted; of
-    several experts, the mean of their logits. Before each epoch the counts of the last one go to
-    ``PairSampler(partners='confusion')`` and to ``CPMixBatchAugment`` within the batch.
+    ``confusion_pairs``, and into the checkpoint as an entry of that name. The counts see what the
+    head's loss sees: any MMPretrain head with a ``loss_module`` takes part, with whatever loss. Of
+    a head with a loss on clean views (``loss_car`` of :class:`mmlt.models.ContrastiveClsHead`)
+    those are counted; of several experts, the mean of their logits. Before each epoch the counts
+    of the last one go to ``PairSampler(partners='confusion')`` and to ``CPMixBatchAugment`` within
+    the batch.
 
     :class:`LongTailHook` registers it where one of these is there. List it yourself to set an
     option, or to count without them.
@@ -86,6 +87,18 @@ class ConfusionPairsHook(Hook):
             head.add_module(NAME, counts)
         self._observe(head)
 
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Save the counts by their entries: 8,142 classes would add 530 MB as matrices."""
+        counts = getattr(getattr(unwrap(runner.model), 'head', None), NAME, None)
+        if counts is not None:
+            checkpoint[NAME] = counts.sparse_state()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Restore the counts; :meth:`before_train` forgets those of another run."""
+        counts = getattr(getattr(unwrap(runner.model), 'head', None), NAME, None)
+        if counts is not None and NAME in checkpoint:
+            counts.load_sparse_state(checkpoint[NAME])
+
     def before_train(self, runner: Runner) -> None:
         """Check the loop; counts that came with the weights of another run are forgotten."""
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
@@ -107,7 +120,7 @@ class ConfusionPairsHook(Hook):
         counts = head.confusion_pairs
         if not _continues_epoch(runner):
             counts.start_epoch()
-        pairs = counts.sparse_law()
+        pairs = counts.finished_sparse()
         for consumer in consumers_of_pairs(runner):
             consumer.set_confusion_counts(pairs)
 

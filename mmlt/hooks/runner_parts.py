@@ -152,7 +152,7 @@ def check_pairing(runner: Runner) -> None:
     mixing = [
         augment
         for augment in batch_augments(model)
-        if takes_partners(augment) and (paired or not getattr(augment, 'pairs_within_batch', False))
+        if takes_partners(augment) and (paired or not augment.mixes_within_batch)
     ]
     drawn, loaded = isinstance(sampler, PairSampler), isinstance(dataset, PairedDataset)
     if not (drawn or loaded or mixing):

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmengine.logging import print_log
 from mmpretrain.models.utils import ClsDataPreprocessor
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from mmlt.functional.checks import refuse
+
 from .batch_augments.choice import BatchAugmentChoice
+from .batch_augments.randomness import missing
 
 __all__ = ['PairedDataPreprocessor', 'is_multi_view']
 
 RawView = Tensor | Sequence[Tensor]
-
-_PATIENCE = 100  # batches; rare mixing is no mistake
 
 
 @MODELS.register_module()
@@ -47,13 +46,12 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
             partners, since scores then say that a batch was mixed.
         num_classes: ``K``; needed where scores are made.
         batch_augments: ``dict(augments=..., probs=...)``, as MMPretrain's ``train_cfg``, which
-            ``ImageClassifier`` passes on. Left as it is. With ``probs`` one augment is drawn a
-            batch, alike on all ranks; what is missing to 1 is no augment. The attribute may be
-            replaced while training (``SwitchRecipeHook``), by ``None`` to stop mixing; partners
-            that still come are passed over then.
+            ``ImageClassifier`` passes on. Left as it is. The attribute may be replaced while
+            training (``SwitchRecipeHook``), by ``None`` to stop mixing; partners that still come
+            are passed over then.
 
     Raises:
-        TypeError, ValueError: if ``batch_augments`` is of another form.
+        OptionError: if an option is of another form.
 
     Example:
         >>> data_preprocessor = dict(type='PairedDataPreprocessor', num_classes=10)
@@ -72,10 +70,8 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         batch_augments: dict[str, Any] | None = None,
     ) -> None:
         if (mean is None) != (std is None):
-            raise ValueError(f'mean, std: expected both or neither, got {mean} and {std}')
+            raise refuse('mean, std', 'both or neither', (mean, std))
         super().__init__(mean, std, pad_size_divisor, pad_value, to_rgb, to_onehot, num_classes)
-        self._partners_seen = False
-        self._batches_without_partners = 0
         if batch_augments:
             self.batch_augments = batch_augments
         self._replaced = False
@@ -89,17 +85,14 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
     def batch_augments(self, augments: Any) -> None:
         choice = None if augments is None else BatchAugmentChoice.adopt(augments)
         if self.to_onehot and choice is not None and choice.paired:
-            raise ValueError(
-                'to_onehot: expected False with an augment that mixes partners; '
-                'scores are made where batches are mixed'
-            )
+            raise refuse('to_onehot', 'False with an augment that mixes partners', True)
         self._choice = choice
         self._replaced = True
 
     def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
-        """Where the run is, from ``TrainingProgressHook``."""
+        """Where the run is; see :class:`mmlt.hooks.LongTailHook`."""
         if self.batch_augments is not None:
-            self.batch_augments.set_progress(iteration, seed)
+            self.batch_augments.set_progress(epoch, max_epochs, iteration, seed)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Prepare a batch.
@@ -118,7 +111,7 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         raw_views, samples = _views(data['inputs']), data.get('data_samples')
         partner = data.get('partner') if training and self._wants_partners() else None
         augment = self._draw_augment(partner) if training and samples else None
-        # Read before the host's part moves the labels to the device.
+        # Read before MMPretrain's part moves the labels to the device.
         scores = self._scores(samples) if augment is not None and samples else None
 
         first = super().forward({'inputs': raw_views[0], 'data_samples': samples})
@@ -156,71 +149,46 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         choice = self.batch_augments
         if partner is None:
             if choice is not None and choice.paired:
-                self._say_if_partners_never_come()
+                if not choice.knows_progress:
+                    # The hook that says where the run is also checks that partners can come.
+                    raise missing(choice.augments[0], 'seed and iteration of the run')
                 return None
             return choice and choice.draw()
         if choice is None or not choice.paired:
-            have = choice and ', '.join(type(augment).__name__ for augment in choice.augments)
-            raise ValueError(
-                'batch_augments: the batch has partners, but no augment mixes them; have '
-                f'{have or "none"}. Set for example model.train_cfg=dict(augments=dict('
-                "type='ConCutMixAugment')), or train without PairSampler"
-            )
+            have = choice and [type(augment).__name__ for augment in choice.augments]
+            expected = "an augment that mixes the partners, such as dict(type='ConCutMixAugment')"
+            raise refuse('batch_augments', expected, have)
         if not {'inputs', 'data_samples'} <= set(partner):
-            raise ValueError(
-                f"partner: expected 'inputs' and 'data_samples', got {sorted(partner)}"
-            )
-        self._partners_seen = True
+            raise refuse('partner', "'inputs' and 'data_samples'", sorted(partner))
         return choice.draw()
-
-    def _say_if_partners_never_come(self) -> None:
-        self._batches_without_partners += 1
-        if not self._partners_seen and self._batches_without_partners == _PATIENCE:
-            print_log(
-                f'PairedDataPreprocessor: the first {_PATIENCE} training batches came without '
-                'partners, so nothing was mixed yet. Unless PairSampler waits for its start_epoch, '
-                "they need sampler=dict(type='PairSampler') "
-                "and dataset=dict(type='PairedDataset', dataset=...).",
-                logger='current',
-                level=logging.WARNING,
-            )
 
     def _partner_images(self, partner: dict[str, Any], raw_anchors: RawView) -> Tensor:
         raw = _views(partner['inputs'])[0]
         sizes = {tuple(image.shape) for batch in (raw_anchors, raw) for image in batch}
         if len(sizes) > 1 or len(raw) != len(raw_anchors):
-            raise ValueError(
-                f'partner: expected one image for each of {len(raw_anchors)} anchors, all of one '
-                f'size, got {len(raw)} of sizes {sorted(sizes)}; end both pipelines in the same '
-                'size'
-            )
+            expected = f'{len(raw_anchors)} images, all of one size with the anchors'
+            raise refuse('partner', expected, f'{len(raw)} of sizes {sorted(sizes)}')
         return self._normalise(raw)
 
     def _scores(self, samples: Sequence[DataSample]) -> Tensor:
         """Scores ``(N, K)`` float32 on the device: those given, else one-hot labels."""
         num_classes = self.num_classes or samples[0].get('num_classes')
         if num_classes is None:
-            raise ValueError(
-                'num_classes: data_preprocessor=dict(num_classes=...) is needed to mix labels'
-            )
+            raise refuse('num_classes', 'data_preprocessor=dict(num_classes=...)', None)
         if 'gt_score' in samples[0]:
             scores = torch.stack([sample.gt_score for sample in samples])
             if scores.shape[1] != num_classes:
-                raise ValueError(f'gt_score: expected {num_classes} classes, got {scores.shape[1]}')
+                raise refuse('gt_score', f'{num_classes} classes', scores.shape[1])
             return scores.to(self.device).float()
         labels = [sample.get('gt_label') for sample in samples]
         if any(label is None or label.numel() != 1 for label in labels):
-            raise ValueError(
-                'gt_label: expected one class an image, as an integer; soft or '
-                'multi-hot labels belong into gt_score'
-            )
+            expected = 'one integer class per image (soft or multi-hot labels: gt_score)'
+            raise refuse('gt_label', expected, labels)
         targets = torch.cat(labels)
         # The loader leaves labels on the CPU, where looking at them costs no wait.
         if targets.device.type == 'cpu' and not 0 <= targets.min() <= targets.max() < num_classes:
-            raise ValueError(
-                f'gt_label: expected classes in [0, {num_classes}), got {targets.min()} .. '
-                f'{targets.max()}'
-            )
+            got = f'{targets.min()} .. {targets.max()}'
+            raise refuse('gt_label', f'classes in [0, {num_classes})', got)
         targets = targets.to(self.device, non_blocking=True)
         scores = torch.zeros(len(samples), num_classes, device=self.device)
         return scores.scatter_(1, targets[:, None], 1.0)

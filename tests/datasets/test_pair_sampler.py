@@ -1,4 +1,4 @@
-"""Pairs: ordinary anchors, partners by law, batches that are mixed or not."""
+"""Pairs: ordinary anchors, partners by probability, batches that are mixed or not."""
 
 from __future__ import annotations
 
@@ -28,27 +28,40 @@ def build(epoch=0, seed=5, counts=CONFUSION, **options):
 
 
 def pairs_of_epochs(sampler, epochs):
+    """(n, 2) anchors and partners of the mixed batches."""
     pairs = []
     for epoch in range(epochs):
         sampler.set_epoch(epoch)
-        pairs += list(sampler)
-    return np.array(pairs)
+        pairs.append(np.stack(sampler.pairs(), axis=1))
+    return np.concatenate(pairs)
 
 
-@pytest.mark.parametrize('law', ['balanced', 'inverse', 'uniform', 'confusion', 0.25])
+@pytest.mark.parametrize('pairing', ['anchor', 'pairs'])
+@pytest.mark.parametrize('partners', ['balanced', 'inverse', 'confusion', 0.25])
 @pytest.mark.parametrize('world_size', [1, 2])
-def test_anchors_are_those_of_the_default_sampler(law, world_size, monkeypatch):
+def test_anchors_are_those_of_the_default_sampler(partners, pairing, world_size, monkeypatch):
     for rank in range(world_size):
         on_rank(monkeypatch, rank, world_size)
         monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (rank, world_size))  # noqa: B023
         ordinary = DefaultSampler(ToyDataset(), seed=5)
         ordinary.set_epoch(3)
-        assert [anchor for anchor, _ in build(3, law=law)] == list(ordinary)
+        assert list(build(3, partners=partners, pairing=pairing)) == list(ordinary)
+
+
+@pytest.mark.parametrize(
+    'partners, power', [('balanced', 0), ('inverse', -1), (1, 1), (0.25, 0.25), (np.float64(0), 0)]
+)
+@pytest.mark.parametrize('pairing', ['anchor', 'pairs'])
+def test_partners_by_power(partners, power, pairing):
+    sampler = build(partners=partners, pairing=pairing)
+    times = np.bincount(LABELS[pairs_of_epochs(sampler, 40)[:, 1]], minlength=5)
+    expected = reference.class_law(COUNTS, power) * times.sum()
+    assert reference.chi_square_p_value(times, expected) > 1e-3
 
 
 @pytest.mark.parametrize('normalize', [False, True])
 def test_confusion_partners_given_the_anchor(normalize):
-    pairs = pairs_of_epochs(build(law='confusion', normalize_confusion=normalize), 80)
+    pairs = pairs_of_epochs(build(partners='confusion', normalize_confusion=normalize), 80)
     expected = reference.partner_law(CONFUSION, COUNTS, normalize)
     anchors, partners = LABELS[pairs].T
     for k in CLASSES:
@@ -59,7 +72,7 @@ def test_confusion_partners_given_the_anchor(normalize):
 @pytest.mark.parametrize('normalize', [False, True])
 def test_confusion_pairs_of_both_classes(normalize):
     sampler = build(
-        law='confusion', pairing='pairs', pair_fraction=1, normalize_confusion=normalize
+        partners='confusion', pairing='pairs', pair_fraction=1, normalize_confusion=normalize
     )
     observed = np.zeros((5, 5))
     np.add.at(observed, tuple(LABELS[pairs_of_epochs(sampler, 60)].T), 1)
@@ -68,45 +81,43 @@ def test_confusion_pairs_of_both_classes(normalize):
 
 
 def test_partners_are_uniform_within_the_class():
-    partners = pairs_of_epochs(build(law='confusion'), 80)[:, 1]
+    partners = pairs_of_epochs(build(partners='confusion'), 80)[:, 1]
     of_class = np.flatnonzero(LABELS == 3)
     times = np.bincount(partners, minlength=len(LABELS))[of_class]
     assert reference.chi_square_p_value(times, np.full(9, times.sum() / 9)) > 1e-3
 
 
 def test_a_fraction_of_the_anchors_is_replaced():
-    ordinary = build(law='confusion')
-    replaced = 0
-    for epoch in range(40):
-        ordinary.set_epoch(epoch)
-        half = build(epoch, law='confusion', pairing='pairs', pair_fraction=0.3)
-        replaced += sum(a != b for a, b in zip(ordinary, half, strict=True))
-    share = replaced / 40 / len(LABELS)
-    assert 0.25 < share < 0.33
-    none = build(law='confusion', pairing='pairs', pair_fraction=0.0)
-    assert list(none) == list(build(law='confusion'))
+    ordinary = pairs_of_epochs(build(partners='confusion'), 40)
+    options = dict(partners='confusion', pairing='pairs')
+    some = pairs_of_epochs(build(pair_fraction=0.3, **options), 40)
+    assert 0.25 < (some != ordinary).any(axis=1).mean() < 0.33
+    none = pairs_of_epochs(build(pair_fraction=0.0, **options), 40)
+    assert (none == ordinary).all()
 
 
-def test_before_its_start_the_law_is_balanced_or_none():
-    assert list(build(4, law='confusion', start_epoch=5)) == list(build(4))
-    without = build(4, law='inverse', start_epoch=5, law_before_start='none')
-    assert all(partner is None for _, partner in without)
-    assert [anchor for anchor, _ in without] == [anchor for anchor, _ in build(4)]
-    without.set_epoch(5)
-    assert list(without) == list(build(5, law='inverse'))
+def test_before_its_start_partners_are_balanced():
+    for partners in ('confusion', 'inverse'):
+        sampler = build(partners=partners, pairing='pairs', start_epoch=5)
+        balanced = pairs_of_epochs(build(), 5)
+        assert (pairs_of_epochs(sampler, 5) == balanced).all()
+        sampler.set_epoch(5)
+        later = build(5, partners=partners, pairing='pairs')
+        assert all(map(np.array_equal, sampler.pairs(), later.pairs()))
 
 
-def test_confusion_law_without_counts():
-    sampler = build(2, law='confusion', start_epoch=2, counts=None)
-    assert list(sampler) == list(build(2, law='balanced'))
+def test_confusion_without_counts():
+    sampler = build(2, partners='confusion', start_epoch=2, counts=None)
+    assert sampler.wants_confusion_counts and not build().wants_confusion_counts
+    assert all(map(np.array_equal, sampler.pairs(), build(2).pairs()))
     sampler.set_epoch(3)
-    with pytest.raises(ValueError, match='EMAConfusionHook'):
-        list(sampler)
+    with pytest.raises(ValueError, match='LongTailHook'):
+        sampler.pairs()
 
 
 @pytest.mark.parametrize('pairing', ['anchor', 'pairs'])
 def test_no_recorded_error_falls_back_to_balanced(pairing):
-    sampler = build(law='confusion', pairing=pairing, counts=np.diag(COUNTS))
+    sampler = build(partners='confusion', pairing=pairing, counts=np.diag(COUNTS))
     times = np.bincount(LABELS[pairs_of_epochs(sampler, 40)[:, 1]], minlength=5)
     expected = reference.class_law(COUNTS, 0) * times.sum()
     assert reference.chi_square_p_value(times, expected) > 1e-3
@@ -114,27 +125,27 @@ def test_no_recorded_error_falls_back_to_balanced(pairing):
 
 def test_empty_class_in_the_counts_is_left_out():
     counts = np.full((5, 5), 7)
-    partners = pairs_of_epochs(build(law='confusion', counts=counts), 5)[:, 1]
+    partners = pairs_of_epochs(build(partners='confusion', counts=counts), 5)[:, 1]
     assert set(LABELS[partners]) == set(CLASSES)
 
 
 def test_counts_of_wrong_form():
-    sampler = build(law='confusion')
+    sampler = build(partners='confusion')
     with pytest.raises(ValueError, match=r'\(5, 5\)'):
         sampler.set_confusion_counts(np.zeros((4, 4)))
-    build(law='balanced').set_confusion_counts('ignored by other laws')
+    build(partners='balanced').set_confusion_counts('not wanted')
 
 
 def test_counts_are_not_kept():
     labels = np.arange(1000)
-    sampler = PairSampler(ToyDataset(labels, 1000), law='confusion', seed=0)
+    sampler = PairSampler(ToyDataset(labels, 1000), partners='confusion', seed=0)
     counts = torch.zeros(1000, 1000)
     counts[3, 4] = 1
     sampler.set_confusion_counts(counts)
     counts.zero_()
     sampler.dataset = None
     assert len(pickle.dumps(sampler)) < 200_000
-    pairs = dict(sampler)
+    pairs = dict(zip(*sampler.pairs(), strict=True))
     assert pairs[3] == 4 and pairs[4] == 3
 
 
@@ -144,7 +155,10 @@ def batches(prob=0.5, epoch=0, batch_size=8, drop_last=False, **options):
 
 @pytest.mark.parametrize('drop_last', [False, True])
 def test_batches_are_those_of_the_sampler(drop_last):
-    pairs, found = list(build()), list(batches(prob=0.5, drop_last=drop_last))
+    pairs, found = (
+        list(zip(*build().pairs(), strict=True)),
+        list(batches(prob=0.5, drop_last=drop_last)),
+    )
     kept = len(pairs) // 8 * 8 if drop_last else len(pairs)
     assert len(found) == len(batches(drop_last=drop_last)) == -(-kept // 8)
     flat = [pair for batch in found for pair in batch]
@@ -155,9 +169,9 @@ def test_batches_are_those_of_the_sampler(drop_last):
 
 @pytest.mark.parametrize('pairing', ['anchor', 'pairs'])
 def test_unmixed_batches_hold_the_ordinary_anchors(pairing):
-    """Errors are counted on them: replaced anchors would feed the law with its own draws."""
-    options = dict(law='confusion', pairing=pairing, epoch=3)
-    ordinary = [anchor for anchor, _ in build(3)]
+    """Errors are counted on them: replaced anchors would feed the counts with their own draws."""
+    options = dict(partners='confusion', pairing=pairing, epoch=3)
+    ordinary = list(build(3))
     found = [pair for batch in batches(**options) for pair in batch]
     mixed = [partner is not None for _, partner in found]
     assert {True, False} == set(mixed)
@@ -182,6 +196,46 @@ def test_all_or_no_batches(prob):
     assert all(
         (partner is not None) == bool(prob) for batch in batches(prob=prob) for _, partner in batch
     )
+
+
+WAYS = {
+    'balanced': {},
+    'confusion': dict(partners='confusion'),
+    'pairs': dict(partners='confusion', pairing='pairs'),
+    'power, later': dict(partners=0.5, pairing='pairs', start_epoch=2),
+}
+every_way = pytest.mark.parametrize('way', WAYS)
+
+
+@every_way
+@pytest.mark.parametrize('world_size', [2, 3])
+def test_ranks_share_one_list_of_pairs(way, world_size, monkeypatch):
+    for epoch in (1, 3):
+        whole = [pair for batch in batches(1, epoch, **WAYS[way]) for pair in batch]
+        for rank in range(world_size):
+            on_rank(monkeypatch, rank, world_size)
+            part = [pair for batch in batches(1, epoch, **WAYS[way]) for pair in batch]
+            assert part == (whole + whole)[rank : world_size * len(part) : world_size]
+            on_rank(monkeypatch, 0, 1)
+
+
+@every_way
+def test_seed_and_epoch_decide_about_pairs(way):
+    np.random.seed(0)
+    state = np.random.get_state()[1].copy()
+    sampler = batches(epoch=3, **WAYS[way])
+    first = list(sampler)
+    assert list(sampler) == first == list(batches(epoch=3, **WAYS[way]))
+    for other in (batches(epoch=4, **WAYS[way]), batches(epoch=3, seed=6, **WAYS[way])):
+        assert list(other) != first
+    assert (np.random.get_state()[1] == state).all()
+
+
+@every_way
+def test_a_single_image_is_its_own_partner(way):
+    sampler = PairSampler(ToyDataset(labels=[0], num_classes=1), seed=0, **WAYS[way])
+    sampler.set_confusion_counts([[5]])
+    assert list(PairBatchSampler(sampler, 4)) == [[(0, 0)]]
 
 
 def test_ranks_agree_on_what_is_mixed(monkeypatch):
@@ -210,17 +264,18 @@ def test_skipped_batches_keep_the_decisions_in_place():
         list(sampler)
 
 
-@pytest.mark.parametrize(
-    'options, name',
-    [
-        (dict(law=None), 'law'),
-        (dict(start_epoch=-1), 'start_epoch'),
-        (dict(start_epoch='3'), 'start_epoch'),
-    ],
-)
-def test_bad_options(options, name):
-    with pytest.raises(ValueError, match=name):
-        build(**options)
+def test_a_sampler_knows_whether_partners_are_drawn():
+    """Alone it would mix nothing, silently; LongTailHook refuses such a run."""
+    sampler = build()
+    assert not sampler.has_batch_sampler
+    PairBatchSampler(sampler, 8)
+    assert sampler.has_batch_sampler
+
+
+def test_an_epoch_without_mixed_batches_draws_no_partners(monkeypatch):
+    never = batches(prob=0)
+    monkeypatch.setattr(PairSampler, 'pairs', lambda self: pytest.fail('partners were drawn'))
+    assert sum(map(len, never)) == len(LABELS)
 
 
 @pytest.mark.parametrize(
@@ -229,6 +284,7 @@ def test_bad_options(options, name):
         (dict(sampler=DefaultSampler([1, 2], seed=0), batch_size=2), TypeError, 'PairSampler'),
         (dict(batch_size=2, prob=1.5), ValueError, 'prob'),
         (dict(batch_size=0), ValueError, 'batch_size'),
+        (dict(batch_size=2, prob='half'), TypeError, 'prob'),
     ],
 )
 def test_bad_batch_options(arguments, error, message):

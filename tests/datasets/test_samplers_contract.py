@@ -10,20 +10,18 @@ from torch.utils.data import DataLoader, Subset
 
 import mmlt.datasets.samplers as samplers
 from mmlt.datasets.samplers.epoch import EpochSampler
-from tests.datasets.toy import CONFUSION, COUNTS, ToyDataset, on_rank, toy_labels
+from tests.datasets.toy import COUNTS, ToyDataset, on_rank, toy_labels
 from tests.references import sampling as reference
 
 BALANCED, INVERSE = (reference.class_law(COUNTS, power) for power in (0, -1))
 UNIFORM = reference.class_law(COUNTS, 1)
-PAIRS = reference.pair_law(CONFUSION, COUNTS, normalize=True)
-PARTNERS = reference.partner_law(CONFUSION, COUNTS, normalize=True)
 
 
 def _mean(first, second):
     return (first + second) / 2
 
 
-# Type, options, law of the class drawn in epoch 2: of the images, or of the partners.
+# Type, options, probabilities of the class drawn in epoch 2.
 OPTIONS = {
     'balanced': ('ClassBalancedSampler', {}, BALANCED),
     'sqrt': ('ClassBalancedSampler', dict(power=0.5), reference.class_law(COUNTS, 0.5)),
@@ -45,18 +43,11 @@ OPTIONS = {
         dict(replacement=False, progressive=True, num_epochs=4),
         _mean(UNIFORM, BALANCED),
     ),
-    'pair balanced': ('PairSampler', {}, BALANCED),
-    'pair inverse': ('PairSampler', dict(law='inverse'), INVERSE),
-    'pair uniform': ('PairSampler', dict(law='uniform'), UNIFORM),
-    'pair power': ('PairSampler', dict(law=0.5), reference.class_law(COUNTS, 0.5)),
-    'pair both': ('PairSampler', dict(law='inverse', pairing='pairs'), INVERSE),
-    'pair confusion': ('PairSampler', dict(law='confusion'), UNIFORM @ PARTNERS),
-    'pair confusion both': (
-        'PairSampler',
-        dict(law='confusion', pairing='pairs', pair_fraction=1.0),
-        PAIRS.sum(0),
-    ),
-    'pair before start': ('PairSampler', dict(law='inverse', start_epoch=9), BALANCED),
+    'pair balanced': ('PairSampler', {}, UNIFORM),
+    'pair inverse': ('PairSampler', dict(partners='inverse', start_epoch=9), UNIFORM),
+    'pair power': ('PairSampler', dict(partners=0.5), UNIFORM),
+    'pair both': ('PairSampler', dict(partners='inverse', pairing='pairs'), UNIFORM),
+    'pair confusion': ('PairSampler', dict(partners='confusion'), UNIFORM),
 }
 everything = pytest.mark.parametrize('name', OPTIONS)
 
@@ -67,8 +58,6 @@ def build(name, dataset=None, epoch=0, seed=3, **kwargs):
     sampler = DATA_SAMPLERS.build(
         dict(type=kind, **options, **kwargs), default_args=dict(dataset=dataset, seed=seed)
     )
-    if hasattr(sampler, 'set_confusion_counts'):
-        sampler.set_confusion_counts(CONFUSION)
     sampler.set_epoch(epoch)
     return sampler
 
@@ -81,17 +70,16 @@ def test_every_registered_sampler_is_under_contract():
 
 @everything
 @pytest.mark.parametrize('world_size', [1, 2, 3])
-@pytest.mark.parametrize('round_up', [True, False])
-def test_ranks_partition_one_list(name, world_size, round_up, monkeypatch):
+def test_ranks_partition_one_list(name, world_size, monkeypatch):
     whole = list(build(name, epoch=2))
     assert len(whole) == sum(COUNTS)
     parts = []
     for rank in range(world_size):
         on_rank(monkeypatch, rank, world_size)
-        sampler = build(name, epoch=2, round_up=round_up)
+        sampler = build(name, epoch=2)
         parts.append(list(sampler))
         assert len(parts[-1]) == len(sampler)
-    total = -(-len(whole) // world_size) * world_size if round_up else len(whole)
+    total = -(-len(whole) // world_size) * world_size
     interleaved = [parts[i % world_size][i // world_size] for i in range(total)]
     assert interleaved == (whole + whole)[:total]
     assert sum(map(len, parts)) == total
@@ -120,7 +108,7 @@ def test_resumed_is_uninterrupted(name):
 
 
 @everything
-def test_class_law(name):
+def test_class_frequencies(name):
     labels = toy_labels()
     sampler = build(name)
     times = np.zeros(len(COUNTS))
@@ -128,16 +116,14 @@ def test_class_law(name):
         sampler.seed = seed
         sampler._drawn = (0, np.zeros(len(COUNTS), int))
         sampler.set_epoch(2)
-        images = [entry[1] if isinstance(entry, tuple) else entry for entry in sampler]
-        times += np.bincount(labels[images], minlength=len(COUNTS))
+        times += np.bincount(labels[list(sampler)], minlength=len(COUNTS))
     assert reference.chi_square_p_value(times, OPTIONS[name][2] * times.sum()) > 1e-3
 
 
 @everything
 def test_entries_are_plain_ints(name):
-    for entry in build(name):
-        for index in entry if isinstance(entry, tuple) else (entry,):
-            assert type(index) is int and 0 <= index < sum(COUNTS)
+    for index in build(name):
+        assert type(index) is int and 0 <= index < sum(COUNTS)
 
 
 @everything
@@ -183,10 +169,7 @@ def test_single_image_and_single_class(name):
     lone = ToyDataset(labels=[0], num_classes=1)
     kind, options, _ = OPTIONS[name]
     sampler = DATA_SAMPLERS.build(dict(type=kind, dataset=lone, seed=0, **options))
-    if hasattr(sampler, 'set_confusion_counts'):
-        sampler.set_confusion_counts([[5]])
-    entry = (0, 0) if kind == 'PairSampler' else 0
-    assert list(sampler) == [entry]
+    assert list(sampler) == [0]
 
 
 WRAPPERS = {
@@ -259,13 +242,19 @@ def test_unusable_data(name, dataset, error, message):
     [
         ('ClassBalancedSampler', dict(progressive=True), 'num_epochs'),
         ('ClassBalancedSampler', dict(power=0.5, effective_number=0.9), 'effective_number'),
-        ('ClassBalancedSampler', dict(effective_number=1.0), 'beta'),
+        ('ClassBalancedSampler', dict(power=None), 'power'),
+        ('ClassBalancedSampler', dict(replacement=0), 'replacement'),
+        ('ClassBalancedSampler', dict(effective_number=1.0), 'effective_number'),
         ('ClassBalancedSampler', dict(power=float('inf')), 'power'),
         ('ClassBalancedSampler', dict(seed=-1), 'seed'),
-        ('PairSampler', dict(law='confused'), 'law'),
+        ('PairSampler', dict(partners='confused'), 'partners'),
+        ('PairSampler', dict(partners=None), 'partners.*power'),
+        ('PairSampler', dict(partners=float('nan')), 'partners'),
         ('PairSampler', dict(pairing='pair'), 'pairing'),
         ('PairSampler', dict(pair_fraction=2), 'pair_fraction'),
-        ('PairSampler', dict(law_before_start='inverse'), 'law_before_start'),
+        ('PairSampler', dict(start_epoch=-1), 'start_epoch'),
+        ('PairSampler', dict(start_epoch='3'), 'start_epoch'),
+        ('PairSampler', dict(normalize_confusion=1), 'normalize_confusion'),
     ],
 )
 def test_bad_options(kind, options, argument):
@@ -284,8 +273,8 @@ def test_class_aware_exhausts_pools_across_epochs():
     assert np.ptp(times[[0, 1, 3, 4]]) <= 12
 
 
-def test_progressive_law_moves_and_stays():
+def test_progressive_probabilities_move_and_stay():
     sampler = build('progressive')
-    np.testing.assert_allclose(sampler.class_law(0), UNIFORM)
-    np.testing.assert_allclose(sampler.class_law(3), 0.25 * UNIFORM + 0.75 * BALANCED)
-    np.testing.assert_allclose(sampler.class_law(7), BALANCED)
+    np.testing.assert_allclose(sampler.class_probabilities(0), UNIFORM)
+    np.testing.assert_allclose(sampler.class_probabilities(3), 0.25 * UNIFORM + 0.75 * BALANCED)
+    np.testing.assert_allclose(sampler.class_probabilities(7), BALANCED)

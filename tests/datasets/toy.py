@@ -36,6 +36,4 @@ class ToyDataset(BaseDataset):
 
 def on_rank(monkeypatch, rank, world_size):
     """Make samplers that are built from now on believe that they are on this rank."""
-    monkeypatch.setattr(
-        'mmlt.datasets.samplers.epoch_sampler.get_dist_info', lambda: (rank, world_size)
-    )
+    monkeypatch.setattr('mmlt.datasets.samplers.epoch.get_dist_info', lambda: (rank, world_size))

@@ -116,6 +116,9 @@ def train(runner, *hooks):
         runner.register_hook(hook)
     runner.train()
     state = {name: value.clone() for name, value in bare(runner.model).state_dict().items()}
+    counter = getattr(bare(runner.model).head, 'confusion_pairs', None)
+    if counter is not None:
+        state['confusion_pairs'] = counter.finished.clone()
     return Run(recorder.gradients, recorder.losses, recorder.mixed, state)
 
 

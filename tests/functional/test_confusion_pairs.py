@@ -1,4 +1,4 @@
-"""Hard counts and the law within a batch, against loops."""
+"""Hard counts and the partners within a batch, against loops."""
 
 import numpy as np
 import pytest
@@ -7,12 +7,10 @@ import torch.nn.functional as F
 
 from mmlt.functional.confusion.pairs import (
     MIXED,
-    add_pair_codes,
+    confusion_entries,
+    count_entries_,
     draw_columns,
-    in_batch_partner_weights,
-    look_up_pairs,
-    pair_codes,
-    pair_weights,
+    pair_distribution,
     without_mixed_batches,
 )
 from tests.references import mixing as reference
@@ -36,7 +34,7 @@ def batch(seed=0, size=200):
 
 def counted(logits, targets, mixed='skip'):
     empty = torch.zeros(K, K, dtype=torch.int32)
-    return add_pair_codes(empty, without_mixed_batches(pair_codes(logits, targets, mixed)))
+    return count_entries_(empty, without_mixed_batches(confusion_entries(logits, targets, mixed)))
 
 
 @pytest.mark.parametrize('mixed', ['skip', 'dominant'])
@@ -53,8 +51,8 @@ def test_one_mixed_image_leaves_its_batch_out():
     logits, targets, _ = batch(size=9)
     scores = F.one_hot(targets, K).float()
     scores[4] = scores[4] * 0.9 + 0.02
-    codes = pair_codes(logits, scores)
-    assert (codes == MIXED).tolist() == [i == 4 for i in range(9)]
+    entries = confusion_entries(logits, scores)
+    assert (entries == MIXED).tolist() == [i == 4 for i in range(9)]
     assert not counted(logits, scores).any()
     assert int(counted(logits, scores, 'dominant').sum()) == 9
 
@@ -70,8 +68,8 @@ def test_counts_do_not_depend_on_order_and_add_up():
     order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(3))
     whole = counted(logits, targets)
     assert torch.equal(counted(logits[order], targets[order]), whole)
-    later = pair_codes(logits[70:], targets[70:])
-    parts = add_pair_codes(counted(logits[:70], targets[:70]), later)
+    later = confusion_entries(logits[70:], targets[70:])
+    parts = count_entries_(counted(logits[:70], targets[:70]), later)
     assert torch.equal(parts, whole)
 
 
@@ -86,8 +84,8 @@ def test_nothing_is_mutated():
     logits, _, scores = batch()
     counts = torch.ones(K, K)
     copies = [tensor.clone() for tensor in (logits, scores, counts)]
-    add_pair_codes(counts, pair_codes(logits, scores))
-    pair_weights(counts)
+    confusion_entries(logits, scores)
+    pair_distribution(counts, normalize=True).symmetrised()
     for tensor, copy in zip((logits, scores, counts), copies, strict=True):
         assert torch.equal(tensor, copy)
 
@@ -95,24 +93,9 @@ def test_nothing_is_mutated():
 def test_an_image_without_a_label_is_left_out_alone():
     logits, targets = torch.eye(K), torch.arange(K).roll(1)
     expected = counted(logits[1:], targets[1:])
-    targets[0] = -1  # with the prediction K - 2 its code would be that of a mixed image
+    targets[0] = -1  # with the prediction K - 2 its entry would be that of a mixed image
     logits[0] = torch.eye(K)[K - 2]
     assert torch.equal(counted(logits, targets), expected)
-
-
-@pytest.mark.parametrize('sparse', [False, True])
-@pytest.mark.parametrize('normalize', [False, True])
-def test_pair_weights_are_symmetric_and_found(sparse, normalize):
-    counts = CONFUSION.to_sparse() if sparse else CONFUSION
-    pairs = pair_weights(counts, normalize)
-    rates = CONFUSION.double()
-    if normalize:
-        rates /= rates.sum(1, keepdim=True).clamp(min=1)
-    expected = rates + rates.T
-    expected.fill_diagonal_(0)
-    classes = torch.arange(K)
-    torch.testing.assert_close(look_up_pairs(pairs, classes[:, None], classes), expected)
-    assert len(pairs.keys) == int((expected > 0).sum()) + 1
 
 
 @pytest.mark.parametrize('normalize', [False, True])
@@ -121,18 +104,26 @@ def test_pair_weights_are_symmetric_and_found(sparse, normalize):
 )
 def test_partner_weights_against_loop(candidates, normalize):
     anchors = torch.tensor([0, 1, 2, 3, 4])
-    weights = in_batch_partner_weights(
-        pair_weights(CONFUSION, normalize), anchors, torch.tensor(candidates)
-    )
+    pairs = pair_distribution(CONFUSION.to_sparse(), normalize=normalize).symmetrised()
+    weights = pairs.partner_weights(anchors, torch.tensor(candidates))
     expected = reference.in_batch_law(CONFUSION.numpy(), anchors.tolist(), candidates, normalize)
     np.testing.assert_allclose(weights / weights.sum(1, keepdim=True), expected, rtol=1e-12)
 
 
-def test_no_error_on_record_is_the_balanced_law():
-    candidates = torch.tensor([0, 0, 0, 4])
-    weights = in_batch_partner_weights(
-        pair_weights(torch.zeros(K, K)), torch.tensor([0]), candidates
-    )
+def test_one_distribution_for_the_epoch_and_for_the_batch():
+    """Drawn for an epoch, partners have the frequencies that they have within a batch."""
+    pairs = pair_distribution(CONFUSION, normalize=True).symmetrised()
+    classes = torch.arange(K)
+    weights = pairs.partner_weights(classes, classes)
+    drawn = pairs.draw_partners(np.zeros(20_000, int), np.ones(K), np.random.default_rng(0))
+    expected = (weights[0] / weights[0].sum()).numpy()
+    assert chi_square_p_value(np.bincount(drawn, minlength=K), expected * len(drawn)) > 1e-3
+    torch.testing.assert_close(weights[:2, :2], weights[:2, :2].T)
+
+
+def test_no_error_on_record_is_class_balanced():
+    pairs = pair_distribution(torch.zeros(K, K))
+    weights = pairs.partner_weights(torch.tensor([0]), torch.tensor([0, 0, 0, 4]))
     np.testing.assert_allclose(weights / weights.sum(), [[1 / 6, 1 / 6, 1 / 6, 1 / 2]])
 
 
@@ -153,18 +144,13 @@ def test_draws_at_the_edges_have_weight():
 
 
 @pytest.mark.parametrize(
-    'call, name',
+    'logits, targets',
     [
-        (lambda: pair_codes(torch.zeros(2, 3), torch.zeros(3).long()), 'targets'),
-        (lambda: pair_codes(torch.zeros(2, 3), torch.zeros(2, 4)), 'targets'),
-        (lambda: pair_codes(torch.zeros(3), torch.zeros(3).long()), 'targets'),
-        (lambda: pair_codes(torch.zeros(2, 3), torch.zeros(2).long(), mixed='all'), 'mixed'),
-        (lambda: pair_weights(torch.zeros(2, 3)), 'counts'),
-        (lambda: pair_weights(-torch.ones(2, 2)), 'counts'),
-        (lambda: pair_weights(torch.full((2, 2), float('nan'))), 'counts'),
-        (lambda: draw_columns(torch.ones(2, 3), torch.ones(3)), 'uniform'),
+        (torch.zeros(2, 3), torch.zeros(3).long()),
+        (torch.zeros(2, 3), torch.zeros(2, 4)),
+        (torch.zeros(3), torch.zeros(3).long()),
     ],
 )
-def test_bad_input(call, name):
-    with pytest.raises(ValueError, match=name):
-        call()
+def test_bad_shapes(logits, targets):
+    with pytest.raises(ValueError, match='targets'):
+        confusion_entries(logits, targets)

@@ -52,8 +52,7 @@ def build(name, iteration=3, seed=7, **options):
     augment.set_class_counts(CLASS_COUNTS)
     if name in IN_BATCH and hasattr(augment, 'set_confusion_counts'):
         augment.set_confusion_counts(CONFUSION)
-    if iteration is not None:
-        augment.set_progress(epoch=1, max_epochs=2, iteration=iteration, seed=seed)
+    augment.set_progress(epoch=1, max_epochs=2, iteration=iteration, seed=seed)
     return augment
 
 

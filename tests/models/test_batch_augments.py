@@ -93,20 +93,11 @@ def test_a_second_batch_in_one_iteration_draws_other_numbers(name):
 
 
 @every
-def test_without_progress_it_counts_and_says_so_once(name, monkeypatch):
-    messages = []
-    monkeypatch.setattr(
-        'mmlt.models.batch_augments.seeded.print_log',
-        lambda message, **kwargs: messages.append(message),
-    )
-    monkeypatch.setattr('mmlt.models.batch_augments.seeded.sync_random_seed', lambda: 7)
-    images, scores = batch()
-    augment = build(name, iteration=None)
-    for iteration in range(3):
-        counted = apply(name, augment, images, scores)
-        told = apply(name, build(name, iteration), images, scores)
-        assert torch.equal(counted[0], told[0])
-    assert len(messages) == 1 and 'TrainingProgressHook' in messages[0]
+def test_without_progress_it_names_the_hook(name):
+    augment = ALL[name]()
+    augment.set_class_counts(CLASS_COUNTS)
+    with pytest.raises(ValueError, match=r'seed and iteration.*LongTailHook'):
+        apply(name, augment, *batch())
 
 
 @every
@@ -156,10 +147,11 @@ def test_bad_batches(name, change, error):
 @every
 def test_class_counts_missing(name):
     augment = ALL[name]()
+    augment.set_progress(epoch=0, max_epochs=1, iteration=0, seed=0)
     if name in ('concutmix', 'cmo', 'cpmix_mixup', 'cpmix_in_batch_linear'):
         apply(name, augment, *batch())
     else:
-        with pytest.raises(ValueError, match='ClassCountsHook'):
+        with pytest.raises(ValueError, match=r'images per class.*LongTailHook'):
             apply(name, augment, *batch())
 
 
@@ -170,14 +162,15 @@ def test_registered_under_its_name(name):
 
 
 @paired
-def test_called_like_an_augment_of_the_host_it_splits_the_batch(name):
-    images, scores = batch()
-    called = build(name)(images, scores) if name in ('concutmix', 'cmo', 'unimix') else None
-    if called is not None:
-        mixed = apply(name, build(name), images, scores)
-        assert all(torch.equal(a, b) for a, b in zip(called, mixed, strict=True))
-        with pytest.raises(ValueError, match='PairSampler'):
-            build(name)(images[:7], scores[:7])
+def test_called_without_partners_it_names_the_parts_that_bring_them(name):
+    augment = build(name)
+    if augment.mixes_within_batch:
+        assert len(augment(*batch())[0]) == 8
+        return
+    with pytest.raises(
+        ValueError, match=r'PairSampler.*PairBatchSampler.*PairedDataset.*PairedDataPreprocessor'
+    ):
+        augment(*batch())
 
 
 @paired
@@ -195,7 +188,7 @@ def test_ranks_are_slices_of_one_process(name, monkeypatch):
     whole = apply(name, build(name), images, scores)
     for rank in range(3):
         monkeypatch.setattr(
-            'mmlt.models.batch_augments.seeded.get_dist_info', lambda rank=rank: (rank, 3)
+            'mmlt.models.batch_augments.randomness.get_dist_info', lambda rank=rank: (rank, 3)
         )
         halves = [
             tensor.unflatten(0, (2, 6))[:, rank::3].flatten(0, 1) for tensor in (images, scores)
@@ -298,6 +291,8 @@ def test_remix_against_loop():
         (CPMixBatchAugment, dict(kappa=0)),
         (CPMixBatchAugment, dict(prob=-0.1)),
         (CPMixBatchAugment, dict(start_epoch=-1)),
+        (CPMixBatchAugment, dict(start_epoch=1.5)),
+        (CPMixBatchAugment, dict(normalize_confusion='yes')),
     ],
 )
 def test_bad_options(cls, options):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 
 import numpy as np
 import pytest
@@ -60,9 +59,11 @@ def plain(data):
 
 
 def build(**kwargs):
-    return PairedDataPreprocessor(
+    model = PairedDataPreprocessor(
         **{**NORM, 'batch_augments': dict(augments=dict(type='PairedTestAverage')), **kwargs}
     )
+    model.set_progress(epoch=0, max_epochs=1, iteration=0, seed=0)
+    return model
 
 
 def host(data):
@@ -161,7 +162,7 @@ def test_ordinary_augments_mix_the_first_view_within_the_batch():
     torch.testing.assert_close(out['inputs'][0], host(data['inputs'][0]).flip(0))
     torch.testing.assert_close(out['inputs'][1], host(data['inputs'][1]))
     assert out['data_samples'][0].gt_score.tolist() == [0, 1, 0, 0]
-    with pytest.raises(ValueError, match='no augment mixes them; have Swap'):
+    with pytest.raises(ValueError, match=r'mixes the partners.*Swap'):
         model(paired(), training=True)
 
 
@@ -263,6 +264,8 @@ def test_bad_batches(change, kwargs):
         (dict(augments=Average(), probs=[0.5, 0.2]), ValueError),
         (dict(augments=Average(), probs=1.2), ValueError),
         (dict(augments=Average(), probs=-0.2), ValueError),
+        (dict(augments=Average(), probs=float('nan')), ValueError),
+        (dict(augments=Average(), probs='half'), TypeError),
         (dict(augments=3), TypeError),
         (dict(probs=1.0), TypeError),
         (dict(augments=Average(), prob=1.0), TypeError),
@@ -286,7 +289,7 @@ def test_several_augments_follow_probs_seed_and_iteration():
     def draws(seed):
         drawn = []
         for iteration in range(2000):
-            choice.set_progress(iteration, seed)
+            choice.set_progress(epoch=0, max_epochs=1, iteration=iteration, seed=seed)
             drawn.append(choice.draw())
         return drawn
 
@@ -294,7 +297,7 @@ def test_several_augments_follow_probs_seed_and_iteration():
     shares = [np.mean([d is a for d in first]) for a in (*augments, None)]
     np.testing.assert_allclose(shares, [0.2, 0.5, 0.3], atol=0.04)
     assert draws(1) == first and draws(2) != first
-    choice.set_progress(7, 1)
+    choice.set_progress(epoch=0, max_epochs=1, iteration=7, seed=1)
     assert choice.draw() is choice.draw() is first[7]
 
 
@@ -303,7 +306,7 @@ def test_progress_reaches_the_choice():
     twin = BatchAugmentChoice([Average(0.1), Average(0.2)])
     for iteration in range(20):
         model.set_progress(epoch=0, max_epochs=1, iteration=iteration, seed=3)
-        twin.set_progress(iteration, 3)
+        twin.set_progress(epoch=0, max_epochs=1, iteration=iteration, seed=3)
         model(paired(), training=True)
         used = [bool(augment.calls) for augment in model.batch_augments.augments]
         assert used[twin.augments.index(twin.draw())]
@@ -311,32 +314,13 @@ def test_progress_reaches_the_choice():
             augment.calls.clear()
 
 
-def test_without_progress_it_counts_and_says_so_once(monkeypatch):
-    messages = []
-    monkeypatch.setattr(
-        'mmlt.models.batch_augment_choice.print_log',
-        lambda message, **kwargs: messages.append(message),
-    )
-    monkeypatch.setattr('mmlt.models.batch_augment_choice.sync_random_seed', lambda: 4)
-    augments = [Average(), Average()]
-    counting, told = BatchAugmentChoice(augments), BatchAugmentChoice(augments)
-    for iteration in range(30):
-        told.set_progress(iteration, 4)
-        assert counting.draw() is told.draw()
-    assert len(messages) == 1 and 'TrainingProgressHook' in messages[0]
-
-
-def test_says_when_partners_never_come(monkeypatch):
-    messages = []
-    monkeypatch.setattr(
-        'mmlt.models.paired_data_preprocessor.print_log',
-        lambda message, **kwargs: messages.append((message, kwargs['level'])),
-    )
-    model = build()
-    for _ in range(250):
+def test_without_progress_it_names_the_hook():
+    with pytest.raises(ValueError, match='LongTailHook'):
+        BatchAugmentChoice([Average(), Average()]).draw()
+    model = PairedDataPreprocessor(**NORM, batch_augments=dict(augments=Average()))
+    with pytest.raises(ValueError, match=r'Average.*LongTailHook'):
         model(dict(inputs=images(1), data_samples=samples([0])), training=True)
-    assert len(messages) == 1
-    assert 'PairSampler' in messages[0][0] and messages[0][1] == logging.WARNING
+    model(dict(inputs=images(1), data_samples=samples([0])), training=False)
 
 
 def test_one_image():

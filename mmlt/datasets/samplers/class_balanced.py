@@ -1,14 +1,14 @@
-"""Images drawn by a class law: balanced, square root, inverse, progressive, effective number."""
+"""Class first, image second: balanced, square root, inverse, progressive, effective number."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from mmpretrain.registry import DATA_SAMPLERS
 from torch import Tensor
 
+from mmlt.functional.checks import check_flag, check_integer, check_number, refuse
 from mmlt.functional.sampling import (
     class_quotas,
     class_sampling_probabilities,
@@ -26,7 +26,7 @@ __all__ = ['ClassBalancedSampler']
 
 @DATA_SAMPLERS.register_module()
 class ClassBalancedSampler(EpochSampler):
-    r"""Draws the class by a law, then an image of the class uniformly.
+    r"""Draws a class by its probability, then an image of the class uniformly.
 
     An epoch has as many draws as the data set has images. Classes without images are never drawn.
 
@@ -39,20 +39,19 @@ class ClassBalancedSampler(EpochSampler):
 
     Args:
         dataset: the training data; MMEngine fills it in.
-        power: the law is :math:`p_k \propto n_k^{power}`: 0 class-balanced, 0.5 square root,
-            1 instance-balanced, -1 inverse.
-        progressive: begin instance-balanced and move towards the law linearly by epoch, with
-            weight ``epoch / num_epochs``.
+        power: class probabilities are :math:`p_k \propto n_k^{power}`: 0 class-balanced, 0.5
+            square root, 1 instance-balanced, -1 inverse.
+        progressive: begin instance-balanced and move towards those probabilities linearly by
+            epoch, with weight ``epoch / num_epochs``.
         replacement: draw images independently.
-        effective_number: ``beta`` in ``[0, 1)``: the law of the effective number in place of a
-            power, :math:`p_k \propto n_k / (1 - \beta^{n_k})`.
-        num_epochs: epochs of the schedule; needed if ``progressive``. Later epochs use the law
-            at the end.
+        effective_number: ``beta`` in ``[0, 1)``: draw by the effective number in place of a power,
+            :math:`p_k \propto n_k / (1 - \beta^{n_k})`.
+        num_epochs: epochs of the schedule; needed if ``progressive``. Later epochs draw as at its
+            end.
         seed: the same on all ranks; ``None``: drawn and synchronised.
-        round_up: repeat the first entries so that all ranks get equally many.
 
     Raises:
-        ValueError: if an option is out of range or contradicts another.
+        OptionError: if an option is out of range or contradicts another.
 
     Reference:
         Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition, ICLR
@@ -72,31 +71,25 @@ class ClassBalancedSampler(EpochSampler):
         effective_number: float | None = None,
         num_epochs: int | None = None,
         seed: int | None = None,
-        round_up: bool = True,
     ) -> None:
-        super().__init__(dataset, seed, round_up)
+        super().__init__(dataset, seed)
+        check_number('power', power)
         if effective_number is not None and power != 0:
-            raise ValueError(
-                f'effective_number and power: expected one of them, got {effective_number} and '
-                f'{power}'
-            )
-        if progressive and (num_epochs is None or num_epochs < 1):
-            raise ValueError(
-                'num_epochs: progressive=True needs the number of training epochs, got '
-                f'{num_epochs}'
-            )
-        self.replacement = replacement
+            raise refuse('power', '0 beside effective_number', power)
+        if check_flag('progressive', progressive):
+            check_integer('num_epochs', num_epochs, '[1, inf)')
+        self.replacement = check_flag('replacement', replacement)
         self.num_epochs = num_epochs if progressive else None
         counts = self.pools.counts
-        self._final_law = (
-            class_sampling_probabilities(counts, power)
-            if effective_number is None
-            else effective_number_probabilities(counts, effective_number)
-        )
-        self._first_law = class_sampling_probabilities(counts, 1)
+        if effective_number is None:
+            self._final = class_sampling_probabilities(counts, power)
+        else:
+            check_number('effective_number', effective_number, '[0, 1)')
+            self._final = effective_number_probabilities(counts, effective_number)
+        self._initial = class_sampling_probabilities(counts, 1)
         self._drawn = (0, np.zeros_like(counts))
 
-    def class_law(self, epoch: int) -> Tensor:
+    def class_probabilities(self, epoch: int) -> Tensor:
         """Class probabilities in an epoch.
 
         Args:
@@ -106,17 +99,16 @@ class ClassBalancedSampler(EpochSampler):
             ``(K,)`` float64, sums to 1.
         """
         if self.num_epochs is None:
-            return self._final_law
+            return self._final
         progress = min(epoch / self.num_epochs, 1.0)
-        return progressive_probabilities(self._first_law, self._final_law, progress)
+        return progressive_probabilities(self._initial, self._final, progress)
 
-    def _epoch_entries(self, positions: IntArray) -> Iterator[int]:
-        images = self._draw_independently() if self.replacement else self._draw_pool_by_pool()
-        return iter(images[positions].tolist())
+    def _images_of_epoch(self) -> IntArray:
+        return self._draw_independently() if self.replacement else self._draw_pool_by_pool()
 
     def _draw_independently(self) -> IntArray:
         rng = self.generator(Stream.IMAGES)
-        classes = draw_classes(self.class_law(self.epoch).numpy(), len(self.labels), rng)
+        classes = draw_classes(self.class_probabilities(self.epoch).numpy(), len(self.labels), rng)
         return draw_images(self.pools, classes, rng)
 
     def _draw_pool_by_pool(self) -> IntArray:
@@ -127,7 +119,7 @@ class ClassBalancedSampler(EpochSampler):
 
     def _quotas(self, epoch: int) -> IntArray:
         rng = self.generator(Stream.QUOTAS, epoch)
-        return class_quotas(self.class_law(epoch).numpy(), len(self.labels), rng)
+        return class_quotas(self.class_probabilities(epoch).numpy(), len(self.labels), rng)
 
     def _drawn_before(self, epoch: int) -> IntArray:
         """Draws per class in all earlier epochs: replayed, so that a resumed run knows them."""

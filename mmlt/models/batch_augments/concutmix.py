@@ -11,19 +11,15 @@ __all__ = ['ConCutMixAugment']
 
 @BATCH_AUGMENTS.register_module()
 class ConCutMixAugment(PairedCutMix):
-    r"""Class-balanced foregrounds on instance-balanced backgrounds, with area labels.
+    r"""CutMix of class-balanced foregrounds onto instance-balanced backgrounds.
 
-    The anchor is the background, its partner (``PairSampler(law='balanced')``) the foreground:
-    :math:`t = \lambda\,t_{bg} + (1-\lambda)\,t_{fg}` with the area :math:`\lambda` outside the
-    clipped box, which is one for the batch. The labels' rectification in the semantic space
-    belongs to :class:`mmlt.models.ContrastiveClsHead`; the share of mixed batches to
-    ``PairBatchSampler(prob=0.5)``.
+    The anchor is the background, its partner (``PairSampler(partners='balanced')``) the
+    foreground: :math:`t = \lambda\,t_{bg} + (1-\lambda)\,t_{fg}` with the area :math:`\lambda`
+    outside the clipped box. The rectification of these labels in the semantic space belongs to
+    :class:`mmlt.models.ContrastiveClsHead`.
 
     Args:
-        alpha: of :math:`\lambda \sim Beta(\alpha, \alpha)`; 1 in the paper.
-
-    Raises:
-        ValueError: if ``alpha`` is not positive.
+        alpha: of :math:`\lambda \sim Beta(\alpha, \alpha)`, positive; 1 in the paper.
 
     Reference:
         Pan et al., ConCutMix, IEEE TIP 2024. The box of the released code, from a generator that

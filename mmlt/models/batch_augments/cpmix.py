@@ -5,69 +5,62 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import torch
+import numpy as np
 from mmengine.logging import print_log
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from mmlt.functional.confusion.pairs import (
-    PairWeights,
-    draw_columns,
-    in_batch_partner_weights,
-    pair_weights,
-)
-from mmlt.functional.mixing import LABEL_RULES, label_weight, mix_images, mix_scores
+from mmlt.functional.checks import check_choice, check_flag, check_integer, check_number, refuse
+from mmlt.functional.confusion.pairs import PairDistribution, draw_columns, pair_distribution
+from mmlt.functional.mixing import LABEL_RULES, label_weight, mixup
 
-from .in_batch import InBatchMixin
 from .paired import PairedBatchAugment
-from .randomness import check_batch, check_positive, to_device
+from .randomness import check_batch, missing, to_device
 
 __all__ = ['CPMixBatchAugment']
 
 
 @BATCH_AUGMENTS.register_module()
-class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
-    r"""Mixes each image with one of a class that it is confused with; one lambda an image.
+class CPMixBatchAugment(PairedBatchAugment):
+    r"""Mixes each image with one of a class that it is confused with; one lambda per image.
 
-    With a paired loader (``PairSampler(law='confusion')``, ``PairedDataset``,
-    ``PairedDataPreprocessor``) partners come from the whole training set, as in the paper.
+    With a paired loader (``PairSampler(partners='confusion', pairing='pairs')``,
+    ``PairBatchSampler``, ``PairedDataset``, ``PairedDataPreprocessor``) partners come from the
+    whole training set, as in the paper.
 
     In a stock MMPretrain config, ``train_cfg=dict(augments=dict(type='CPMixBatchAugment'))``, it
-    pairs **within the batch** by the same law and says so in the log: the partner's class by the
-    confusion of the anchor's class, in either direction, among the classes in the batch; a
-    class without a recorded error there gets the class-balanced law. The counts come from
-    :class:`mmlt.hooks.EMAConfusionHook`, the class counts from
-    :class:`mmlt.hooks.ClassCountsHook`.
+    pairs **within the batch** of each rank and logs so once. The partner's class then follows the
+    confusion of the anchor's class, in either direction, with the classes in the batch. A class
+    without a recorded error among them gets class-balanced partners.
 
     Args:
-        alpha: of :math:`\lambda \sim Beta(\alpha, \alpha)`.
-        tau: of the label rule ``'prior'``; 0 is mixup, bit for bit.
+        alpha: of :math:`\lambda \sim Beta(\alpha, \alpha)`, positive.
+        tau: of the label rule ``'prior'``, at least 0; 0 is mixup, bit for bit.
         label_rule: ``'prior'`` (:func:`mmlt.functional.mixed_label_weight`), ``'linear'``
             (mixup) or ``'remix'``.
-        kappa: of the label rule ``'remix'``.
+        kappa: of the label rule ``'remix'``, at least 1.
         prob: share of the batches that are mixed within the batch; the confusion is counted on
-            the others. With a paired loader it is ``PairBatchSampler``'s.
-        start_epoch: first epoch that is mixed within the batch. With a paired loader it is
+            the others. With a paired loader, ``PairBatchSampler`` decides.
+        start_epoch: first epoch, from 0, that is mixed within the batch. With a paired loader it is
             ``PairSampler``'s.
         normalize_confusion: within the batch, divide the errors of a class by its counted
-            images.
-        across_ranks: see :class:`InBatchMixin`; of no effect with a paired loader, which is
-            exact on any number of ranks.
+            images. With a paired loader it is ``PairSampler``'s.
 
     Raises:
-        ValueError: if an option is out of range; when called, if the class counts are needed and
-            unknown.
+        OptionError: if an option is out of range.
 
     Reference:
         Yoon et al., CP-Mix, arXiv 2411.07621. Confusion pairs and mixing follow the paper's
-        description. The label rule, pairing by anchor and within the batch are this project's
-        reading.
+        description. The label rule and pairing within the batch are this project's reading.
 
     Example:
         >>> train_cfg = dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0))
     """
 
-    law = 'confusion'
+    mixes_within_batch = True
+
+    #: :meth:`set_confusion_counts` has to be called before each epoch, unless partners are loaded.
+    wants_confusion_counts = True
 
     def __init__(
         self,
@@ -78,39 +71,30 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
         prob: float = 0.5,
         start_epoch: int = 0,
         normalize_confusion: bool = True,
-        across_ranks: bool = False,
     ) -> None:
         super().__init__()
-        self.init_in_batch(prob, across_ranks)
-        self.alpha = check_positive('alpha', alpha)
-        if label_rule not in LABEL_RULES:
-            raise ValueError(
-                f'label_rule: expected one of {", ".join(LABEL_RULES)}, got {label_rule!r}'
-            )
-        for name, value, least in (
-            ('tau', tau, 0),
-            ('kappa', kappa, 1),
-            ('start_epoch', start_epoch, 0),
-        ):
-            if not value >= least:
-                raise ValueError(f'{name}: expected at least {least}, got {value}')
-        self.tau, self.label_rule, self.kappa = tau, label_rule, kappa
-        self.start_epoch, self.normalize_confusion = start_epoch, normalize_confusion
-        self._pairs: PairWeights | None = None
+        self.alpha = check_number('alpha', alpha, '(0, inf)')
+        self.tau = check_number('tau', tau, '[0, inf)')
+        self.label_rule = check_choice('label_rule', label_rule, LABEL_RULES)
+        self.kappa = check_number('kappa', kappa, '[1, inf)')
+        self.prob = check_number('prob', prob, '[0, 1]')
+        self.start_epoch = check_integer('start_epoch', start_epoch, '[0, inf)')
+        self.normalize_confusion = check_flag('normalize_confusion', normalize_confusion)
+        self._confusion: PairDistribution | None = None
         self._announced = False
 
     def set_confusion_counts(self, counts: Any) -> None:
-        """Take the law for pairing within the batch, for the epochs to come.
+        """Take the errors by which the epochs to come pair within the batch.
 
         Args:
-            counts: ``confusion[true, predicted]``, ``(K, K)``, non-negative; array, dense or
-                sparse tensor.
+            counts: ``confusion[true, predicted]``, ``(K, K)``, non-negative; array or CPU tensor,
+                dense or sparse.
 
         Raises:
-            ValueError: if its shape or values are wrong.
+            OptionError: if its shape or values are wrong.
         """
-        counts = counts if isinstance(counts, Tensor) else torch.as_tensor(counts)
-        self._pairs = pair_weights(counts.detach(), self.normalize_confusion)
+        pairs = pair_distribution(counts, normalize=self.normalize_confusion)
+        self._confusion = pairs.symmetrised()
 
     def _mix(
         self, images: Tensor, partner_images: Tensor, scores: Tensor, partner_scores: Tensor
@@ -128,25 +112,24 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
             Images ``(N, C, H, W)`` and scores ``(N, K)``.
 
         Raises:
-            TypeError, ValueError: if images or scores are of another form, or the counts of the
-                confusion belong to another number of classes.
+            OptionError: if images or scores are of another form, or the confusion counts belong to
+                another number of classes.
+            ValueError: if nobody has said where the run is, or counts are needed and missing.
         """
         scores = check_batch(images, scores)
-        self._announce()
         rng = self.rng()
+        self._announce()
         if rng.random() >= self.prob or self._epoch < self.start_epoch:
             return images, scores
         uniform = self.draw_per_image(rng, len(images), lambda rng, total: rng.random(total))
-        images_of_all, scores_of_all = self.candidates(images, scores)
-        weights = in_batch_partner_weights(
-            self._pairs_for(scores), scores.argmax(dim=1), scores_of_all.argmax(dim=1)
-        )
+        classes = scores.argmax(dim=1)
+        weights = self._pairs_for(scores.shape[1]).partner_weights(classes, classes)
         partners = draw_columns(weights, to_device(uniform, images))
-        return self._blend(rng, images, images_of_all[partners], scores, scores_of_all[partners])
+        return self._blend(rng, images, images[partners], scores, scores[partners])
 
     def _blend(
         self,
-        rng: Any,
+        rng: np.random.Generator,
         images: Tensor,
         partner_images: Tensor,
         scores: Tensor,
@@ -156,7 +139,7 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
             rng, len(images), lambda rng, total: rng.beta(self.alpha, self.alpha, total)
         )
         lam = weight = to_device(drawn, images)
-        if self.label_rule != 'linear' and (self.label_rule != 'prior' or self.tau):
+        if self.label_rule == 'remix' or (self.label_rule == 'prior' and self.tau):
             weight = label_weight(
                 self.label_rule,
                 lam,
@@ -165,38 +148,28 @@ class CPMixBatchAugment(InBatchMixin, PairedBatchAugment):
                 self.tau,
                 self.kappa,
             )
-        return (mix_images(images, partner_images, lam), mix_scores(scores, partner_scores, weight))
+        return mixup(images, partner_images, lam), mixup(scores, partner_scores, weight)
 
-    def _pairs_for(self, scores: Tensor) -> PairWeights:
-        num_classes = scores.shape[1]
-        if self._pairs is None:
-            self._pairs = pair_weights(
-                torch.zeros(num_classes, num_classes, layout=torch.sparse_coo, device=scores.device)
+    def _pairs_for(self, num_classes: int) -> PairDistribution:
+        """The confusion to pair by; in its first epoch there may be none yet."""
+        if self._confusion is None:
+            if self._epoch > self.start_epoch:
+                raise missing(self, f'confusion counts before epoch {self._epoch}')
+            none = np.zeros(0, dtype=np.int64)
+            return PairDistribution(none, none, np.zeros(0), num_classes)
+        if self._confusion.num_classes != num_classes:
+            raise refuse(
+                'scores', f'(N, {self._confusion.num_classes}) as counted', f'(N, {num_classes})'
             )
-        if self._pairs.num_classes != num_classes:
-            raise ValueError(
-                f'CPMixBatchAugment: the confusion counts have {self._pairs.num_classes} classes, '
-                f'the scores {num_classes}'
-            )
-        if self._pairs.keys.device != scores.device:
-            self._pairs = self._pairs.to(scores.device)
-        return self._pairs
+        return self._confusion
 
     def _announce(self) -> None:
-        """Say once that pairs come from the batch."""
         if not self._announced:
             self._announced = True
             print_log(
-                'CPMixBatchAugment: no paired loader, so partners are drawn within the batch, by '
-                "the confusion law among its classes. PairSampler(law='confusion') with "
-                'PairedDataset and PairedDataPreprocessor draws them from the whole training set.',
+                'CPMixBatchAugment: no paired loader, so partners are drawn within the batch. '
+                "PairSampler(partners='confusion') with PairBatchSampler, PairedDataset and "
+                'PairedDataPreprocessor draws them from the whole training set.',
                 logger='current',
                 level=logging.INFO,
             )
-            if self._pairs is None:
-                print_log(
-                    'CPMixBatchAugment: nobody brings confusion counts, so partners are '
-                    "class-balanced. Add custom_hooks=[dict(type='EMAConfusionHook')].",
-                    logger='current',
-                    level=logging.WARNING,
-                )

@@ -6,31 +6,31 @@ import numpy as np
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from mmlt.functional.mixing import mix_images, mix_scores, remix_label_weight
+from mmlt.functional.checks import check_number
+from mmlt.functional.mixing import mixup, remix_label_weight
 
-from .in_batch import InBatchMixin
-from .randomness import Array, SeededBatchAugment, check_batch, check_positive, to_device
+from .randomness import SeededBatchAugment, check_batch, to_device
 
 __all__ = ['RemixBatchAugment']
 
 
 @BATCH_AUGMENTS.register_module()
-class RemixBatchAugment(InBatchMixin, SeededBatchAugment):
+class RemixBatchAugment(SeededBatchAugment):
     r"""Mixup within the batch, with the whole label to a class that is ``kappa`` times rarer.
 
-    A stock MMPretrain config takes it: ``train_cfg=dict(augments=dict(type='RemixBatchAugment',
-    alpha=1.0))``, with :class:`mmlt.hooks.ClassCountsHook`. One
-    :math:`\lambda` and one permutation hold for a batch.
+    It needs no paired loader: ``train_cfg=dict(augments=dict(type='RemixBatchAugment'))`` is
+    all that a stock MMPretrain config has to say. One :math:`\lambda` and one permutation hold
+    for a batch. Each rank permutes its own batch, as MMPretrain's ``Mixup`` does.
 
     Args:
-        alpha: of :math:`\lambda \sim Beta(\alpha, \alpha)`.
+        alpha: of :math:`\lambda \sim Beta(\alpha, \alpha)`, positive.
         kappa: imbalance between two classes from which on the rule acts, at least 1.
         tau: the rarer class must have more than ``1 - tau`` of the pixels, in ``[0, 1]``.
-        prob: share of the batches that are mixed.
-        across_ranks: see :class:`InBatchMixin`.
+        prob: share of the batches that are mixed, the same ones on all ranks; ``probs`` of
+            MMPretrain's ``train_cfg`` would draw other ones on each.
 
     Raises:
-        ValueError: if an option is out of range; when called, if the class counts are unknown.
+        OptionError: if an option is out of range.
 
     Reference:
         Chou et al., Remix: Rebalanced Mixup, ECCV workshops 2020.
@@ -40,21 +40,13 @@ class RemixBatchAugment(InBatchMixin, SeededBatchAugment):
     """
 
     def __init__(
-        self,
-        alpha: float = 1.0,
-        kappa: float = 3.0,
-        tau: float = 0.5,
-        prob: float = 1.0,
-        across_ranks: bool = False,
+        self, alpha: float = 1.0, kappa: float = 3.0, tau: float = 0.5, prob: float = 1.0
     ) -> None:
         super().__init__()
-        self.init_in_batch(prob, across_ranks)
-        self.alpha = check_positive('alpha', alpha)
-        if kappa < 1 or not 0 <= tau <= 1:
-            raise ValueError(
-                f'kappa, tau: expected kappa >= 1 and tau in [0, 1], got {kappa} and {tau}'
-            )
-        self.kappa, self.tau = kappa, tau
+        self.alpha = check_number('alpha', alpha, '(0, inf)')
+        self.kappa = check_number('kappa', kappa, '[1, inf)')
+        self.tau = check_number('tau', tau, '[0, 1]')
+        self.prob = check_number('prob', prob, '[0, 1]')
 
     def __call__(self, images: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Mix a batch with itself, permuted; no argument is changed.
@@ -67,29 +59,16 @@ class RemixBatchAugment(InBatchMixin, SeededBatchAugment):
             Images ``(N, C, H, W)`` and scores ``(N, K)``.
 
         Raises:
-            TypeError, ValueError: if images or scores are of another form.
+            OptionError: if images or scores are of another form.
+            ValueError: if nobody has said where the run is, or the class counts are unknown.
         """
         scores = check_batch(images, scores)
-        self.require_class_counts(scores)
+        counts = self.image_counts(scores)
         rng = self.rng()
         if rng.random() >= self.prob:
             return images, scores
-        drawn = np.full(len(images), rng.beta(self.alpha, self.alpha))
-        images_of_all, scores_of_all = self.candidates(images, scores)
-        order = to_device(self._permutation(rng, len(images), len(images_of_all)), images)
-        partner_images, partner_scores = images_of_all[order], scores_of_all[order]
-        lam = to_device(drawn, images)
-        weight = remix_label_weight(
-            lam, self.image_counts(scores), self.image_counts(partner_scores), self.kappa, self.tau
-        )
-        return (mix_images(images, partner_images, lam), mix_scores(scores, partner_scores, weight))
-
-    def _permutation(self, rng: np.random.Generator, size: int, num_candidates: int) -> Array:
-        """Positions of the partners: a permutation of the rank's batch, or this rank's part of
-        one of the batch of all ranks."""
-        if num_candidates == size:
-            keys = self.draw_per_image(rng, size, lambda rng, total: rng.random(total))
-            return np.argsort(keys, kind='stable')
-        return self.draw_per_image(
-            rng, size, lambda rng, total: np.argsort(rng.random(total), kind='stable')
-        )
+        lam = to_device(np.full(len(images), rng.beta(self.alpha, self.alpha)), images)
+        keys = self.draw_per_image(rng, len(images), lambda rng, total: rng.random(total))
+        order = to_device(np.argsort(keys, kind='stable'), images)
+        weight = remix_label_weight(lam, counts, counts[order], self.kappa, self.tau)
+        return mixup(images, images[order], lam), mixup(scores, scores[order], weight)

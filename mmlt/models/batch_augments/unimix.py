@@ -5,10 +5,11 @@ from __future__ import annotations
 from mmpretrain.registry import BATCH_AUGMENTS
 from torch import Tensor
 
-from mmlt.functional.mixing import mix_images, mix_scores, unimix_factor
+from mmlt.functional.checks import check_number
+from mmlt.functional.mixing import mixup, unimix_factor
 
 from .paired import PairedBatchAugment
-from .randomness import check_positive, to_device
+from .randomness import to_device
 
 __all__ = ['UniMixBatchAugment']
 
@@ -19,15 +20,15 @@ class UniMixBatchAugment(PairedBatchAugment):
 
     :math:`\lambda \sim Beta(\alpha, \alpha)` is shifted around the circle by
     :math:`\pi_j / (\pi_i + \pi_j)`: the rarer class gets the larger share, in pixels and label.
-    The law of the partners is the sampler's; the released code draws an image by
-    :math:`n_k^\tau`, hence a class by :math:`n_k^{1 + \tau}`: ``PairSampler(law=0.9)`` on
-    CIFAR-100-LT (tau -0.1), ``law=0.5`` on CIFAR-10-LT. It mixes every batch.
+    The released code draws a partner image by :math:`n_k^\tau`, hence its class by
+    :math:`n_k^{1 + \tau}`: ``PairSampler(partners=0.9)`` on CIFAR-100-LT (tau -0.1),
+    ``partners=0.5`` on CIFAR-10-LT. It mixes every batch: ``PairBatchSampler(prob=1.0)``.
 
     Args:
-        alpha: of the Beta distribution.
+        alpha: of the Beta distribution, positive.
 
     Raises:
-        ValueError: if ``alpha`` is not positive; in ``mix``, if the class counts are unknown.
+        OptionError: if ``alpha`` is not positive.
 
     Reference:
         Xu et al., Towards Calibrated Model for Long-Tailed Visual Recognition from Prior
@@ -36,12 +37,12 @@ class UniMixBatchAugment(PairedBatchAugment):
 
     Example:
         >>> train_cfg = dict(augments=dict(type='UniMixBatchAugment', alpha=0.8))
-        >>> sampler = dict(type='PairSampler', law=0.9)
+        >>> sampler = dict(type='PairSampler', partners=0.9)
     """
 
     def __init__(self, alpha: float = 0.8) -> None:
         super().__init__()
-        self.alpha = check_positive('alpha', alpha)
+        self.alpha = check_number('alpha', alpha, '(0, inf)')
 
     def _mix(
         self, images: Tensor, partner_images: Tensor, scores: Tensor, partner_scores: Tensor
@@ -52,7 +53,4 @@ class UniMixBatchAugment(PairedBatchAugment):
         factor = unimix_factor(
             to_device(lam, images), self.image_counts(scores), self.image_counts(partner_scores)
         )
-        return (
-            mix_images(images, partner_images, factor),
-            mix_scores(scores, partner_scores, factor),
-        )
+        return mixup(images, partner_images, factor), mixup(scores, partner_scores, factor)

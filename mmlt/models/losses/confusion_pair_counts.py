@@ -1,4 +1,4 @@
-"""Hard counts of confusion pairs over an epoch, and the law that they make for the next."""
+"""Confusion counted over an epoch, for the pairs that the next epoch draws."""
 
 from __future__ import annotations
 
@@ -9,92 +9,76 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmlt.functional.confusion.pairs import add_pair_codes_, pair_codes, without_mixed_batches
+from mmlt.functional.checks import check_choice, check_integer, check_number, refuse
+from mmlt.functional.confusion.pairs import confusion_entries, count_entries_, without_mixed_batches
 from mmlt.functional.distributed import gather_with_grad
 
-__all__ = ['ConfusionPairCounts', 'sparse_entries']
+__all__ = ['ConfusionPairCounts']
 
 
 @MODELS.register_module()
 class ConfusionPairCounts(nn.Module):
-    r"""Counts ``confusion[true, predicted]`` of the running epoch, and the law of the last ones.
+    r"""Counts ``confusion[true, predicted]`` of the running epoch, and keeps those of the last.
 
-    The state is replicated: every rank gathers the ``N`` pairs of each step (one integer an
-    image, without gradient and without a host synchronisation) and counts the global batch. So a
+    The state is replicated: every rank gathers the entries of each step (one integer per image,
+    without gradient and without making the CPU wait) and counts the global batch. So a
     checkpoint, which rank 0 writes, is right at any step, and nothing is reduced at its end.
 
-    Memory: two ``(K, K)`` buffers of 4 bytes (530 MB at ``K = 8142``). A checkpoint
-    holds what is not zero: :func:`sparse_entries`.
+    Memory: two ``(K, K)`` tensors of 4 bytes (530 MB at ``K = 8142``). They are no buffers: a
+    checkpoint would hold them as they are, ``EMAHook`` would copy or average them in each
+    iteration, and MMEngine would send them to all ranks. The hook that owns the counts writes
+    :meth:`sparse_state` into the checkpoint instead.
 
     Args:
-        num_classes: ``K``.
-        momentum: share of the former law that an epoch leaves in place, in ``[0, 1)``: 0 is the
+        num_classes: ``K``, at least 2.
+        momentum: share of the former counts that an epoch leaves in place, in ``[0, 1)``: 0 is the
             last epoch alone, more an average over epochs.
         mixed: ``'skip'`` leaves out the batches in which a label is mixed, ``'dominant'`` counts
             every image for the class with the larger share.
-        equal_batch_sizes: every rank has the same number of images, as training loaders see to.
-            False exchanges the sizes first, which makes the host wait.
 
     Raises:
-        ValueError: if an option is out of range; in ``forward``, if logits or targets do not fit.
+        OptionError: if an option is out of range; in ``forward``, if logits or targets do not fit.
 
     Reference:
         CP-Mix (Yoon et al., arXiv 2411.07621): the multiset of the misclassified training images
-        of an epoch. Correct predictions, on the diagonal, make no pair; errors are divided by them
-        and the errors together, where rates are asked for.
+        of an epoch. Correct predictions, on the diagonal, make no pair; they are counted because
+        error rates are relative to all images of a class.
 
     Example:
-        >>> pairs = ConfusionPairCounts(num_classes=2)
-        >>> pairs(torch.tensor([[0.0, 9.0], [0.0, 9.0]]), torch.tensor([0, 1]))
-        >>> pairs.finish_epoch()
+        >>> counter = ConfusionPairCounts(num_classes=2)
+        >>> counter(torch.tensor([[0.0, 9.0], [0.0, 9.0]]), torch.tensor([0, 1]))
+        >>> counter.finish_epoch()
         True
-        >>> pairs.law
+        >>> counter.finished
         tensor([[0., 1.],
                 [0., 1.]])
     """
 
-    counts: Tensor
-    law: Tensor
-    num_epochs: Tensor
-
-    def __init__(
-        self,
-        num_classes: int,
-        momentum: float = 0.0,
-        mixed: str = 'skip',
-        equal_batch_sizes: bool = True,
-    ) -> None:
+    def __init__(self, num_classes: int, momentum: float = 0.0, mixed: str = 'skip') -> None:
         super().__init__()
-        if num_classes < 2:
-            raise ValueError(f'num_classes: expected at least 2, got {num_classes}')
-        if not 0 <= momentum < 1:
-            raise ValueError(f'momentum: expected a number in [0, 1), got {momentum}')
-        if mixed not in ('skip', 'dominant'):
-            raise ValueError(f"mixed: expected 'skip' or 'dominant', got {mixed!r}")
-        self.num_classes, self.momentum, self.mixed = num_classes, momentum, mixed
-        self.equal_batch_sizes = equal_batch_sizes
-        shape = (num_classes, num_classes)
+        self.num_classes = check_integer('num_classes', num_classes, '[2, inf)')
+        self.momentum = check_number('momentum', momentum, '[0, 1)')
+        self.mixed = check_choice('mixed', mixed, ('skip', 'dominant'))
         # Replicated over ranks, all three; see the class.
-        self.register_buffer('counts', torch.zeros(shape, dtype=torch.int32))
-        self.register_buffer('law', torch.zeros(shape))
-        self.register_buffer('num_epochs', torch.zeros((), dtype=torch.int64))
+        self.counts = torch.zeros(num_classes, num_classes, dtype=torch.int32)
+        self.finished = torch.zeros(num_classes, num_classes)
+        self.num_epochs = 0
 
     @torch.no_grad()
     def forward(self, logits: Tensor, targets: Tensor) -> None:
         """Count a batch, while training.
 
         Args:
-            logits: ``(N, K)``, images of this rank.
+            logits: ``(N, K)``, images of this rank; ``N`` is the same on all ranks.
             targets: ``(N,)`` integers or ``(N, K)`` scores.
         """
         if not self.training:
             return
         if logits.ndim != 2 or logits.shape[1] != self.num_classes:
-            raise ValueError(
-                f'logits: expected (N, {self.num_classes}), got shape {tuple(logits.shape)}'
-            )
-        codes = gather_with_grad(pair_codes(logits, targets, self.mixed), self.equal_batch_sizes)
-        add_pair_codes_(self.counts, without_mixed_batches(codes))
+            raise refuse('logits', f'shape (N, {self.num_classes})', tuple(logits.shape))
+        entries = confusion_entries(logits, targets, self.mixed)
+        entries = gather_with_grad(entries, equal_sizes=True)
+        count_entries_(self.counts, without_mixed_batches(entries))
 
     @torch.no_grad()
     def start_epoch(self) -> None:
@@ -103,70 +87,71 @@ class ConfusionPairCounts(nn.Module):
 
     @torch.no_grad()
     def finish_epoch(self) -> bool:
-        """Make the law of the running epoch, for the next one, and begin a new count.
+        """Hand the counts of the running epoch to the next one, and begin a new count.
 
         Returns:
-            Whether any image was counted. If none was, the law stays.
+            Whether any image was counted. If none was, the former counts stay.
         """
-        # The host waits here, once an epoch.
+        # The CPU waits for the device here, once per epoch.
         if not bool(self.counts.any()):
             return False
-        momentum = self.momentum if int(self.num_epochs) else 0.0
-        self.law.mul_(momentum).add_(self.counts, alpha=1 - momentum)
-        self.num_epochs.add_(1)
+        momentum = self.momentum if self.num_epochs else 0.0
+        self.finished.mul_(momentum).add_(self.counts, alpha=1 - momentum)
+        self.num_epochs += 1
         self.counts.zero_()
         return True
 
     @torch.no_grad()
     def reset(self) -> None:
-        """Forget the law as well: another run begins."""
-        for buffer in (self.counts, self.law, self.num_epochs):
-            buffer.zero_()
+        """Forget all epochs: another run begins."""
+        self.counts.zero_()
+        self.finished.zero_()
+        self.num_epochs = 0
 
-    @torch.no_grad()
-    def sparse_law(self) -> Tensor:
-        """The law as a sparse CPU tensor ``(K, K)``, for samplers; its size is that of the pairs
-        on record, not ``K * K``."""
-        return self.law.to_sparse().cpu()
+    def finished_sparse(self) -> Tensor:
+        """``finished`` as a sparse CPU tensor ``(K, K)``, which is as large as what was counted."""
+        return self.finished.to_sparse().cpu()
+
+    def sparse_state(self) -> dict[str, Any]:
+        """What a checkpoint holds: the entries that are not zero.
+
+        Returns:
+            ``num_classes``, ``num_epochs``, and for ``counts`` and ``finished`` a pair of CPU
+            tensors, positions ``true * K + predicted`` and values, ``(E,)`` each.
+        """
+        return {
+            'num_classes': self.num_classes,
+            'num_epochs': self.num_epochs,
+            'counts': _entries(self.counts),
+            'finished': _entries(self.finished),
+        }
+
+    def load_sparse_state(self, state: dict[str, Any]) -> None:
+        """Take what :meth:`sparse_state` gave.
+
+        Args:
+            state: left as it is; passed over if it is that of another number of classes, as
+                MMEngine does with the weights of such a classifier.
+        """
+        if state['num_classes'] != self.num_classes:
+            return
+        self.num_epochs = state['num_epochs']
+        for name in ('counts', 'finished'):
+            matrix = getattr(self, name)
+            positions, values = (part.to(matrix.device) for part in state[name])
+            matrix.zero_().view(-1)[positions] = values
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> nn.Module:
-        """Follow to another device, but keep the law's type: half cannot hold counts."""
-
-        def keep_type(tensor: Tensor) -> Tensor:
-            return tensor.to(fn(tensor).device)
-
-        return super()._apply(keep_type, *args, **kwargs)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Take what :func:`sparse_entries` made, too."""
-        own = dict(state_dict)
-        for name in ('counts', 'law'):
-            indices = own.pop(f'{prefix}{name}_indices', None)
-            values = own.pop(f'{prefix}{name}_values', None)
-            if indices is not None and values is not None:
-                dense = torch.zeros_like(getattr(self, name), device=values.device)
-                dense[indices[0], indices[1]] = values
-                own[prefix + name] = dense
-        super()._load_from_state_dict(own, prefix, *args)
+        """Move with the model, but keep the types: half precision cannot hold counts."""
+        super()._apply(fn, *args, **kwargs)
+        self.counts = fn(self.counts)
+        self.finished = self.finished.to(self.counts.device)
+        return self
 
     def extra_repr(self) -> str:
         return f'{self.num_classes}, momentum={self.momentum}, mixed={self.mixed!r}'
 
 
-def sparse_entries(name: str, matrix: Tensor) -> dict[str, Tensor]:
-    """What a state dict holds in place of a matrix of counts.
-
-    Args:
-        name: of the matrix.
-        matrix: ``(K, K)``.
-
-    Returns:
-        ``{name}_indices (2, E)`` int64 and ``{name}_values (E,)`` of the entries that are not zero.
-
-    Example:
-        >>> sparse_entries('law', torch.tensor([[0, 3], [0, 0]]))
-        {'law_indices': tensor([[0],
-                [1]]), 'law_values': tensor([3])}
-    """
-    indices = matrix.nonzero().T.contiguous()
-    return {f'{name}_indices': indices, f'{name}_values': matrix[indices[0], indices[1]]}
+def _entries(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    positions = matrix.view(-1).nonzero()[:, 0]
+    return positions.cpu(), matrix.view(-1)[positions].cpu()
