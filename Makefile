@@ -6,14 +6,15 @@ ONEDL := .venv-onedl
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
-.PHONY: help install demo test test-slow test-onedl lint types clean
+.PHONY: help install demo test test-slow test-onedl lint types docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo        train on long-tailed digits and print one table (2 minutes)'
-	@echo 'make test        lint, types, fast tests, doctests (4 minutes)'
+	@echo 'make test        lint, types, documentation, fast tests, doctests (5 minutes)'
 	@echo 'make test-slow   the tests that take minutes'
 	@echo 'make test-onedl  a short smoke of the second stack, in its own environment'
+	@echo 'make docs        the documentation site, into docs/_build/html (1 minute)'
 	@echo 'make clean       remove both environments and caches'
 
 $(VENV)/installed: requirements.txt requirements/runtime.txt setup.py
@@ -42,7 +43,10 @@ lint: install
 types: install
 	$(BIN)/mypy mmlt/functional
 
-test: lint types
+docs: install
+	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
+
+test: lint types docs
 	$(BIN)/python -m pytest tests -n 2 --dist worksteal -q
 	$(BIN)/python -m pytest --doctest-modules mmlt -q -p no:cacheprovider
 
@@ -53,4 +57,4 @@ test-onedl: $(ONEDL)/installed
 	$(ONEDL)/bin/python -m pytest tests/integration/test_smoke.py -q
 
 clean:
-	rm -rf $(VENV) $(ONEDL) build *.egg-info mmlt/.mim .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(ONEDL) build *.egg-info mmlt/.mim .mypy_cache .pytest_cache .ruff_cache docs/_build

@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY
 
 FUNCTIONAL = sorted((REPOSITORY / 'mmlt' / 'functional').rglob('*.py'))
 # Folders that are made here and belong to nobody's checkout.
-MADE = ('.git', '.mim', '.venv', 'build', 'data', 'dist', 'work_dirs', '__pycache__')
+MADE = ('.git', '.mim', '.venv', '_build', 'build', 'data', 'dist', 'work_dirs', '__pycache__')
 
 
 def sources(root=REPOSITORY):
@@ -95,7 +95,7 @@ def test_the_wheel_names_its_requirements(wheel):
     # The host comes by an extra: it would pull in mmcv, of which there are several.
     assert needed == {'torch', 'torchvision', 'numpy'}
     extras = {line.split()[1] for line in lines if line.startswith('Provides-Extra')}
-    assert extras == {'openmmlab', 'onedl', 'tests', 'report'}
+    assert extras == {'openmmlab', 'onedl', 'tests', 'report', 'docs'}
     assert any(line.startswith('Requires-Python: ') and '3.10' in line for line in lines)
 
 
