@@ -7,7 +7,7 @@ PYTEST := -m pytest -q -n 2 --dist worksteal
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
-.PHONY: help install demo test lint types fast coverage test-slow test-onedl clean
+.PHONY: help install demo test lint types docs fast coverage test-slow test-onedl clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -33,7 +33,7 @@ install: $(VENV)/installed ## the environment of all targets, in .venv
 demo: install ## train on long-tailed digits and print one table (2 minutes)
 	$(BIN)/python tools/demo.py
 
-test: lint types fast ## the gate: lint, types, fast (5 minutes)
+test: lint types docs fast ## the gate: lint, types, docs, fast (5 minutes)
 
 lint: install ## rules and layout, by ruff
 	$(BIN)/ruff check .
@@ -41,6 +41,9 @@ lint: install ## rules and layout, by ruff
 
 types: install ## mypy, strict
 	$(BIN)/mypy
+
+docs: install ## the documentation site, in docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
 
 fast: install ## the fast tests and the examples in docstrings
 	$(BIN)/python $(PYTEST) tests mmlt --doctest-modules
@@ -58,4 +61,4 @@ test-onedl: $(ONEDL)/installed ## a short smoke of the second stack, in its own 
 	$(ONEDL)/bin/python -m pytest -q tests/integration/test_smoke.py
 
 clean: ## remove both environments, caches and what was built
-	rm -rf $(VENV) $(ONEDL) build dist *.egg-info mmlt/.mim .coverage* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(ONEDL) build dist *.egg-info mmlt/.mim .coverage* .mypy_cache .pytest_cache .ruff_cache docs/_build

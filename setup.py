@@ -71,7 +71,8 @@ setup(
     packages=find_packages(include=['mmlt', 'mmlt.*']),
     install_requires=requirements('runtime'),
     extras_require={
-        name: requirements(name) for name in ('openmmlab', 'onedl', 'tests', 'report', 'kornia')
+        name: requirements(name)
+        for name in ('openmmlab', 'onedl', 'tests', 'report', 'kornia', 'docs')
     },
     cmdclass={'build_py': BuildWithConfigs},
     zip_safe=False,

@@ -1,121 +1,182 @@
-"""The configs printed in README.md and docs/methods.md load, and build the model they promise."""
+"""The configs that README and documentation print load, build what they promise, and train."""
 
 from __future__ import annotations
 
+import inspect
 import re
-import textwrap
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS
 from PIL import Image
 
 import mmlt  # noqa: F401
+from tests.conftest import REPOSITORY
+from tests.docs.blocks import PAGES, python_blocks
 
-HOST_CONFIG = """
+README = python_blocks('README.md')
+OWN_DATA = python_blocks('docs/own_data.md')
+# Configs that stand alone, by page and number of the block.
+CONFIGS = {
+    f'{page}-{number}': block
+    for page in PAGES
+    for number, block in enumerate(python_blocks(page))
+    if '_base_ = ' in block and 'my_project' not in block
+}
+ON_A_PROJECT = [name for name, block in CONFIGS.items() if "['mmpretrain::" in block]
+# What they promise: a part that the model, or the training loader, must have.
+PROMISED = {
+    'README.md': 'LogitAdjustedLoss',
+    'docs/own_data.md': 'LogitAdjustedLoss',
+    'docs/which_method.md': 'CPMixBatchAugment',
+    'docs/methods/logit_adjustment.md': 'LinearClsHead',
+    'docs/methods/ldam_drw.md': 'LDAMLoss',
+    'docs/methods/class_balanced.md': 'LinearClsHead',
+    'docs/methods/two_stages.md': 'ResNet',
+    'docs/methods/car.md': 'CARLoss',
+    'docs/methods/bcl.md': 'BalancedContrastiveLoss',
+    'docs/methods/concutmix.md': 'ConCutMixAugment',
+    'docs/methods/cpmix.md': 'CPMixBatchAugment',
+    'docs/methods/remix_cmo_unimix.md': 'BatchAugment',
+    'docs/methods/experts.md': 'CIFARResNetStage',
+}
+# Each way to switch something on, trained in the fast suite; the others are slow.
+TRAINED_FAST = (
+    'docs/methods/car.md-0',
+    'docs/methods/cpmix.md-0',
+    'docs/methods/cpmix.md-1',
+    'docs/which_method.md-0',
+)
+PROJECT = """
 _base_ = 'mmpretrain::resnet/resnet18_8xb16_cifar10.py'
 data = dict(
     num_workers=0, persistent_workers=False, batch_size=4,
     dataset=dict(_delete_=True, type='CustomDataset', data_root={folder!r}, pipeline=[
         dict(type='LoadImageFromFile'), dict(type='Resize', scale=32), dict(type='PackInputs')]))
 train_dataloader = val_dataloader = test_dataloader = data
-model = dict(head=dict(num_classes=3))
+model = dict(
+    backbone=dict(stem_channels=8, base_channels=8), head=dict(num_classes=3, in_channels=64))
 data_preprocessor = dict(num_classes=3)
 train_cfg = dict(max_epochs=1)
 """
-REPOSITORY = Path(__file__).parents[2]
-PROMISED = {
-    'LogitAdjustedLoss': 'LogitAdjustedLoss',
-    'LDAMLoss': 'CosineClsHead',
-    'frozen_stages': 'ResNet',
-    'CARLoss': 'CARLoss',
-    'resnet50_concutmix_car': 'ContrastiveClsHead',
-    'DeviceViewsDataPreprocessor': 'DeviceViewsDataPreprocessor',
-    'CPMixBatchAugment': 'PairedDataPreprocessor',
-    'RemixBatchAugment': 'ImageClassifier',
-}
 
 
-def python_blocks(page):
-    text = (REPOSITORY / page).read_text(encoding='utf-8')
-    return [
-        textwrap.dedent(block)
-        for block in re.findall(r'^ *```python\n(.*?)^ *```', text, re.DOTALL | re.MULTILINE)
-    ]
-
-
-@pytest.fixture(scope='module')
-def own_config(tmp_path_factory):
-    """The own-data config of the README, as a file."""
-    (block,) = [block for block in python_blocks('README.md') if 'mmpretrain::' in block]
-    path = tmp_path_factory.mktemp('mine') / 'resnet50_logit_adjustment.py'
+def load(block, folder):
+    """A block as a config file, beside that of the page on own data."""
+    block = block.replace("'mmlt::", f"'{REPOSITORY / 'configs'}/")
+    (folder / 'resnet50_logit_adjustment.py').write_text(OWN_DATA[0])
+    path = folder / 'shown.py'
     path.write_text(block)
-    return path
+    return Config.fromfile(path)
 
 
-def test_the_own_data_config_of_the_readme_builds(own_config):
-    cfg = Config.fromfile(own_config)
+def check_options(config, registry):
+    """Every option that a config gives to a class of ours exists there."""
+    registered = registry.get(config['type'])
+    assert registered is not None, config['type']
+    if registered.__module__.startswith('mmlt'):
+        options = {name: value for name, value in config.items() if name != 'type'}
+        inspect.signature(registered).bind_partial(**options)
+
+
+def test_every_page_of_a_method_shows_a_config():
+    pages = {name.rsplit('-', 1)[0] for name in CONFIGS}
+    assert {page for page in PAGES if page.startswith('docs/methods/')} <= pages
+    assert set(PROMISED) <= pages
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_a_shown_config_builds(name, tmp_path):
+    cfg = load(CONFIGS[name], tmp_path)
     model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
-    assert type(model.head.loss_module).__name__ == 'LogitAdjustedLoss'
-    assert model.head.num_classes == cfg.train_dataloader.dataset.num_classes == 34
+    assert cfg.default_hooks.long_tail.type == 'LongTailHook'
+    assert 'mmlt' in cfg.custom_imports['imports']
+    for hook in cfg.default_hooks.values():
+        check_options(hook, HOOKS)
+    for part, registry in (
+        ('sampler', DATA_SAMPLERS),
+        ('batch_sampler', DATA_SAMPLERS),
+        ('dataset', DATASETS),
+    ):
+        if part in cfg.train_dataloader:
+            check_options(cfg.train_dataloader[part], registry)
+    check_options(cfg.val_evaluator, METRICS)
+
+    augments = getattr(model.data_preprocessor, 'batch_augments', None)
+    parts = [*model.modules(), *(augments.augments if augments else ())]
+    names = ' '.join(type(part).__name__ for part in parts)
+    assert PROMISED.get(name.rsplit('-', 1)[0], '') in names
+
+
+def test_the_config_for_own_data_says_one_number_of_classes(tmp_path):
+    cfg = load(OWN_DATA[0], tmp_path)
+    numbers = [cfg.model.head.num_classes, cfg.data_preprocessor.num_classes]
+    for which in ('train', 'val', 'test'):
+        dataset = cfg[f'{which}_dataloader'].dataset
+        numbers.append(dataset.num_classes)
+        assert dataset.ann_file == f'{which}.txt' and len(dataset.pipeline) > 2
+    assert set(numbers) == {34}
     assert cfg.default_hooks.checkpoint.type == 'CheckpointHook'
 
 
 @pytest.fixture
-def project_of_the_host(tmp_path):
-    """A stock config of MMPretrain on a folder of images: what a user has before."""
+def project(tmp_path):
+    """A config of MMPretrain on a folder of images: what a user has before."""
     generator = np.random.default_rng(0)
     for name, number in (('bee', 6), ('cat', 3), ('emu', 1)):
         (tmp_path / 'images' / name).mkdir(parents=True)
         for n in range(number):
             pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / 'images' / name / f'{n}.png')
-    path = tmp_path / 'before.py'
-    path.write_text(HOST_CONFIG.format(folder=str(tmp_path / 'images')))
+    path = tmp_path / 'project.py'
+    path.write_text(PROJECT.format(folder=str(tmp_path / 'images')))
     return path
 
 
-def run(path, lines):
-    after = path.with_name('after.py')
-    after.write_text(f"_base_ = './{path.name}'\n{lines}")
-    cfg = Config.fromfile(after)
-    cfg.work_dir, cfg.log_level = str(path.parent / 'run'), 'WARNING'
+def train(project, block, save=False):
+    """Train the project for an epoch with the lines of a block on top."""
+    block = re.sub(r'^_base_ = .*$', f"_base_ = ['./{project.name}']", block, flags=re.MULTILINE)
+    path = project.with_name('shown.py')
+    path.write_text(block.replace('num_classes=34', 'num_classes=3'))
+    cfg = Config.fromfile(path)
+    cfg.work_dir, cfg.log_level = str(project.parent / 'run'), 'WARNING'
+    cfg.train_cfg.max_epochs = 1
+    cfg.default_hooks.checkpoint.update(interval=1 if save else -1, save_last=save)
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
 
 
-def test_the_first_lines_of_the_readme_are_all_that_a_project_needs(project_of_the_host):
-    runner = run(project_of_the_host, python_blocks('README.md')[0])
+def test_the_lines_of_the_readme_are_all_that_a_project_needs(project):
+    runner = train(project, README[0] + README[1])
     assert runner.model.head.loss_module.class_counts.tolist() == [6, 3, 1]
     assert {'long_tail/top1', 'long_tail/few_shot'} <= set(runner.test())
 
 
-def test_cpmix_within_the_batch_in_a_project_of_the_host(project_of_the_host):
-    hooks = python_blocks('docs/methods.md')[0]
-    runner = run(
-        project_of_the_host,
-        hooks
-        + """
-default_hooks.update(confusion=dict(type='EMAConfusionHook'))
-model = dict(train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)))
-""",
+@pytest.mark.parametrize(
+    'name',
+    [
+        pytest.param(name, marks=() if name in TRAINED_FAST else pytest.mark.slow)
+        for name in ON_A_PROJECT
+        if not name.startswith(('README', 'docs/own_data', 'docs/methods/two_stages'))
+    ],
+)
+def test_a_shown_config_trains_a_project(name, project):
+    runner = train(project, CONFIGS[name])
+    assert runner.iter == 3
+    assert all(value.isfinite().all() for value in runner.model.state_dict().values())
+
+
+def test_the_second_stage_of_crt_trains_the_classifier_alone(project):
+    first = train(project, "_base_ = ['']\n", save=True)
+    (lines,) = python_blocks('docs/methods/two_stages.md')
+    second = train(
+        project,
+        lines.replace('work_dirs/resnet50_ce/epoch_100.pth', f'{first.work_dir}/epoch_1.pth'),
     )
-    (augment,) = runner.model.data_preprocessor.batch_augments.augments
-    assert augment.class_counts.tolist() == [6, 3, 1]
-
-
-def test_the_second_stage_of_crt_trains_the_classifier_alone(project_of_the_host):
-    first = run(project_of_the_host, '')
-    (lines,) = (block for block in python_blocks('docs/methods.md') if 'frozen_stages' in block)
-    lines = lines.replace(
-        'work_dirs/resnet50_ce/epoch_100.pth', f'{first.work_dir}/epoch_1.pth'
-    ).replace('max_epochs=10', 'max_epochs=1')
-    second = run(project_of_the_host, lines)
     for (name, before), after in zip(
         first.model.backbone.state_dict().items(),
         second.model.backbone.state_dict().values(),
@@ -123,19 +184,3 @@ def test_the_second_stage_of_crt_trains_the_classifier_alone(project_of_the_host
     ):
         assert torch.equal(before, after), name
     assert not torch.equal(first.model.head.fc.weight, second.model.head.fc.weight)
-
-
-@pytest.mark.parametrize('name', PROMISED)
-def test_the_lines_of_a_method_merge_into_it(own_config, name, tmp_path):
-    block = next(block for block in python_blocks('docs/methods.md') if name in block)
-    if '_base_ = ' in block:
-        block = block.replace("'../", f"'{REPOSITORY / 'configs'}/")
-    else:
-        block = f"_base_ = '{own_config}'\n{block}"
-    path = tmp_path / 'method.py'
-    path.write_text(block)
-    cfg = Config.fromfile(path)
-    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
-    parts = {type(part).__name__ for part in model.modules()}
-    assert PROMISED[name] in parts
-    assert cfg.default_hooks.class_counts.type == 'ClassCountsHook'
