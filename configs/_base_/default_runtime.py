@@ -1,4 +1,4 @@
-# What every run has: the registries, the hooks of long-tailed training, logs and checkpoints.
+# What every run has: the registries, the hook of long-tailed training, logs and checkpoints.
 default_scope = 'mmpretrain'
 custom_imports = dict(imports=['mmlt'], allow_failed_imports=False)
 
@@ -15,11 +15,8 @@ default_hooks = dict(
         rule='greater',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    batch_norm_sync=dict(type='BatchNormSyncHook'),
     visualization=dict(type='VisualizationHook', enable=False),
-    class_counts=dict(type='ClassCountsHook'),
-    progress=dict(type='TrainingProgressHook'),
-    epoch_seed=dict(type='EpochSeedHook'),
+    long_tail=dict(type='LongTailHook'),
 )
 
 env_cfg = dict(
