@@ -1,0 +1,20 @@
+"""The scope ``mmlt``, with which a config inherits from a recipe of this package.
+
+``_base_ = 'mmlt::imagenet_lt/resnext50_concutmix_car.py'`` needs two things. MMEngine must know
+the package before it parses the config: importing mmlt tells it. And what such a base builds is
+looked up in registries of the scope ``mmlt``, which MMEngine expects in this module. All parts of
+mmlt are in MMPretrain's registries; those of the scope are their empty children, and pass every
+question on.
+"""
+
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.registry import Registry
+from mmpretrain import registry as registries_of_mmpretrain
+
+__all__: list[str] = []
+
+MODULE2PACKAGE['mmlt'] = 'mmlt'
+
+for _name in registries_of_mmpretrain.__all__:
+    _parent = getattr(registries_of_mmpretrain, _name)
+    Registry(_parent.name, parent=_parent, scope='mmlt', locations=['mmlt'])
