@@ -17,6 +17,10 @@ __all__: list[str] = []
 # was imported, from a wheel, an editable install or a checkout on PYTHONPATH.
 MODULE2PACKAGE['mmlt'] = __name__
 
+# Imported when one of these registries is asked for the first time.
+_PARTS = ('datasets', 'engine', 'evaluation', 'models', 'visualization')
+_LOCATIONS = ['mmlt', *(f'mmpretrain.{part}' for part in _PARTS)]
+
 for _name in registries_of_mmpretrain.__all__:
     _parent = getattr(registries_of_mmpretrain, _name)
-    Registry(_parent.name, parent=_parent, scope='mmlt', locations=['mmlt'])
+    Registry(_parent.name, parent=_parent, scope='mmlt', locations=_LOCATIONS)
