@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
 from mmengine.config import Config
 
@@ -19,10 +22,19 @@ RECIPES = sorted(
 )
 
 
+read_once = cache(Config._file2dict)
+
+
+def read(filename: str, *args, **kwargs) -> tuple:
+    """A file with its bases; MMEngine would read each base again for each recipe."""
+    return deepcopy(read_once(os.path.abspath(filename), *args, **kwargs))
+
+
 @cache
 def resolved(recipe: str) -> dict:
     """What the file of a recipe and its bases say together; not to be changed."""
-    return Config.fromfile(CONFIGS / f'{recipe}.py').to_dict()
+    with mock.patch.object(Config, '_file2dict', read):
+        return Config.fromfile(str(CONFIGS / f'{recipe}.py')).to_dict()
 
 
 def settings(node, path: str = '') -> Iterator[tuple[str, object]]:
