@@ -116,7 +116,7 @@ def prepare(recipe, root, work_dir):
 
 @pytest.fixture(autouse=True)
 def lean_runner(monkeypatch):
-    """Spare seconds per runner: tidy printing of its config, compilers' versions, gc per data set."""
+    """Spare seconds per runner: a tidily printed config, compilers' versions, collected garbage."""
     monkeypatch.setattr(Config, 'pretty_text', property(lambda cfg: repr(cfg.to_dict())))
     monkeypatch.setattr(Runner, '_log_env', lambda runner, env_cfg: None)
     monkeypatch.setattr(gc, 'collect', lambda *args: 0)

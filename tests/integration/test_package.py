@@ -122,12 +122,12 @@ config = Path(mmlt.__file__).parent / '.mim' / 'configs' / 'digits_lt' / 'resnet
 print('CONFIG', Config.fromfile(config).model.head.type)
 Path('own.py').write_text('''
 _base_ = 'mmlt::digits_lt/resnet8_concutmix_car.py'
-model = dict(head=dict(label_start_epoch=3))
+model = dict(head=dict(top_k=4))
 ''')
 own = Config.fromfile('own.py')
 init_default_scope(own.default_scope)
 model = MODELS.build(own.model)
-print('INHERITED', type(model).__name__, type(model.head).__name__, model.head.label_start_epoch)
+print('INHERITED', type(model).__name__, type(model.head).__name__, own.model.head.top_k)
 print('FOUND', Config._get_cfg_path('mmlt::digits_lt/resnet8_ce.py', '')[0])
 print('HUB', get_config('mmlt::digits_lt/resnet8_ldam_drw.py').model.head.type)
 """
@@ -160,7 +160,7 @@ def test_an_installed_package_finds_its_configs(imported):
 
 
 def test_a_config_inherits_from_a_recipe_of_the_installed_package(imported, wheel):
-    assert imported['INHERITED'] == ['MultiViewClassifier', 'ContrastiveClsHead', '3']
+    assert imported['INHERITED'] == ['MultiViewClassifier', 'ContrastiveClsHead', '4']
     inside = wheel / 'mmlt' / '.mim' / 'configs'
     assert imported['FOUND'] == [str(inside / 'digits_lt' / 'resnet8_ce.py')]
     assert imported['HUB'] == ['CosineClsHead']
