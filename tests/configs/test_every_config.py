@@ -26,11 +26,10 @@ TRAINED = [
     'cifar10_lt/resnet32_concutmix_car_15e_ir100',
     'cifar10_lt/vit_small_car_ir100',
     'cifar100_lt/resnet32_ce_ir10',
-    'imagenet_lt/resnext50_concutmix_car',
     'imagenet_lt/resnext50_concutmix_car_device_views',
     'imagenet_lt/vit_small_car_finetune',
     'inat2018/resnet50_ce',
-    'places_lt/resnet152_cpmix',
+    'places_lt/resnet152_concutmix',
 ]
 
 
@@ -107,8 +106,11 @@ def prepare(recipe, root, work_dir):
             shrink(loader, 32)
     if 'vit' not in recipe:
         shrink(cfg.data_preprocessor, 32)
-    if cfg.model.backbone.get('init_cfg') and 'Pretrained' in str(cfg.model.backbone.init_cfg):
-        cfg.model.backbone.init_cfg = None
+    backbone = cfg.model.backbone
+    if 'Pretrained' in str(backbone.get('init_cfg')):
+        backbone.init_cfg = None
+    if backbone.get('depth') == 152:
+        backbone.depth = 50
     cfg.load_from = None
     cfg.experiment_name = recipe.replace('/', '_') + '_test'
     return cfg

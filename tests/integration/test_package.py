@@ -30,7 +30,8 @@ def sources(root=REPOSITORY):
             and name not in MADE
             and not name.endswith(('_cache', '.egg-info'))
         ]
-        for name in files:
+        # In a work tree .git is a file.
+        for name in set(files) - set(MADE):
             if Path(name).suffix in ('.py', '.sh', '.md', '.txt', '.toml', '.yml', '.in', ''):
                 yield Path(folder, name)
 
