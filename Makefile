@@ -3,18 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ONEDL := .venv-onedl
+PYTEST := -m pytest -q -n 2 --dist worksteal
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
-.PHONY: help install demo test test-slow test-onedl lint types clean
+.PHONY: help install demo test lint types fast coverage test-slow test-onedl clean
 .DEFAULT_GOAL := help
 
-help:
-	@echo 'make demo        train on long-tailed digits and print one table (2 minutes)'
-	@echo 'make test        lint, types, fast tests, doctests (4 minutes)'
-	@echo 'make test-slow   the tests that take minutes'
-	@echo 'make test-onedl  a short smoke of the second stack, in its own environment'
-	@echo 'make clean       remove both environments and caches'
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/installed: requirements.txt requirements/runtime.txt setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
@@ -31,26 +28,34 @@ $(ONEDL)/installed: requirements/onedl-pinned.txt requirements/runtime.txt setup
 	$(ONEDL)/bin/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-install: $(VENV)/installed
+install: $(VENV)/installed ## the environment of all targets, in .venv
 
-demo: install
+demo: install ## train on long-tailed digits and print one table (2 minutes)
 	$(BIN)/python tools/demo.py
 
-lint: install
+test: lint types fast ## the gate: lint, types, fast (5 minutes)
+
+lint: install ## rules and layout, by ruff
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
-types: install
-	$(BIN)/mypy mmlt/functional
+types: install ## mypy, strict
+	$(BIN)/mypy
 
-test: lint types
-	$(BIN)/python -m pytest tests -n 2 --dist worksteal -q
-	$(BIN)/python -m pytest --doctest-modules mmlt -q -p no:cacheprovider
+fast: install ## the fast tests and the examples in docstrings
+	$(BIN)/python $(PYTEST) tests mmlt --doctest-modules
 
-test-slow: install
-	$(BIN)/python -m pytest tests -m slow -n 2 --dist worksteal -q
+coverage: install ## the same tests, and which lines and branches of mmlt they miss
+	$(BIN)/coverage erase
+	$(BIN)/coverage run $(PYTEST) tests mmlt --doctest-modules
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
-test-onedl: $(ONEDL)/installed
-	$(ONEDL)/bin/python -m pytest tests/integration/test_smoke.py -q
+test-slow: install ## the tests that take minutes
+	$(BIN)/python $(PYTEST) tests -m slow
 
-clean:
-	rm -rf $(VENV) $(ONEDL) build *.egg-info mmlt/.mim .mypy_cache .pytest_cache .ruff_cache
+test-onedl: $(ONEDL)/installed ## a short smoke of the second stack, in its own environment
+	$(ONEDL)/bin/python -m pytest -q tests/integration/test_smoke.py
+
+clean: ## remove both environments, caches and what was built
+	rm -rf $(VENV) $(ONEDL) build dist *.egg-info mmlt/.mim .coverage* .mypy_cache .pytest_cache .ruff_cache

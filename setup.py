@@ -76,7 +76,9 @@ setup(
     python_requires='>=3.10,<3.13',
     packages=find_packages(include=['mmlt', 'mmlt.*']),
     install_requires=requirements('runtime'),
-    extras_require={name: requirements(name) for name in ('openmmlab', 'onedl', 'tests', 'report')},
+    extras_require={
+        name: requirements(name) for name in ('openmmlab', 'onedl', 'tests', 'report', 'kornia')
+    },
     cmdclass={'build_py': BuildWithConfigs},
     zip_safe=False,
 )

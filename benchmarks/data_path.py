@@ -32,7 +32,7 @@ from mmpretrain.datasets import CustomDataset
 from mmlt.datasets import PairBatchSampler, PairedDataset, PairSampler
 
 VIEWS = Config.fromfile(
-    Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/imagenet_lt_views.py'
+    Path(__file__).resolve().parents[1] / 'configs/_base_/datasets/imagenet_lt_views.py'
 )
 CLASSIFICATION_VIEW, PIPELINE = VIEWS.classification_view, VIEWS.train_pipeline
 

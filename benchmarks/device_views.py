@@ -3,8 +3,8 @@
 python benchmarks/device_views.py [--image-folder DIR] [--images 64] [--device cuda]
 
 The loader (one process, one thread, 224 px) makes three views of each image, or one view and the
-source of the others, a whole image resized to 320 px. The device renders two views of a batch from
-its sources. Passes of the loader alternate; medians.
+source of the others, a whole image resized to 320 px. The device renders two views of a batch by
+kornia from its sources. Passes of the loader alternate; medians.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from mmlt.engine import CPUAutocastOptimWrapper
 from mmlt.functional.imbalance import exponential_class_counts
 
 CONFIG = (
-    Path(__file__).resolve().parents[2]
+    Path(__file__).resolve().parents[1]
     / 'configs'
     / 'cifar100_lt'
     / 'resnet32_concutmix_car_ir100.py'

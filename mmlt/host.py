@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import pickle
 import re
 import warnings
 from typing import Any
@@ -70,12 +71,18 @@ def _name(distribution: importlib.metadata.Distribution) -> str:
 
 
 def allow_safe_checkpoints() -> None:
-    """Let ``torch.load(weights_only=True)`` read what MMEngine writes into a checkpoint.
+    """Let ``torch.load(weights_only=True)`` read what MMEngine writes into a checkpoint, no more.
 
     Since torch 2.6 safe loading is the default, and a runner could not resume from its own
     checkpoint: its message hub holds ``HistoryBuffer`` objects with numpy arrays. Safe loading
-    stays on; only these classes are added to what it accepts.
+    stays on; only these classes are added to what it accepts. Such a buffer refers to its
+    statistics by ``getattr``; in its place stands a function that finds these four and nothing
+    else, since with the real one a checkpoint could run any code.
+
+    The OneDL fork adds the real ``getattr`` for each load, and loads without safety where safe
+    loading fails: both are switched off.
     """
+    import mmengine.runner.checkpoint
     import numpy as np
     import torch
     from mmengine.logging.history_buffer import HistoryBuffer
@@ -86,7 +93,6 @@ def allow_safe_checkpoints() -> None:
     scalars = (np.float32, np.float64, np.int32, np.int64, np.bool_, np.uint8)
     allowed = [
         HistoryBuffer,
-        getattr,
         np.ndarray,
         np.dtype,
         core.multiarray._reconstruct,
@@ -94,10 +100,36 @@ def allow_safe_checkpoints() -> None:
         *{type(np.dtype(scalar)) for scalar in scalars},
     ]
     if _numbers(torch.__version__) >= (2, 7):
-        # Pairs of object and name: the OneDL fork withdraws the bare objects of its own list
-        # after each load, and numpy 1 and 2 write two functions under different names.
+        # Pairs of object and name, since numpy 1 and 2 write two functions under different names.
         allowed = [(item, name) for item in allowed for name in _pickled_names(item)]
-    torch.serialization.add_safe_globals(allowed)
+    torch.serialization.add_safe_globals([_statistic_of_history, *allowed])
+    if hasattr(mmengine.runner.checkpoint, '_safe_torch_load'):
+        mmengine.runner.checkpoint._safe_torch_load = _load_as_torch_does
+
+
+def _statistic_of_history(owner: Any, name: str) -> Any:
+    """What a checkpoint gets that asks for ``getattr``."""
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    if owner is HistoryBuffer and name in ('mean', 'max', 'min', 'current'):
+        return getattr(HistoryBuffer, name)
+    raise pickle.UnpicklingError(
+        f'refused: the checkpoint asks for attribute {name!r} of {owner!r}, which no checkpoint of '
+        'MMEngine needs and which could run any code'
+    )
+
+
+# The name under which torch looks it up, in every version.
+_statistic_of_history.__module__ = 'builtins'
+_statistic_of_history.__name__ = _statistic_of_history.__qualname__ = 'getattr'
+
+
+def _load_as_torch_does(file: Any, map_location: Any = None, weights_only: Any = None) -> Any:
+    """Stands for OneDL's loader: no list of its own, no second attempt without safety."""
+    import torch
+
+    given = {} if weights_only is None else {'weights_only': weights_only}
+    return torch.load(file, map_location=map_location, **given)
 
 
 def _pickled_names(item: Any) -> list[str]:

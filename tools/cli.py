@@ -1,8 +1,9 @@
-"""What the train and test tools share: flags of the host, data loaders, CPU ranks."""
+"""What the train and test tools share: MMPretrain's flags, data loaders, CPU ranks."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import os.path as osp
 from copy import deepcopy
@@ -10,8 +11,15 @@ from copy import deepcopy
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
+from mmengine.logging import print_log
 
-__all__ = ['add_common_arguments', 'prepare_cpu_ranks', 'set_loader_defaults', 'set_work_dir']
+__all__ = [
+    'add_common_arguments',
+    'prepare_cpu_ranks',
+    'set_loader_defaults',
+    'set_work_dir',
+    'trust_checkpoints',
+]
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +29,12 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         '--amp',
         action='store_true',
         help='mixed precision; bfloat16 autocast where there is no GPU',
+    )
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='load checkpoints that hold more than tensors and plain types. They can run any code: '
+        'only for files that you or people you trust have made',
     )
     parser.add_argument(
         '--no-pin-memory', action='store_true', help='do not pin the memory of the data loaders'
@@ -41,6 +55,17 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
+def trust_checkpoints(args: argparse.Namespace) -> None:
+    """Switch safe loading off where ``--trust-checkpoint`` says so, with a warning."""
+    if args.trust_checkpoint:
+        os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] = '1'
+        print_log(
+            '--trust-checkpoint: checkpoints are loaded without safety and can run any code',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
 def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
     """Command line, then config, then ``work_dirs/<name of the config>``."""
     if args.work_dir is not None:
@@ -52,8 +77,8 @@ def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
 def set_loader_defaults(cfg: Config, fields: tuple[str, ...], pin_memory: bool) -> None:
     """Fill in what MMPretrain's tools fill in, and keep ``num_workers=0`` valid.
 
-    Workers of the training loader that the config says nothing about are started anew for each
-    epoch, with seeds of that epoch: under MMEngine's own seeding they would draw the same in all.
+    Workers of the training loader are started anew for each epoch unless the config says
+    otherwise: ``LongTailHook`` seeds them by the epoch.
 
     Args:
         cfg: changed in place.
@@ -66,11 +91,8 @@ def set_loader_defaults(cfg: Config, fields: tuple[str, ...], pin_memory: bool) 
         loader = cfg[field]
         for key, value in dict(collate_fn=dict(type='default_collate'), num_workers=0).items():
             loader.setdefault(key, deepcopy(value))
-        silent = not {'worker_init_fn', 'persistent_workers'} & set(loader)
-        if field == 'train_dataloader' and silent:
-            loader.update(
-                persistent_workers=False, worker_init_fn=dict(type='seed_worker_of_epoch')
-            )
+        if field == 'train_dataloader':
+            loader.setdefault('persistent_workers', False)
         if not pin_memory or not torch.cuda.is_available():
             loader.pin_memory = False
         else:

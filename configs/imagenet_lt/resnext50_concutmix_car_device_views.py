@@ -1,8 +1,8 @@
 # ConCutMix (Pan et al., IEEE TIP 2024) with CAR (Zhu et al., CVPR 2026), views made on the GPU.
 # tools/dist_train.sh configs/imagenet_lt/resnext50_concutmix_car_device_views.py 8
-# 8 GPUs, batch 256. Not yet run here.
-# For machines with few CPU cores per GPU: the loader makes one view and the whole image, resized;
-# the two views to contrast are rendered from it on the model's device.
+# 8 GPUs, batch 256; the extra mmlt[kornia]. Not yet run here.
+# For machines with few CPU cores for each GPU: the loader makes one view and the whole image,
+# resized; the two views to contrast are rendered from it on the model's device.
 _base_ = './resnext50_concutmix_car.py'
 
 data_preprocessor = dict(type='DeviceViewsDataPreprocessor', view_size=224, num_views=2)

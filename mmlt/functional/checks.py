@@ -1,4 +1,4 @@
-r"""Options, checked once where they come in, with one grammar: ``name: expected WHAT, got VALUE``."""
+r"""Options, checked once where they come in: ``name: expected WHAT, got VALUE``."""
 
 from __future__ import annotations
 

@@ -1,31 +1,43 @@
-r"""Random choices behind SimCLR-style views, drawn on the host for a whole batch."""
+r"""What a SimCLR-style view of each image of a batch needs, drawn with torchvision's distributions.
+
+kornia's own random transforms draw otherwise: ``ColorJitter`` one order of its four operations for
+a whole batch, and ``RandomResizedCrop`` in the size of the batch, not in that of each image before
+it was resized; where no box fits, its place is random instead of central.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-__all__ = ['ViewLaw', 'ViewParameters', 'draw_crop_boxes', 'draw_view_parameters']
+from .checks import check_number, refuse
+
+__all__ = ['ViewOptions', 'ViewParameters', 'draw_view_parameters']
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class ViewLaw:
-    """What is drawn, and how likely; the defaults are those of BCL's ImageNet views.
+class ViewOptions:
+    """What is drawn for a view, and how likely; the defaults are those of BCL's ImageNet views.
 
     Args:
-        crop_scale: range of the crop's share of the area.
+        crop_scale: range of the crop's share of the area, in ``(0, 1]``.
         crop_ratio: range of its width / height.
-        flip_prob: of a horizontal mirror image.
-        jitter_prob: of the colour jitter.
-        brightness, contrast, saturation: factors are uniform in ``1 -+`` this.
-        hue: shift is uniform in ``-+`` this, in turns.
-        gray_prob: of losing the colour.
-        blur_prob: of the Gaussian blur; 0.5 for CIFAR.
+        flip_prob: probability of a horizontal mirror image.
+        jitter_prob: probability of the colour jitter.
+        brightness, contrast, saturation: factors are uniform in ``1 -+`` this, at most 1.
+        hue: shift is uniform in ``-+`` this, in turns, at most 0.5.
+        gray_prob: probability of losing the colour.
+        blur_prob: probability of the Gaussian blur; 0.5 for CIFAR.
         blur_sigma: range of its standard deviation, in pixels.
+
+    Raises:
+        OptionError: for a value outside of its range.
     """
 
     crop_scale: tuple[float, float] = (0.08, 1.0)
@@ -41,33 +53,29 @@ class ViewLaw:
     blur_sigma: tuple[float, float] = (0.1, 2.0)
 
     def __post_init__(self) -> None:
-        for name in (
-            'flip_prob',
-            'jitter_prob',
-            'gray_prob',
-            'blur_prob',
-            'brightness',
-            'contrast',
-            'saturation',
-        ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f'{name}: expected a number in [0, 1], got {getattr(self, name)}')
-        if not 0 <= self.hue <= 0.5:
-            raise ValueError(f'hue: expected a number in [0, 0.5], got {self.hue}')
-        for name in ('crop_scale', 'crop_ratio', 'blur_sigma'):
-            low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise ValueError(f'{name}: expected 0 < low <= high, got {(low, high)}')
-        if self.crop_scale[1] > 1:
-            raise ValueError(f'crop_scale: expected at most 1, got {self.crop_scale}')
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, float):
+                check_number(field.name, value, '[0, 0.5]' if field.name == 'hue' else '[0, 1]')
+            else:
+                _check_range(field.name, value, 1.0 if field.name == 'crop_scale' else math.inf)
+
+
+def _check_range(name: str, value: Any, highest: float) -> None:
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        raise refuse(name, 'two numbers (low, high)', value)
+    low, high = (check_number(name, end) for end in value)
+    if not 0 < low <= high <= highest:
+        raise refuse(name, f'(low, high) with 0 < low <= high <= {highest:g}', value)
 
 
 @dataclass(frozen=True)
 class ViewParameters:
     """One view of each of ``N`` images; arrays with ``N`` rows.
 
-    ``boxes (N, 4)`` are top, left, height, width as fractions; ``factors (N, 4)`` and ``order
-    (N, 4)`` belong to brightness, contrast, saturation and hue, in this numbering.
+    ``boxes (N, 4)`` are top, left, height, width as fractions of the image. ``factors (N, 4)`` and
+    ``order (N, 4)`` belong to brightness, contrast, saturation and hue, in this numbering; the
+    shift of the hue is in radians. ``sigma`` is in pixels.
     """
 
     boxes: Array
@@ -84,32 +92,46 @@ class ViewParameters:
         return ViewParameters(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def draw_crop_boxes(
-    rng: np.random.Generator, sizes: Array, law: ViewLaw, attempts: int = 10
-) -> Array:
-    """Boxes by the law of torchvision's ``RandomResizedCrop``, in whole pixels.
-
-    The first of ``attempts`` boxes that fits is taken; if none does, the largest central box
-    whose ratio is allowed.
+def draw_view_parameters(
+    rng: np.random.Generator, sizes: Array, options: ViewOptions
+) -> ViewParameters:
+    """Everything that one view of each image needs, with the distributions of torchvision.
 
     Args:
         rng: source of randomness.
-        sizes: ``(N, 2)`` height and width of the images.
-        law: ``crop_scale`` and ``crop_ratio``.
-        attempts: boxes drawn for each image.
+        sizes: ``(N, 2)`` height and width in which crops are drawn, before any resizing.
+        options: what is drawn.
 
     Returns:
-        ``(N, 4)`` top, left, height, width as fractions of the image.
+        Parameters of ``N`` images.
 
     Example:
-        >>> whole = ViewLaw(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0))
-        >>> draw_crop_boxes(np.random.default_rng(0), np.array([[8, 8]]), whole)
-        array([[0., 0., 1., 1.]])
+        >>> sizes = np.full((5, 2), 32)
+        >>> draw_view_parameters(np.random.default_rng(0), sizes, ViewOptions()).order.shape
+        (5, 4)
     """
     number = len(sizes)
+    hue = 2 * math.pi * options.hue
+    spread = np.array([options.brightness, options.contrast, options.saturation, hue])
+    centre = np.array([1.0, 1.0, 1.0, 0.0])
+    return ViewParameters(
+        boxes=_draw_boxes(rng, sizes, options),
+        flipped=rng.random(number) < options.flip_prob,
+        jittered=rng.random(number) < options.jitter_prob,
+        factors=centre + spread * rng.uniform(-1, 1, (number, 4)),
+        order=rng.random((number, 4)).argsort(axis=1),
+        grayed=rng.random(number) < options.gray_prob,
+        blurred=rng.random(number) < options.blur_prob,
+        sigma=rng.uniform(*options.blur_sigma, number),
+    )
+
+
+def _draw_boxes(rng: np.random.Generator, sizes: Array, options: ViewOptions) -> Array:
+    """As ``RandomResizedCrop``: of 10 boxes the first that fits, else the largest central one."""
+    number, attempts = len(sizes), 10
     height, width = sizes[:, :1].astype(np.float64), sizes[:, 1:].astype(np.float64)
-    area = height * width * rng.uniform(*law.crop_scale, (number, attempts))
-    low, high = law.crop_ratio
+    area = height * width * rng.uniform(*options.crop_scale, (number, attempts))
+    low, high = options.crop_ratio
     ratio = np.exp(rng.uniform(np.log(low), np.log(high), (number, attempts)))
     box_width = np.round(np.sqrt(area * ratio))
     box_height = np.round(np.sqrt(area / ratio))
@@ -127,35 +149,4 @@ def draw_crop_boxes(
     left = np.where(none, (width - box_width) // 2, left)
     return np.concatenate(
         [top / height, left / width, box_height / height, box_width / width], axis=1
-    )
-
-
-def draw_view_parameters(rng: np.random.Generator, sizes: Array, law: ViewLaw) -> ViewParameters:
-    """Everything that one view of each image needs.
-
-    Args:
-        rng: source of randomness.
-        sizes: ``(N, 2)`` height and width in which crops are drawn, before any resizing.
-        law: what is drawn.
-
-    Returns:
-        Parameters of ``N`` images.
-
-    Example:
-        >>> sizes = np.full((5, 2), 32)
-        >>> draw_view_parameters(np.random.default_rng(0), sizes, ViewLaw()).order.shape
-        (5, 4)
-    """
-    number = len(sizes)
-    spread = np.array([law.brightness, law.contrast, law.saturation, law.hue])
-    centre = np.array([1.0, 1.0, 1.0, 0.0])
-    return ViewParameters(
-        boxes=draw_crop_boxes(rng, sizes, law),
-        flipped=rng.random(number) < law.flip_prob,
-        jittered=rng.random(number) < law.jitter_prob,
-        factors=centre + spread * rng.uniform(-1, 1, (number, 4)),
-        order=rng.random((number, 4)).argsort(axis=1),
-        grayed=rng.random(number) < law.gray_prob,
-        blurred=rng.random(number) < law.blur_prob,
-        sigma=rng.uniform(*law.blur_sigma, number),
     )

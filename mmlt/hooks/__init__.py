@@ -3,18 +3,22 @@
 from .batch_norm_sync_hook import BatchNormSyncHook
 from .channels_last_hook import ChannelsLastHook
 from .class_counts_hook import ClassCountsHook
+from .confusion_pairs_hook import ConfusionPairsHook
 from .deferred_reweighting_hook import DeferredReweightingHook
 from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook, seed_worker_of_epoch
+from .long_tail_hook import LongTailHook
 from .training_progress_hook import TrainingProgressHook
 
 __all__ = [
     'BatchNormSyncHook',
     'ChannelsLastHook',
     'ClassCountsHook',
+    'ConfusionPairsHook',
     'DeferredReweightingHook',
     'EMAConfusionHook',
     'EpochSeedHook',
+    'LongTailHook',
     'TrainingProgressHook',
     'seed_worker_of_epoch',
 ]

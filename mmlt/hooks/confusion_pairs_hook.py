@@ -6,111 +6,124 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
-from mmlt.datasets.labels import training_class_counts
 from mmlt.models.losses.confusion_pair_counts import ConfusionPairCounts
-from mmlt.models.preprocessors import PairedDataPreprocessor
 
-from .runner_parts import components_with, num_classes_of, training_dataset, unwrap
+from .runner_parts import consumers_of_pairs, num_classes_of, training_dataset, unwrap
 
-__all__ = ['NAME', 'ConfusionPairRecorder']
+__all__ = ['ConfusionPairsHook']
 
-# Of the counts in the head.
-NAME = 'confusion_pairs'
+NAME = 'confusion_pairs'  # of the counts in the head
 
 
-class ConfusionPairRecorder:
-    """Puts a :class:`mmlt.models.ConfusionPairCounts` into a head, and feeds and empties it.
+@HOOKS.register_module()
+class ConfusionPairsHook(Hook):
+    """Counts which classes are taken for which in training, for CP-Mix.
 
-    The counts become the head's submodule ``confusion_pairs``, hence part of the checkpoint. They
-    see what the head's loss sees: any MMPretrain head with a ``loss_module`` takes part, with
-    whatever loss. Of a head with a loss on clean views (``loss_car`` of
-    :class:`mmlt.models.ContrastiveClsHead`) those are counted; of several experts, the mean of
-    their logits.
+    It puts a :class:`mmlt.models.ConfusionPairCounts` into the model's head, as its submodule
+    ``confusion_pairs``, hence into the checkpoint. The counts see what the head's loss sees: any
+    MMPretrain head with a ``loss_module`` takes part, with whatever loss. Of a head with a loss on
+    clean views (``loss_car`` of :class:`mmlt.models.ContrastiveClsHead`) those are counted; of
+    several experts, the mean of their logits. Before each epoch the counts of the last one go to
+    ``PairSampler(partners='confusion')`` and to ``CPMixBatchAugment`` within the batch.
 
-    A hook calls it at five points, each with the runner: :meth:`attach` in ``before_run`` (before
-    weights are loaded and before ``EMAHook`` copies the model), :meth:`begin_run` in
-    ``before_train``, :meth:`start_epoch` in ``before_train_epoch``, :meth:`finish_epoch` in
-    ``after_train_epoch`` (before the checkpoint).
+    :class:`LongTailHook` registers it where one of these is there. List it yourself to set an
+    option, or to count without them.
 
     Args:
-        **options: of :class:`mmlt.models.ConfusionPairCounts`: ``momentum``, ``mixed``,
-            ``equal_batch_sizes``.
+        momentum: share of the former counts that an epoch leaves in place, in ``[0, 1)``: 0 takes
+            the last epoch alone, more is an average over epochs.
+        mixed: ``'skip'`` leaves out the batches in which a label is mixed, ``'dominant'`` counts
+            each image for the class with the larger share of its label.
+
+    Raises:
+        ValueError: if an option is out of range; before training, if the head has no
+            ``loss_module``, or the loop has no epochs.
+
+    Reference:
+        CP-Mix (Yoon et al., arXiv 2411.07621): the confusion pairs of an epoch are the
+        misclassified training images; they are the distribution of the next epoch's pairs.
 
     Example:
-        >>> recorder = ConfusionPairRecorder(momentum=0.5)
-        >>> recorder.attached
-        False
+        >>> default_hooks = dict(
+        ...     long_tail=dict(type='LongTailHook'),
+        ...     confusion_pairs=dict(type='ConfusionPairsHook', momentum=0.5))
     """
 
-    def __init__(self, **options: Any) -> None:
-        self.options = options
-        self.pair_counts: ConfusionPairCounts | None = None
+    # Before EMAHook (NORMAL), which copies the model that the counts become a part of.
+    priority = 'HIGH'
+
+    def __init__(self, momentum: float = 0.0, mixed: str = 'skip') -> None:
+        self.options = dict(momentum=momentum, mixed=mixed)
+        ConfusionPairCounts(2, **self.options)  # refuses what is no option, before training
+        self._num_classes: int | None = None
         self._observed: nn.Module | None = None
         self._handle: Any = None
 
-    @property
-    def attached(self) -> bool:
-        """Whether a head is being counted."""
-        return self.pair_counts is not None
+    def set_class_counts(self, counts: Sequence[int]) -> None:
+        """Take the training images per class, ``(K,)``; of interest is ``K``."""
+        self._num_classes = len(counts)
 
-    @staticmethod
-    def consumers(runner: Runner) -> list[Any]:
-        """Samplers and batch augments of the run that draw by the confusion law.
-
-        Args:
-            runner: with its training loop built.
-
-        Returns:
-            Those that define ``set_confusion_counts``, unless their ``law`` is another one. An
-            augment in a paired preprocessor is none: its partners come from the sampler.
-        """
-        augments = getattr(unwrap(runner.model), 'data_preprocessor', None)
-        paired: Sequence[Any] = ()
-        if isinstance(augments, PairedDataPreprocessor) and augments.batch_augments is not None:
-            paired = augments.batch_augments.augments
-        return [
-            component
-            for component in components_with(runner, 'set_confusion_counts')
-            if getattr(component, 'law', 'confusion') == 'confusion'
-            and not any(component is augment for augment in paired)
-        ]
-
-    def attach(self, runner: Runner) -> None:
-        """Put the counts into the model's head; once, however often it is called.
-
-        Args:
-            runner: its model has a ``head`` with ``loss_module``.
-
-        Raises:
-            ValueError: if it has not, or the number of classes is unknown.
-        """
-        model = unwrap(runner.model)
-        head: Any = getattr(model, 'head', None)
+    def before_run(self, runner: Runner) -> None:
+        """Put the counts into the model's head, before weights are loaded."""
+        head: Any = getattr(unwrap(runner.model), 'head', None)
+        if training_dataset(runner) is None:
+            return
         if not isinstance(getattr(head, 'loss_module', None), nn.Module):
             raise ValueError(
-                'confusion pairs: expected a model with a `head` that has a `loss_module`, as '
-                f"MMPretrain's classification heads do, got head {type(head).__name__}"
+                "model.head: expected a head with a `loss_module`, as MMPretrain's have, to "
+                f'count confusion pairs, got {type(head).__name__}'
             )
-        counts = getattr(head, NAME, None)
-        if counts is None:
-            counts = ConfusionPairCounts(_num_classes(runner, head), **self.options)
-            counts.to(next(model.parameters()).device)
+        if getattr(head, NAME, None) is None:
+            counts = ConfusionPairCounts(self._classes_of(head), **self.options)
+            counts.to(next(unwrap(runner.model).parameters()).device)
             counts.train(head.training)
             head.add_module(NAME, counts)
-        self.pair_counts = counts
         self._observe(head)
 
-    def _attached(self) -> ConfusionPairCounts:
-        if self.pair_counts is None:
-            raise ValueError('confusion pairs: call attach(runner) first, in before_run')
-        return self.pair_counts
+    def before_train(self, runner: Runner) -> None:
+        """Check the loop; counts that came with the weights of another run are forgotten."""
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            raise ValueError(
+                'train_cfg: expected by_epoch=True, since confusion pairs are counted over an '
+                f'epoch, got {type(runner.train_loop).__name__}'
+            )
+        if runner.iter == 0:
+            unwrap(runner.model).head.confusion_pairs.reset()
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Begin the counts of an epoch, and hand out those of the last, before the loader runs.
+
+        An epoch that was interrupted is trained again from its first batch, and is counted anew.
+        Only where the sampler is going to skip the batches that were trained, the counts go on.
+        """
+        head: Any = unwrap(runner.model).head
+        self._observe(head)  # SwitchRecipeHook may have exchanged the loss
+        counts = head.confusion_pairs
+        if not _continues_epoch(runner):
+            counts.start_epoch()
+        pairs = counts.sparse_law()
+        for consumer in consumers_of_pairs(runner):
+            consumer.set_confusion_counts(pairs)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Keep what the epoch has counted; a warning if that is nothing."""
+        if not unwrap(runner.model).head.confusion_pairs.finish_epoch():
+            print_log(
+                f'confusion pairs: no image was counted in epoch {runner.epoch + 1}, so the pairs '
+                'stay as they are (at first: class-balanced). Labels that are mixed or smoothed '
+                'are not counted; mix a part of the batches only, or count them with '
+                "dict(type='ConfusionPairsHook', mixed='dominant')",
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def _observe(self, head: Any) -> None:
-        """Watch the head's loss; a loss that was exchanged is found again."""
         clean = getattr(head, 'loss_car', None)
         loss: nn.Module = clean if isinstance(clean, nn.Module) else head.loss_module
         if loss is self._observed:
@@ -120,61 +133,18 @@ class ConfusionPairRecorder:
         self._observed = loss
         self._handle = loss.register_forward_pre_hook(_Count(head), with_kwargs=True)
 
-    def start_epoch(self, runner: Runner) -> None:
-        """Begin the counts of an epoch and hand the law to the consumers, before the loader runs.
-
-        An epoch that was interrupted is trained again from its first batch, and is counted anew.
-        Only where the sampler is going to skip the batches that were trained, the counts go on.
-
-        Args:
-            runner: about to iterate over its training loader.
-        """
-        counts = self._attached()
-        head: Any = unwrap(runner.model).head
-        self._observe(head)
-        if not _continues_epoch(runner):
-            counts.start_epoch()
-        law = counts.sparse_law()
-        for consumer in self.consumers(runner):
-            consumer.set_confusion_counts(law)
-
-    def finish_epoch(self, runner: Runner) -> None:
-        """Make the law of the epoch that ended; a warning if there was nothing to count.
-
-        Args:
-            runner: at the end of an epoch.
-        """
-        if not self._attached().finish_epoch():
-            print_log(
-                f'confusion pairs: no image was counted in epoch {runner.epoch + 1}, so the law '
-                'stays as it is (at first: class-balanced). Labels that are mixed or smoothed '
-                'are not counted; mix a part of the batches only, or count them with '
-                "confusion_pairs=dict(mixed='dominant').",
-                logger='current',
-                level=logging.WARNING,
-            )
-
-    def begin_run(self, runner: Runner) -> None:
-        """Check the loop; a law that came with the weights of another run is forgotten.
-
-        Args:
-            runner: about to train, with its checkpoint loaded.
-
-        Raises:
-            ValueError: if the loop has no epochs, at whose ends laws are made.
-        """
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+    def _classes_of(self, head: Any) -> int:
+        num_classes = num_classes_of(head) or self._num_classes
+        if num_classes is None:
             raise ValueError(
-                'confusion pairs: the law is made at the end of an epoch, but the training loop is '
-                f'{type(runner.train_loop).__name__}; train with train_cfg=dict(by_epoch=True, '
-                'max_epochs=...)'
+                'model.head.num_classes: expected the number of classes, got None, and nobody '
+                "has counted them: add default_hooks = dict(long_tail=dict(type='LongTailHook'))"
             )
-        if runner.iter == 0:
-            self._attached().reset()
+        return num_classes
 
 
 class _Count:
-    """Forward pre-hook of a loss; a copy of the head made by ``EMAHook`` gets one of its own."""
+    """Forward pre-hook of a loss; the copy of the head that ``EMAHook`` makes has its own."""
 
     def __init__(self, head: nn.Module) -> None:
         self.head = head
@@ -193,11 +163,6 @@ class _Count:
 
 def _mean_over_experts(logits: Tensor) -> Tensor:
     return logits.mean(dim=0) if logits.ndim == 3 else logits
-
-
-def _num_classes(runner: Runner, head: nn.Module) -> int:
-    known = num_classes_of(head)
-    return len(training_class_counts(training_dataset(runner))) if known is None else known
 
 
 def _continues_epoch(runner: Runner) -> bool:

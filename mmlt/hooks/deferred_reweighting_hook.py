@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
+from torch import Tensor
 
-from mmlt.datasets.labels import training_class_counts
+from mmlt.functional.checks import check_integer, check_number
 from mmlt.functional.counts import effective_number_weights
 
-from .runner_parts import components_with, num_classes_of, switched, training_dataset, unwrap
+from .runner_parts import components_with, switched
 
 __all__ = ['DeferredReweightingHook']
 
@@ -27,8 +30,8 @@ class DeferredReweightingHook(Hook):
         beta: of the effective number of samples, in ``[0, 1)``.
 
     Raises:
-        ValueError: if ``start_epoch`` is negative, ``beta`` out of range, the training data
-            tells neither class counts nor labels, or no loss can take weights.
+        ValueError: if an option is out of range; before training, if the class counts are unknown
+            or no loss can take weights.
 
     Reference:
         Cao et al., NeurIPS 2019, algorithm 1.
@@ -41,22 +44,26 @@ class DeferredReweightingHook(Hook):
     priority = 'BELOW_NORMAL'
 
     def __init__(self, start_epoch: int, beta: float = 0.9999) -> None:
-        if start_epoch < 0:
-            raise ValueError(f'start_epoch: expected 0 or more, got {start_epoch}')
-        if not 0 <= beta < 1:
-            raise ValueError(f'beta: expected a number in [0, 1), got {beta}')
-        self.start_epoch, self.beta = start_epoch, beta
+        self.start_epoch = check_integer('start_epoch', start_epoch, '[0, inf)')
+        self.beta = check_number('beta', beta, '[0, 1)')
+        self._weights: Tensor | None = None
+
+    def set_class_counts(self, counts: Sequence[int]) -> None:
+        """Take the training images per class, ``(K,)``."""
+        self._weights = effective_number_weights(counts, self.beta)
 
     def before_train(self, runner: Runner) -> None:
         """Check that there are counts and a loss to weight, before the first epoch."""
-        head = getattr(unwrap(runner.model), 'head', None)
-        counts = training_class_counts(training_dataset(runner), num_classes_of(head))
+        if self._weights is None:
+            raise ValueError(
+                'DeferredReweightingHook: the class counts are unknown; add '
+                "default_hooks = dict(long_tail=dict(type='LongTailHook'))"
+            )
         if not components_with(runner, 'set_class_weight') and not switched(runner, 'loss'):
             raise ValueError(
                 'DeferredReweightingHook: no loss of the model takes class weights; use '
                 "loss=dict(type='LDAMLoss') or dict(type='LogitAdjustedLoss')"
             )
-        self._weights = effective_number_weights(counts, self.beta)
         if self.start_epoch >= runner.max_epochs:
             runner.logger.warning(
                 f'DeferredReweightingHook: start_epoch={self.start_epoch} is never reached in '

@@ -12,12 +12,11 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
+from mmlt.functional.checks import check_integer
 from mmlt.functional.confusion.soft import top_confused_pairs
 from mmlt.models.losses.confusion_estimate import ConfusionEstimate
 
-from .confusion_pairs_hook import ConfusionPairRecorder
 from .runner_parts import components_with, training_dataset, unwrap
-from .sparse_pair_counts_hook import SparsePairCountsHook
 
 __all__ = ['EMAConfusionHook']
 
@@ -31,9 +30,7 @@ class EMAConfusionHook(Hook):
     NaN or Inf; the visualiser receives the numbers. Training steps are not touched. The schedule
     follows from the epoch alone, so that a resumed run continues it.
 
-    For CP-Mix it counts the confusion pairs of any MMPretrain head
-    (:class:`mmlt.hooks.ConfusionPairRecorder`), and hands them before each epoch to
-    ``PairSampler(law='confusion')`` and to ``CPMixBatchAugment`` within the batch.
+    :class:`LongTailHook` registers it, with its defaults, where the model has a ``CARLoss``.
 
     Args:
         num_pairs: how many confused pairs to show; 0 for none.
@@ -41,9 +38,6 @@ class EMAConfusionHook(Hook):
         start_epoch: first epoch (from 0) in which the regulariser counts; the estimate is kept
             up to date before.
         warmup_epochs: epochs over which its weight then rises linearly to its full value.
-        confusion_pairs: options of :class:`mmlt.models.ConfusionPairCounts`, for example
-            ``dict(momentum=0.5, mixed='dominant')``; None counts, with its defaults, only where
-            a sampler or batch augment wants the pairs.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -57,29 +51,15 @@ class EMAConfusionHook(Hook):
         [0.0, 0.25, 0.5, 1.0, 1.0]
     """
 
-    # Before EMAHook (NORMAL), which copies the model that the counts become a part of.
     priority = 'HIGH'
 
     def __init__(
-        self,
-        num_pairs: int = 10,
-        interval: int = 1,
-        start_epoch: int = 0,
-        warmup_epochs: int = 0,
-        confusion_pairs: dict[str, Any] | None = None,
+        self, num_pairs: int = 10, interval: int = 1, start_epoch: int = 0, warmup_epochs: int = 0
     ) -> None:
-        for name, value, least in (
-            ('num_pairs', num_pairs, 0),
-            ('interval', interval, 1),
-            ('start_epoch', start_epoch, 0),
-            ('warmup_epochs', warmup_epochs, 0),
-        ):
-            if value < least:
-                raise ValueError(f'{name}: expected at least {least}, got {value}')
-        self.num_pairs, self.interval = num_pairs, interval
-        self.start_epoch, self.warmup_epochs = start_epoch, warmup_epochs
-        self._pairs_wanted = confusion_pairs is not None
-        self.pair_recorder = ConfusionPairRecorder(**(confusion_pairs or {}))
+        self.num_pairs = check_integer('num_pairs', num_pairs, '[0, inf)')
+        self.interval = check_integer('interval', interval, '[1, inf)')
+        self.start_epoch = check_integer('start_epoch', start_epoch, '[0, inf)')
+        self.warmup_epochs = check_integer('warmup_epochs', warmup_epochs, '[0, inf)')
 
     def strength(self, epoch: int) -> float:
         """Weight of the regulariser in an epoch (from 0), relative to its full value."""
@@ -87,54 +67,29 @@ class EMAConfusionHook(Hook):
             return 0.0
         return min(1.0, (epoch - self.start_epoch + 1) / max(self.warmup_epochs, 1))
 
-    def before_run(self, runner: Runner) -> None:
-        """Make the counts of confusion pairs part of the model, where they are wanted."""
-        if self._pairs_wanted or self.pair_recorder.consumers(runner):
-            if not self.pair_recorder.attached:
-                runner.register_hook(SparsePairCountsHook())
-            self.pair_recorder.attach(runner)
-
     def before_train(self, runner: Runner) -> None:
-        """Say so if there is nothing to report, schedule or count.
-
-        Raises:
-            ValueError: if pairs are to be counted in a loop without epochs.
-        """
-        if self.pair_recorder.attached:
-            self.pair_recorder.begin_run(runner)
+        """Log a warning if there is nothing to report, or if the schedule never begins."""
         if self.start_epoch >= runner.max_epochs:
             runner.logger.warning(
                 f'EMAConfusionHook: start_epoch={self.start_epoch} is never reached in '
                 f'{runner.max_epochs} epochs; the regulariser stays off'
             )
-        estimated = any(
-            isinstance(module, ConfusionEstimate) for module in unwrap(runner.model).modules()
-        )
-        if not estimated and not self.pair_recorder.attached:
+        modules = unwrap(runner.model).modules()
+        if not any(isinstance(module, ConfusionEstimate) for module in modules):
             runner.logger.warning(
-                'EMAConfusionHook has nothing to do: the model has no CARLoss, and no sampler or '
-                'batch augment draws by confusion (a loss belongs into model.head.loss)'
+                'EMAConfusionHook has nothing to do: the model has no CARLoss (a loss belongs into '
+                'model.head.loss)'
             )
 
-    def before_train_epoch(self, runner: Runner) -> None:
-        """Set the weight of the regulariser, and hand over the law of the confusion pairs."""
-        if self.pair_recorder.attached:
-            self.pair_recorder.start_epoch(runner)
-        self._set_strength(runner)
-
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Set the weight of a loss that ``SwitchRecipeHook`` has put in place since."""
+        """Set the weight of the regulariser for the epoch, also where ``SwitchRecipeHook`` has
+        just brought the loss."""
         if batch_idx == 0:
-            self._set_strength(runner)
-
-    def _set_strength(self, runner: Runner) -> None:
-        for loss in components_with(runner, 'set_strength'):
-            loss.set_strength(self.strength(runner.epoch))
+            for loss in components_with(runner, 'set_strength'):
+                loss.set_strength(self.strength(runner.epoch))
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Report every estimate in the model; all ranks hold the same, rank 0 speaks."""
-        if self.pair_recorder.attached:
-            self.pair_recorder.finish_epoch(runner)
         if not self.every_n_epochs(runner, self.interval) or not is_main_process():
             return
         for name, estimate in self.estimates(runner):

@@ -1,4 +1,4 @@
-"""Everything in a runner that takes part in long-tailed training, found by what it defines."""
+"""What is found in a runner of long-tailed training, and whether its parts fit together."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from torch import nn
 from mmlt.datasets.labels import unsliced
 from mmlt.datasets.paired_dataset import PairedDataset
 from mmlt.datasets.samplers.epoch import EpochSampler
-from mmlt.datasets.samplers.pairs import PairSampler
-from mmlt.models.batch_augments.in_batch import InBatchMixin
-from mmlt.models.batch_augments.paired import PairedBatchAugment
+from mmlt.datasets.samplers.pairs import PairBatchSampler, PairSampler
+from mmlt.models.batch_augments.choice import takes_partners
 from mmlt.models.preprocessors import PairedDataPreprocessor
 
 __all__ = [
@@ -26,6 +25,7 @@ __all__ = [
     'check_batch_sizes',
     'check_pairing',
     'components_with',
+    'consumers_of_pairs',
     'num_classes_of',
     'sampler_of',
     'switched',
@@ -79,6 +79,7 @@ def _all(runner: Runner) -> Iterator[Any]:
     model = unwrap(runner.model)
     yield from model.modules()
     yield from batch_augments(model)
+    yield from runner.hooks
     loader = _built_loader(runner, 'train')
     if loader is not None:
         yield loader.batch_sampler
@@ -90,7 +91,7 @@ def _all(runner: Runner) -> Iterator[Any]:
 
 
 def components_with(runner: Runner, method: str) -> list[Any]:
-    """Model parts, batch augments, samplers and metrics that define ``method``, each once.
+    """Model parts, batch augments, hooks, samplers and metrics that define ``method``, each once.
 
     Args:
         runner: an MMEngine runner; loops that are not built yet are passed over.
@@ -108,121 +109,100 @@ def training_dataset(runner: Runner) -> Any:
     return getattr(_built_loader(runner, 'train'), 'dataset', None)
 
 
+def consumers_of_pairs(runner: Runner) -> list[Any]:
+    """Samplers and batch augments that draw confused classes, and so need the counts of errors.
+
+    Args:
+        runner: with its training loop built.
+
+    Returns:
+        Those that define ``set_confusion_counts`` and want them. An augment in a paired
+        preprocessor does not: its partners come from the sampler.
+    """
+    model = unwrap(runner.model)
+    fed_by_sampler: list[Any] = []
+    if isinstance(getattr(model, 'data_preprocessor', None), PairedDataPreprocessor):
+        fed_by_sampler = list(batch_augments(model))
+    return [
+        component
+        for component in components_with(runner, 'set_confusion_counts')
+        if component.wants_confusion_counts
+        and not any(component is augment for augment in fed_by_sampler)
+    ]
+
+
 _SAMPLERS_OF_SINGLE_IMAGES = (DefaultSampler, InfiniteSampler, RepeatAugSampler)
-_SAMPLER = "train_dataloader.sampler=dict(type='PairSampler', ...)"
-_DATASET = "train_dataloader.dataset=dict(type='PairedDataset', dataset=dict(...))"
-_PREPROCESSOR = "data_preprocessor=dict(type='PairedDataPreprocessor')"
-_AUGMENT = "model.train_cfg=dict(augments=dict(type='ConCutMixAugment'))"
 
 
 def check_pairing(runner: Runner) -> None:
-    """Refuse a run in which pairs are drawn, loaded or mixed, but not all three.
+    """Refuse an incomplete set-up of pairs, in which nothing or something else would be mixed.
 
     Args:
         runner: with its training loop built.
 
     Raises:
-        ValueError: naming what is there and what is missing.
+        ValueError: naming the part that is missing.
     """
     model = unwrap(runner.model)
-    dataset, sampler = unsliced(training_dataset(runner)), sampler_of(runner)
+    loader = runner.train_dataloader
+    sampler = sampler_of(runner)
+    dataset = unsliced(loader.dataset)
     preprocessor = getattr(model, 'data_preprocessor', None)
-    augments = [
-        augment for augment in batch_augments(model) if isinstance(augment, PairedBatchAugment)
+    paired = isinstance(preprocessor, PairedDataPreprocessor)
+    mixing = [
+        augment
+        for augment in batch_augments(model)
+        if takes_partners(augment) and (paired or not getattr(augment, 'pairs_within_batch', False))
     ]
-    draws, loads = isinstance(sampler, PairSampler), isinstance(dataset, PairedDataset)
-    mixes = isinstance(preprocessor, PairedDataPreprocessor)
-
-    if draws and not loads:
-        _refuse(
-            'PairSampler draws pairs',
-            'the training data set',
-            dataset,
-            f'{_DATASET}, around every other wrapper',
-        )
-    if (
-        loads
-        and not draws
-        and (isinstance(sampler, EpochSampler) or type(sampler) in _SAMPLERS_OF_SINGLE_IMAGES)
-    ):
-        _refuse('PairedDataset loads pairs', 'the sampler', sampler, _SAMPLER)
-    if loads and not mixes:
-        _refuse(
-            'PairedDataset loads pairs',
-            'the preprocessor, which drops the partners,',
-            preprocessor,
-            _PREPROCESSOR,
-        )
-    if mixes and augments and not loads:
-        _refuse(
-            f'{type(augments[0]).__name__} mixes pairs',
-            'the training data set',
-            dataset,
-            f'{_DATASET} and {_SAMPLER}',
-        )
-    if not mixes and any(not isinstance(augment, InBatchMixin) for augment in augments):
-        _refuse(
-            f'{type(augments[0]).__name__} mixes pairs',
-            'the preprocessor',
-            preprocessor,
-            f'{_PREPROCESSOR}, {_DATASET} and {_SAMPLER}',
-        )
-    if draws and mixes and not augments and not switched(runner, 'batch_augments'):
-        choice = preprocessor.batch_augments
-        if choice is None or not choice.paired:
-            _refuse(
-                'PairSampler draws pairs',
-                'the batch augment',
-                choice and choice.augments[0],
-                _AUGMENT,
+    drawn, loaded = isinstance(sampler, PairSampler), isinstance(dataset, PairedDataset)
+    if not (drawn or loaded or mixing):
+        return
+    # A sampler of the user's own may give pairs as well.
+    ours = isinstance(sampler, EpochSampler) or type(sampler) in _SAMPLERS_OF_SINGLE_IMAGES
+    expected = {
+        'train_dataloader.dataset': (loaded, dataset, "type='PairedDataset', dataset=dict(...)"),
+        'train_dataloader.sampler': (drawn or not ours, sampler, "type='PairSampler'"),
+        'train_dataloader.batch_sampler': (
+            isinstance(loader.batch_sampler, PairBatchSampler) or not drawn,
+            loader.batch_sampler,
+            "type='PairBatchSampler', prob=0.5",
+        ),
+        'data_preprocessor': (paired, preprocessor, "type='PairedDataPreprocessor'"),
+        'model.train_cfg.augments': (
+            bool(mixing) or switched(runner, 'batch_augments'),
+            next(iter(batch_augments(model)), None),
+            "type='ConCutMixAugment'",
+        ),
+    }
+    there = ', '.join(type(part).__name__ for fits, part, _ in expected.values() if fits and part)
+    for name, (fits, part, wanted) in expected.items():
+        if not fits:
+            found = 'None' if part is None else type(part).__name__
+            raise ValueError(
+                f'{name}: expected dict({wanted}), got {found}. Pairs are drawn by a sampler and a '
+                'batch sampler, loaded by a data set, and mixed by a batch augment in a '
+                f'preprocessor; of these there are {there or "none"}'
             )
-    if draws:
-        _warn_of_the_schedule(runner, sampler)
+    if drawn and sampler.start_epoch >= runner.max_epochs:
+        runner.logger.warning(
+            f'PairSampler: start_epoch={sampler.start_epoch} is never reached in '
+            f'{runner.max_epochs} epochs, so partners={sampler.partners!r} is never used'
+        )
 
 
 def check_batch_sizes(runner: Runner) -> None:
-    """Refuse uneven ranks where a module counts on batches of one size: it would hang.
+    """Refuse a sampler that leaves ranks with different numbers of images: they would hang.
 
     Args:
         runner: with its training loop built.
 
     Raises:
-        ValueError: naming the sampler's option and the module's.
+        ValueError: naming the option.
     """
-    if getattr(sampler_of(runner), 'round_up', True):
-        return
-    if len(training_dataset(runner)) % get_world_size() == 0:
-        return
-    names = [
-        name
-        for name, module in unwrap(runner.model).named_modules()
-        if getattr(module, 'equal_batch_sizes', False)
-    ]
-    if names:
+    uneven = len(training_dataset(runner)) % get_world_size() != 0
+    if uneven and not getattr(sampler_of(runner), 'round_up', True):
         raise ValueError(
-            'train_dataloader.sampler.round_up=False: ranks have batches of other sizes, but '
-            f'{" and ".join(names)} gather batches of one size; expected round_up=True, or '
-            'equal_batch_sizes=False of those'
-        )
-
-
-def _refuse(fact: str, part: str, found: Any, expected: str) -> None:
-    name = 'None' if found is None else type(found).__name__
-    raise ValueError(f'{fact}, but {part} is {name}; expected {expected}')
-
-
-def _warn_of_the_schedule(runner: Runner, sampler: PairSampler) -> None:
-    if sampler.start_epoch >= runner.max_epochs:
-        runner.logger.warning(
-            f'PairSampler: start_epoch={sampler.start_epoch} is never reached in '
-            f'{runner.max_epochs} epochs, so its law is never used'
-        )
-    from .ema_confusion_hook import EMAConfusionHook
-
-    if sampler.law == 'confusion' and not any(
-        isinstance(hook, EMAConfusionHook) for hook in runner.hooks
-    ):
-        runner.logger.warning(
-            "PairSampler: law='confusion' needs counts after its first epoch, and there is no "
-            "dict(type='EMAConfusionHook') in the hooks to bring them"
+            'train_dataloader.sampler.round_up: expected True, got False: of '
+            f'{len(training_dataset(runner))} images the {get_world_size()} ranks would have '
+            'different numbers, and wait for each other for ever'
         )

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from .runner_parts import check_batch_sizes, check_pairing, components_with, unwrap
+from .runner_parts import components_with, unwrap
 
 __all__ = ['TrainingProgressHook']
 
@@ -26,8 +26,6 @@ class TrainingProgressHook(Hook):
     Where a run begins, with weights of another one or without, ``begin_run()`` is called of those
     that define it: what they have learned of other data is forgotten.
 
-    Before training, a run is refused in which pairs are drawn, loaded or mixed, but not all three.
-
     After each iteration, each loss module that keeps ``loss_parts`` (name to 0-dimensional tensor)
     has them written into the log as ``train/<name>``, so that ``loss_cls`` and ``loss_car`` are
     visible with any MMPretrain head.
@@ -39,14 +37,7 @@ class TrainingProgressHook(Hook):
     priority = 'NORMAL'
 
     def before_train(self, runner: Runner) -> None:
-        """Check that the parts of the run fit together, and begin it.
-
-        Raises:
-            ValueError: if pairs are drawn, loaded or mixed, but not all three, or if batches of
-                the ranks differ in size where they must not.
-        """
-        check_pairing(runner)
-        check_batch_sizes(runner)
+        """Begin the run."""
         # With randomness=dict(diff_rank_seed=True) every rank has another one.
         seed = torch.tensor(runner.seed)
         broadcast(seed)

@@ -4,12 +4,13 @@ from . import backbones, batch_augments, classifiers, heads, losses, necks
 from .backbones import *
 from .batch_augments import *
 from .classifiers import *
+from .device_views import DeviceViewsDataPreprocessor
 from .heads import *
 from .losses import *
 from .losses.confusion_estimate import ConfusionEstimate
 from .losses.confusion_pair_counts import ConfusionPairCounts
 from .necks import *
-from .preprocessors import DeviceViewsDataPreprocessor, PairedDataPreprocessor
+from .preprocessors import PairedDataPreprocessor
 
 __all__ = [
     'ConfusionEstimate',

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
-import numpy as np
 import torch
-from mmengine.dist import get_dist_info
 from mmengine.logging import print_log
 from mmpretrain.models.utils import ClsDataPreprocessor
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmlt.functional.device_views import render_views
-from mmlt.functional.view_parameters import ViewLaw, draw_view_parameters
-
 from .batch_augments.choice import BatchAugmentChoice
-from .batch_augments.randomness import SeededBatchAugment
 
-__all__ = ['DeviceViewsDataPreprocessor', 'PairedDataPreprocessor', 'is_multi_view']
+__all__ = ['PairedDataPreprocessor', 'is_multi_view']
 
 RawView = Tensor | Sequence[Tensor]
 
@@ -253,159 +246,3 @@ def is_multi_view(inputs: Any) -> bool:
 
 def _views(inputs: Any) -> list[RawView]:
     return list(inputs) if is_multi_view(inputs) else [inputs]
-
-
-CROPS_IN = ('original', 'source')
-
-
-@MODELS.register_module()
-class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
-    """:class:`PairedDataPreprocessor` that renders the contrastive views where the model is.
-
-    The loader delivers two views: the one to classify, ready, and a *source*, the whole image
-    resized to one size for all. From the source this makes ``num_views`` SimCLR-style views
-    (crop, mirror, colour jitter, grayscale, blur), each image by its own draw, with the laws of
-    torchvision's transforms. What differs from the CPU pipeline is the interpolation: crops are
-    taken from the resized source. Parameters are drawn for the batch of all ranks from seed and
-    iteration, so that they do not depend on ranks, workers or a resume.
-
-    Args:
-        view_size: side or ``(height, width)`` of the rendered views.
-        num_views: how many are rendered; at least 2 for the contrastive loss.
-        view: fields of :class:`mmlt.functional.view_parameters.ViewLaw`.
-        blur_kernel: odd width of the Gaussian kernel; 13 holds three deviations of 2 pixels.
-        crops_in: ``'original'``: the crop's area and ratio refer to the image as it was before
-            it was resized, known from ``ori_shape`` of its data sample; right for a source made by
-            ``Resize(keep_ratio=False)``. ``'source'``: they refer to the source, as after a
-            crop.
-        **kwargs: those of :class:`PairedDataPreprocessor`.
-
-    Raises:
-        ValueError: for an unknown or impossible option; in ``forward``, for a wrong number of
-            views, sources of several sizes, or a missing ``ori_shape``.
-
-    Example:
-        >>> pipeline = [
-        ...     dict(type='LoadImageFromFile'),
-        ...     dict(type='MultiView', num_views=[1, 1], transforms=[
-        ...         [dict(type='RandomResizedCrop', scale=224)],
-        ...         [dict(type='Resize', scale=(320, 320))]]),
-        ...     dict(type='PackInputs')]
-        >>> preprocessor = DeviceViewsDataPreprocessor(
-        ...     view_size=8, view=dict(blur_prob=0.5), crops_in='source')
-        >>> inputs = [torch.zeros(4, 3, 8, 8), torch.zeros(4, 3, 12, 12, dtype=torch.uint8)]
-        >>> batch = preprocessor(dict(inputs=inputs), training=True)
-        >>> [tuple(view.shape) for view in batch['inputs']]
-        [(4, 3, 8, 8), (4, 3, 8, 8), (4, 3, 8, 8)]
-    """
-
-    def __init__(
-        self,
-        view_size: int | Sequence[int] = 224,
-        num_views: int = 2,
-        view: dict[str, Any] | None = None,
-        blur_kernel: int = 13,
-        crops_in: str = 'original',
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        if crops_in not in CROPS_IN:
-            raise ValueError(f'crops_in: expected one of {CROPS_IN}, got {crops_in!r}')
-        if num_views < 1:
-            raise ValueError(f'num_views: expected at least 1, got {num_views}')
-        if blur_kernel < 1 or blur_kernel % 2 == 0:
-            raise ValueError(f'blur_kernel: expected an odd number, got {blur_kernel}')
-        sides = (view_size, view_size) if isinstance(view_size, int) else tuple(view_size)
-        if len(sides) != 2 or min(sides) < 1:
-            raise ValueError(f'view_size: expected a side or (height, width), got {view_size}')
-        if blur_kernel // 2 >= min(sides):
-            raise ValueError(
-                f'blur_kernel: expected less than twice the sides of the views, '
-                f'{sides}, got {blur_kernel}'
-            )
-        unknown = set(view or {}) - {field.name for field in fields(ViewLaw)}
-        if unknown:
-            raise ValueError(
-                f'view: unknown {sorted(unknown)}; expected some of '
-                f'{[field.name for field in fields(ViewLaw)]}'
-            )
-        self.view_size: tuple[int, int] = (int(sides[0]), int(sides[1]))
-        self.num_views, self.blur_kernel, self.crops_in = num_views, blur_kernel, crops_in
-        self.law = ViewLaw(**(view or {}))
-        self._seeded = SeededBatchAugment()
-
-    def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
-        """Where the run is, from ``TrainingProgressHook``."""
-        super().set_progress(epoch, max_epochs, iteration, seed)
-        self._seeded.set_progress(epoch, max_epochs, iteration, seed)
-
-    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Render the views of a training batch, then go on as :class:`PairedDataPreprocessor`.
-
-        Args:
-            data: in training, ``inputs`` is a list of the classification views and the sources.
-            training: whether views are rendered and batches mixed.
-
-        Returns:
-            ``inputs``, a list of ``1 + num_views`` tensors in training, and ``data_samples``.
-        """
-        if training:
-            inputs = data['inputs']
-            if not is_multi_view(inputs) or len(inputs) != 2:
-                found = f'{len(inputs)} views' if is_multi_view(inputs) else '1 view'
-                raise ValueError(
-                    f'inputs: expected the view to classify and the source, got {found}; the '
-                    "pipeline needs dict(type='MultiView', num_views=[1, 1], transforms=[...])"
-                )
-            classified, source = inputs
-            rendered = self.render(_stacked(source), data.get('data_samples'))
-            data = {**data, 'inputs': [classified, *rendered]}
-        return super().forward(data, training)
-
-    @torch.no_grad()
-    def render(self, source: Tensor, data_samples: Sequence[Any] | None = None) -> list[Tensor]:
-        """The contrastive views of a batch.
-
-        Args:
-            source: ``(N, 3, H, W)`` in ``[0, 255]``; BGR if ``to_rgb`` is set.
-            data_samples: ``N`` samples with ``ori_shape``, for crops in the original image.
-
-        Returns:
-            ``num_views`` tensors ``(N, 3, *view_size)``, not normalised, channels as they came.
-        """
-        rank, world_size = get_dist_info()
-        sizes = np.ones((len(source) * world_size, 2), dtype=np.int64)
-        sizes[rank::world_size] = self._crop_sizes(source, data_samples)
-        # A stream of its own: batch augments draw from the same seed and iteration.
-        root = int(self._seeded.rng().integers(2**63))
-        source = source.to(self.device, non_blocking=True)
-        images = source.flip(1) if self.to_rgb else source
-        views = []
-        for number in range(self.num_views):
-            drawn = draw_view_parameters(np.random.default_rng([root, number]), sizes, self.law)
-            view = render_views(images, drawn[rank::world_size], self.view_size, self.blur_kernel)
-            views.append(view.flip(1) if self.to_rgb else view)
-        return views
-
-    def _crop_sizes(self, source: Tensor, data_samples: Sequence[Any] | None) -> Any:
-        if self.crops_in == 'source':
-            return np.array(source.shape[2:])
-        shapes = [sample.get('ori_shape') for sample in data_samples or ()]
-        if len(shapes) != len(source) or None in shapes:
-            raise ValueError(
-                "crops_in='original': every data sample needs its ori_shape, which "
-                "PackInputs packs; or set crops_in='source'"
-            )
-        return np.array(shapes)[:, :2]
-
-
-def _stacked(source: Tensor | Sequence[Tensor]) -> Tensor:
-    if isinstance(source, Tensor):
-        return source
-    sizes = {tuple(image.shape) for image in source}
-    if len(sizes) != 1:
-        raise ValueError(
-            f'inputs: expected sources of one size, got {sorted(sizes)}; end their '
-            "pipeline in dict(type='Resize', scale=(W, H))"
-        )
-    return torch.stack(list(source))

@@ -9,6 +9,7 @@ from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
 from mmlt.datasets import DigitsLT
 from mmlt.datasets.labels import training_class_counts
+from mmlt.hooks import ClassCountsHook
 from tests.datasets.toy import ToyDataset
 from tests.digits_runner import digits_runner
 
@@ -159,8 +160,7 @@ def test_buffers_that_the_counts_make_are_where_the_model_is(tmp_path):
     runner = digits_runner(tmp_path / 'a', 'resnet8_car')
     runner._train_loop = runner.build_train_loop(runner._train_loop)
     runner.model.to('meta')
-    hook = next(hook for hook in runner.hooks if type(hook).__name__ == 'ClassCountsHook')
-    hook.before_run(runner)
+    ClassCountsHook().before_run(runner)
     assert {buffer.device.type for buffer in runner.model.head.buffers()} == {'meta'}
 
 

@@ -1,6 +1,7 @@
 """Counts of confusion pairs in real runs: any head, samplers and augments fed, resume."""
 
 import importlib
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,8 +10,7 @@ from mmengine.hooks import Hook
 from mmpretrain.models.heads import LinearClsHead
 from torch import nn
 
-from mmlt.hooks.confusion_pairs_hook import ConfusionPairRecorder
-from mmlt.hooks.sparse_pair_counts_hook import SparsePairCountsHook
+from mmlt.hooks import ConfusionPairsHook
 from mmlt.models.losses.confusion_pair_counts import ConfusionPairCounts
 from tests.digits_runner import digits_runner
 from tests.hooks.test_resume import stop_after
@@ -105,7 +105,6 @@ def test_a_checkpoint_holds_the_pairs_on_record_only(tmp_path):
     checkpoint = dict(
         state_dict=model.state_dict(), ema_state_dict=model.state_dict(prefix='module.')
     )
-    SparsePairCountsHook().before_save_checkpoint(None, checkpoint)
     path = tmp_path / 'state.pth'
     torch.save(checkpoint, path)
     assert path.stat().st_size < 30_000 < pairs.law.numel()
@@ -140,33 +139,41 @@ def test_logits_of_another_number_of_classes():
         ConfusionPairCounts(K)(torch.zeros(2, 3), torch.zeros(2).long())
 
 
-class FakeRunner:
-    """As much of a runner as attaching needs."""
+class FakeLoader:
+    """A loader whose sampler may be going to skip what a resumed epoch has trained already."""
 
-    def __init__(self, head):
+    def __init__(self, pending_skip=0):
+        self.dataset, self.batch_sampler, self.sampler = [], None, self
+        self.pending_skip = pending_skip
+
+
+class FakeRunner:
+    """As much of a runner as the hook needs."""
+
+    def __init__(self, head, pending_skip=0):
         self.model = nn.Module()
         self.model.head = head
+        self.hooks, self.train_dataloader = [], FakeLoader(pending_skip)
+        self._train_loop = SimpleNamespace(dataloader=self.train_dataloader)
 
 
-def test_attaching_twice_counts_once():
+def test_a_second_run_counts_once():
     runner = FakeRunner(LinearClsHead(num_classes=K, in_channels=3))
-    first, second = ConfusionPairRecorder(), ConfusionPairRecorder()
-    first.attach(runner)
-    first.attach(runner)
+    hook = ConfusionPairsHook()
+    hook.before_run(runner)
+    hook.before_run(runner)
     head = runner.model.head
     head.loss_module(*steps(1)[0])
     torch.testing.assert_close(head.confusion_pairs.counts, reference.count_pairs(*steps(1)[0]))
-    with pytest.raises(ValueError, match='attach'):
-        second.start_epoch(runner)
 
 
 def test_a_loss_that_was_exchanged_is_found_again():
     runner = FakeRunner(LinearClsHead(num_classes=K, in_channels=3))
-    recorder = ConfusionPairRecorder()
-    recorder.attach(runner)
+    hook = ConfusionPairsHook()
+    hook.before_run(runner)
     head = runner.model.head
     former, head.loss_module = head.loss_module, nn.CrossEntropyLoss()
-    recorder.attach(runner)
+    hook.before_train_epoch(runner)
     former(*steps(1)[0])
     assert not head.confusion_pairs.counts.any()
     head.loss_module(*steps(1)[0])
@@ -176,11 +183,28 @@ def test_a_loss_that_was_exchanged_is_found_again():
 @pytest.mark.parametrize('head', [nn.Linear(2, 2), None])
 def test_a_head_without_a_loss_module(head):
     with pytest.raises(ValueError, match='loss_module'):
-        ConfusionPairRecorder().attach(FakeRunner(head))
+        ConfusionPairsHook().before_run(FakeRunner(head))
+
+
+def test_a_head_that_does_not_tell_its_classes():
+    head = nn.ModuleDict({'loss_module': nn.CrossEntropyLoss(), 'fc': nn.Linear(1, 1)})
+    head.loss_module = head['loss_module']
+    hook, runner = ConfusionPairsHook(), FakeRunner(head)
+    with pytest.raises(ValueError, match=r'num_classes: expected .*LongTailHook'):
+        hook.before_run(runner)
+    hook.set_class_counts([3, 2, 1])
+    hook.before_run(runner)
+    assert runner.model.head.confusion_pairs.num_classes == 3
+
+
+@pytest.mark.parametrize('options', [dict(momentum=1.0), dict(mixed='some'), dict(momentum='a')])
+def test_bad_options_of_the_hook(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        ConfusionPairsHook(**options)
 
 
 PAIRED = {
-    'train_dataloader.sampler': dict(_delete_=True, type='PairSampler', law='confusion'),
+    'train_dataloader.sampler': dict(_delete_=True, type='PairSampler', partners='confusion'),
     'train_dataloader.batch_sampler': dict(type='PairBatchSampler', prob=0.5),
     'train_dataloader.dataset': dict(
         _delete_=True,
@@ -256,7 +280,7 @@ def runner_with(work_dir, *options, max_epochs=3, hook=None, **more):
         max_epochs=max_epochs,
         **{
             **merged,
-            'custom_hooks': [dict(type='EMAConfusionHook', **(hook or {}))],
+            'custom_hooks': [] if hook is None else [dict(type='ConfusionPairsHook', **hook)],
             'default_hooks.checkpoint.save_best': None,
             **more,
         },
@@ -295,18 +319,14 @@ def test_counts_of_any_head_reach_sampler_or_augment(tmp_path, head, way):
 def test_a_contrastive_head_counts_its_clean_views_where_they_are_classified(tmp_path, car):
     """With CAR every image of every batch counts, once a view; without it, unmixed batches."""
     options = {
-        'train_dataloader.sampler.law': 'confusion',
+        'train_dataloader.sampler.partners': 'confusion',
         'model.train_cfg.augments': dict(type='CPMixBatchAugment', _delete_=True),
     }
     runner = digits_runner(
         tmp_path / 'a',
         'resnet8_concutmix_car' if car else 'resnet8_concutmix',
         max_epochs=2,
-        **{
-            **options,
-            'default_hooks.confusion': dict(type='EMAConfusionHook'),
-            'default_hooks.checkpoint.save_best': None,
-        },
+        **{**options, 'default_hooks.checkpoint.save_best': None},
     )
     head, seen = runner.model.head, []
     (head.loss_car if car else head.loss_module).register_forward_pre_hook(
@@ -325,7 +345,7 @@ def test_a_contrastive_head_counts_its_clean_views_where_they_are_classified(tmp
 
 @pytest.mark.parametrize('options, epochs', [(PAIRED, 3), (IN_BATCH, 2)])
 def test_resumed_equals_uninterrupted(tmp_path, options, epochs):
-    hook = dict(confusion_pairs=dict(momentum=0.5))
+    hook = dict(momentum=0.5)
     runner_with(tmp_path / 'whole', options, max_epochs=epochs, hook=hook).train()
     stop_after(runner_with(tmp_path / 'parts', options, max_epochs=epochs, hook=hook), epochs - 1)
     runner_with(tmp_path / 'parts', options, max_epochs=epochs, hook=hook, resume=True).train()
@@ -342,7 +362,7 @@ def test_no_counts_where_nobody_wants_them(tmp_path):
     runner = runner_with(tmp_path / 'a', max_epochs=1)
     runner.train()
     assert not any('confusion_pairs' in name for name in runner.model.state_dict())
-    asked = runner_with(tmp_path / 'b', max_epochs=1, hook=dict(confusion_pairs={}))
+    asked = runner_with(tmp_path / 'b', max_epochs=1, hook={})
     asked.train()
     assert asked.model.head.confusion_pairs.law.any()
 
@@ -351,10 +371,7 @@ def test_no_counts_where_nobody_wants_them(tmp_path):
 def test_resumed_equals_uninterrupted_with_an_ema_of_the_model(tmp_path, update_buffers):
     options = dict(
         max_epochs=3,
-        custom_hooks=[
-            dict(type='EMAHook', momentum=0.1, update_buffers=update_buffers),
-            dict(type='EMAConfusionHook'),
-        ],
+        custom_hooks=[dict(type='EMAHook', momentum=0.1, update_buffers=update_buffers)],
     )
     runner_with(tmp_path / 'whole', PAIRED, **options).train()
     stop_after(runner_with(tmp_path / 'parts', PAIRED, **options), 2)
@@ -394,10 +411,7 @@ def test_a_loop_without_epochs_is_refused(tmp_path, options):
 
 def test_ema_hook_copies_the_counts(tmp_path):
     runner = runner_with(
-        tmp_path / 'a',
-        PAIRED,
-        max_epochs=2,
-        custom_hooks=[dict(type='EMAHook', momentum=0.1), dict(type='EMAConfusionHook')],
+        tmp_path / 'a', PAIRED, max_epochs=2, custom_hooks=[dict(type='EMAHook', momentum=0.1)]
     )
     record = Record(sampler_of)
     runner.register_hook(record)
@@ -415,34 +429,23 @@ def test_ema_hook_copies_the_counts(tmp_path):
 def test_nothing_to_count_is_said(tmp_path, monkeypatch):
     messages = []
     monkeypatch.setattr(
-        'mmlt.hooks.confusion_pair_recorder.print_log',
+        'mmlt.hooks.confusion_pairs_hook.print_log',
         lambda message, **kwargs: messages.append(message),
     )
     always = {'model.train_cfg': dict(augments=dict(type='CPMixBatchAugment', prob=1.0))}
     runner_with(tmp_path / 'a', always, max_epochs=1).train()
     assert len(messages) == 1 and "mixed='dominant'" in messages[0]
-    dominant = runner_with(
-        tmp_path / 'b', always, max_epochs=1, hook=dict(confusion_pairs=dict(mixed='dominant'))
-    )
+    dominant = runner_with(tmp_path / 'b', always, max_epochs=1, hook=dict(mixed='dominant'))
     dominant.train()
     assert dominant.model.head.confusion_pairs.law.any() and len(messages) == 1
 
 
-class FakeLoader:
-    """A loader whose sampler is going to skip what a resumed epoch has trained already."""
-
-    def __init__(self, pending_skip):
-        self.dataset, self.batch_sampler, self.sampler = None, None, self
-        self.pending_skip = pending_skip
-
-
 @pytest.mark.parametrize('pending_skip, kept', [(0, 0), (20, 20)])
 def test_an_epoch_that_begins_anew_is_counted_anew(pending_skip, kept):
-    runner = FakeRunner(LinearClsHead(num_classes=K, in_channels=3))
-    runner.train_dataloader = FakeLoader(pending_skip)
-    recorder = ConfusionPairRecorder()
-    recorder.attach(runner)
+    runner = FakeRunner(LinearClsHead(num_classes=K, in_channels=3), pending_skip)
+    hook = ConfusionPairsHook()
+    hook.before_run(runner)
     head = runner.model.head
     head.loss_module(*steps(1)[0])
-    recorder.start_epoch(runner)
+    hook.before_train_epoch(runner)
     assert int(head.confusion_pairs.counts.sum()) == kept

@@ -122,7 +122,9 @@ def without_partners(cfg):
 
 
 def test_a_loader_without_partners(train):
-    with pytest.raises(ValueError, match=r'ConCutMixAugment mixes pairs.*DigitsLT.*PairedDataset'):
+    with pytest.raises(
+        ValueError, match=r"dataset: expected dict\(type='PairedDataset'.*got DigitsLT"
+    ):
         train(without_partners)
 
 
@@ -136,12 +138,16 @@ def test_the_preprocessor_of_the_host_cannot_take_the_augment(train):
         cfg.data_preprocessor.type = 'ClsDataPreprocessor'
         cfg.data_preprocessor.to_onehot = True
 
-    with pytest.raises(ValueError, match=r'ClsDataPreprocessor; expected.*PairedDataPre'):
+    with pytest.raises(ValueError, match=r"dataset: expected dict\(type='PairedDataset'"):
         train(change)
 
 
 def ordinary_sampler(cfg):
     cfg.train_dataloader.sampler = dict(type='DefaultSampler', shuffle=True)
+    del cfg.train_dataloader['batch_sampler']
+
+
+def ordinary_batch_sampler(cfg):
     del cfg.train_dataloader['batch_sampler']
 
 
@@ -170,27 +176,28 @@ def ordinary_augment(cfg):
 
 
 def test_ranks_with_batches_of_other_sizes(train, monkeypatch):
-    """The loss gathers batches of one size, and would hang."""
-    monkeypatch.setattr('mmlt.hooks.run_checks.get_world_size', lambda: 2)
-    uneven = {'train_dataloader.sampler.round_up': False}
-    with pytest.raises(ValueError, match=r'round_up=False.*head.loss_bcl and head.loss_car'):
-        train(**uneven)
-    exact = {
-        'model.head.loss_bcl.equal_batch_sizes': False,
-        'model.head.loss_car.equal_batch_sizes': False,
-    }
-    assert len(train(**uneven, **exact)) == 5
+    """They would wait for each other for ever."""
+    monkeypatch.setattr('mmlt.hooks.runner_parts.get_world_size', lambda: 2)
+
+    def change(cfg):
+        without_partners(cfg)
+        cfg.model.train_cfg = None
+        cfg.train_dataloader.sampler.round_up = False
+
+    with pytest.raises(ValueError, match=r'sampler.round_up: expected True, got False: of 305'):
+        train(change)
 
 
 @pytest.mark.parametrize(
     'change, message',
     [
-        (ordinary_sampler, 'PairedDataset loads pairs, but the sampler is DefaultSampler'),
-        (sampler_of_single_images, 'but the sampler is ClassBalancedSampler'),
-        (pairs_inside_another_wrapper, 'the training data set is RepeatDataset'),
-        (pairs_of_ordinary_data, 'PairSampler draws pairs, but the training data set is DigitsLT'),
-        (ordinary_preprocessor, 'drops the partners, is ClsDataPreprocessor'),
-        (ordinary_augment, 'PairSampler draws pairs, but the batch augment is Mixup'),
+        (ordinary_sampler, r"sampler: expected dict\(type='PairSampler'\), got DefaultSampler"),
+        (sampler_of_single_images, 'sampler: .* got ClassBalancedSampler'),
+        (ordinary_batch_sampler, r"expected dict\(type='PairBatchSampler'.*got BatchSampler"),
+        (pairs_inside_another_wrapper, 'dataset: .* got RepeatDataset'),
+        (pairs_of_ordinary_data, 'dataset: .* got DigitsLT. Pairs are drawn .* PairSampler'),
+        (ordinary_preprocessor, 'data_preprocessor: .* got ClsDataPreprocessor'),
+        (ordinary_augment, 'augments: .* got Mixup'),
     ],
 )
 def test_parts_that_do_not_fit_are_refused_before_training(train, change, message):

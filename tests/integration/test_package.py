@@ -16,8 +16,12 @@ import pytest
 from tests.conftest import REPOSITORY
 
 FUNCTIONAL = sorted((REPOSITORY / 'mmlt' / 'functional').rglob('*.py'))
-# Folders that are made here and belong to nobody's checkout.
-MADE = ('.git', '.mim', '.venv', 'build', 'data', 'dist', 'work_dirs', '__pycache__')
+# What git and the tools make here, in nobody's checkout (`.git` is a file in a linked worktree).
+MADE = (
+    *('.coverage', '.git', '.mim', '.venv', '__pycache__'),
+    *('_build', 'build', 'data', 'dist', 'work_dirs'),
+)
+TEXT = ('', '.cff', '.in', '.md', '.py', '.sh', '.toml', '.txt', '.yaml', '.yml')
 
 
 def sources(root=REPOSITORY):
@@ -26,14 +30,13 @@ def sources(root=REPOSITORY):
         folders[:] = [
             name
             for name in folders
-            if not name.startswith(('.venv', '.git'))
+            if not name.startswith('.venv')
             and name not in MADE
             and not name.endswith(('_cache', '.egg-info'))
         ]
-        # In a work tree .git is a file.
-        for name in set(files) - set(MADE):
-            if Path(name).suffix in ('.py', '.sh', '.md', '.txt', '.toml', '.yml', '.in', ''):
-                yield Path(folder, name)
+        yield from (
+            Path(folder, name) for name in files if name not in MADE and Path(name).suffix in TEXT
+        )
 
 
 @pytest.fixture(scope='module')
@@ -96,7 +99,7 @@ def test_the_wheel_names_its_requirements(wheel):
     # The host comes by an extra: it would pull in mmcv, of which there are several.
     assert needed == {'torch', 'torchvision', 'numpy'}
     extras = {line.split()[1] for line in lines if line.startswith('Provides-Extra')}
-    assert extras == {'openmmlab', 'onedl', 'tests', 'report'}
+    assert extras == {'openmmlab', 'onedl', 'tests', 'report', 'kornia'}
     assert any(line.startswith('Requires-Python: ') and '3.10' in line for line in lines)
 
 

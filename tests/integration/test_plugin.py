@@ -55,7 +55,7 @@ CHANGES = {
 }
 # A data set that counts, a hook that hands the counts out, and parts that nobody tells numbers.
 TOGETHER = """
-custom_hooks = [dict(type='ClassCountsHook')]
+custom_hooks = [dict(type='LongTailHook')]
 train_dataloader['dataset'] = dict(type='LongTailDataset', dataset=train_dataloader['dataset'])
 model['head']['loss'] = dict(type='LogitAdjustedLoss')
 model['train_cfg'] = dict(augments=dict(type='RemixBatchAugment'))
@@ -114,5 +114,5 @@ def test_the_class_counts_reach_everyone_by_themselves(tmp_path, images):
 
 def test_a_stock_config_with_a_loss_that_has_no_counts_says_what_to_do(tmp_path, images):
     change = "model['head']['loss'] = dict(type='LogitAdjustedLoss')\n"
-    with pytest.raises((RuntimeError, ValueError), match='ClassCountsHook'):
+    with pytest.raises((RuntimeError, ValueError), match='LongTailHook'):
         train(tmp_path, images, STOCK + PLUG + change)

@@ -109,8 +109,7 @@ def test_resumed_after_mixing_was_switched_off(tmp_path):
     """The switch is repeated before the parts are checked."""
     options = {
         'custom_hooks': [
-            dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=2, batch_augments=None)]),
-            dict(type='TrainingProgressHook'),
+            dict(type='SwitchRecipeHook', schedule=[dict(action_epoch=2, batch_augments=None)])
         ]
     }
     first = digits_runner(tmp_path / 'run', 'resnet8_concutmix', max_epochs=4, **options)

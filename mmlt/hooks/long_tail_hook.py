@@ -1,0 +1,118 @@
+"""The one hook that a config lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.dataset.utils import worker_init_fn as worker_seed_of_mmengine
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+from mmlt.functional.checks import refuse
+from mmlt.models.losses.confusion_estimate import ConfusionEstimate
+
+from .batch_norm_sync_hook import BatchNormSyncHook
+from .class_counts_hook import ClassCountsHook
+from .confusion_pairs_hook import ConfusionPairsHook
+from .ema_confusion_hook import EMAConfusionHook
+from .epoch_seed_hook import EpochSeedHook, seed_worker_of_epoch
+from .runner_parts import (
+    check_batch_sizes,
+    check_pairing,
+    consumers_of_pairs,
+    training_dataset,
+    unwrap,
+)
+from .training_progress_hook import TrainingProgressHook
+
+__all__ = ['LongTailHook']
+
+
+@HOOKS.register_module()
+class LongTailHook(Hook):
+    """Everything that the methods of mmlt need from a run, in one entry of the config.
+
+    Before a run it registers
+
+    - :class:`ClassCountsHook`: training images per class, from the data to whoever asks for them;
+    - :class:`TrainingProgressHook`: epoch and iteration to the methods, parts of losses to the log;
+    - :class:`EpochSeedHook`: an epoch draws the same numbers in a resumed run;
+    - :class:`BatchNormSyncHook`: one BatchNorm for all ranks;
+    - :class:`ConfusionPairsHook`, where a sampler or a batch augment draws confused classes;
+    - :class:`EMAConfusionHook`, where the model has a ``CARLoss``: one report for each epoch.
+
+    One that the config lists itself, to set its options, is not registered a second time. Before
+    the first step it checks that the parts of the run fit together, and lets the data loading
+    workers draw from the seed of the epoch (:func:`seed_worker_of_epoch`), unless the config
+    names a ``worker_init_fn``. From a checkpoint it takes neither code to run nor files to delete.
+
+    Raises:
+        ValueError: if it has another priority than its own; before training, if partners are
+            drawn, loaded or mixed, but not all three, or if ranks would have different numbers
+            of images.
+
+    Example:
+        >>> default_hooks = dict(long_tail=dict(type='LongTailHook'))
+    """
+
+    # Before all others: what it registers then still takes part in the run's first event.
+    priority = 'HIGHEST'
+
+    def before_run(self, runner: Runner) -> None:
+        """Register the parts that this run needs."""
+        if self.priority != type(self).priority:
+            raise refuse('LongTailHook.priority', repr(type(self).priority), self.priority)
+        needed: list[type[Hook]] = [ClassCountsHook, TrainingProgressHook]
+        if training_dataset(runner) is not None:
+            needed += [EpochSeedHook, BatchNormSyncHook]
+            if consumers_of_pairs(runner):
+                needed.append(ConfusionPairsHook)
+            modules = unwrap(runner.model).modules()
+            if any(isinstance(module, ConfusionEstimate) for module in modules):
+                needed.append(EMAConfusionHook)
+        for part in needed:
+            if not any(isinstance(hook, part) for hook in runner.hooks):
+                runner.register_hook(part())
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Take out of a checkpoint what MMEngine would run or delete on its word.
+
+        It executes the text of ``meta['config']``, to look for the number of GPUs, and deletes the
+        file that ``best_ckpt`` names when a better model comes.
+        """
+        (checkpoint.get('meta') or {}).pop('config', None)
+        hub = checkpoint.get('message_hub')
+        info = hub.get('runtime_info') if isinstance(hub, dict) else None
+        folders = {runner.work_dir, *(getattr(hook, 'out_dir', None) for hook in runner.hooks)}
+        homes = {Path(folder).resolve() for folder in folders if folder}
+        for key, path in list((info or {}).items()):
+            if not key.startswith(('best_ckpt', 'last_ckpt')) or path is None:
+                continue
+            if homes.isdisjoint(Path(str(path)).resolve().parents):
+                runner.logger.warning(
+                    f'checkpoint: expected {key} inside of {runner.work_dir}, got {path!r}, which '
+                    'is left alone'
+                )
+                del info[key]
+
+    def before_train(self, runner: Runner) -> None:
+        """Check that the parts fit together, and seed the data loading workers by epoch."""
+        check_pairing(runner)
+        check_batch_sizes(runner)
+        loader = runner.train_dataloader
+        if _function_of(loader.worker_init_fn) in (None, worker_seed_of_mmengine):
+            loader.worker_init_fn = seed_worker_of_epoch
+        by_epoch = _function_of(loader.worker_init_fn) is seed_worker_of_epoch
+        if by_epoch and loader.num_workers and loader.persistent_workers:
+            runner.logger.warning(
+                'train_dataloader.persistent_workers: expected False, got True. Workers that '
+                'outlive an epoch are seeded once, so a resumed run draws other augmentations '
+                'than an uninterrupted one'
+            )
+
+
+def _function_of(worker_init_fn: Any) -> Any:
+    """MMEngine puts the function of a config, and its own, into a ``partial``."""
+    return getattr(worker_init_fn, 'func', worker_init_fn)
