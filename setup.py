@@ -1,4 +1,4 @@
-"""Packaging: the package, and configs and tools inside it (``mmlt/.mim``)."""
+"""Packaging: the package, and inside it (``mmlt/.mim``) configs, tools and their index."""
 
 import os
 import shutil
@@ -9,7 +9,8 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-TRAVELLERS = ('configs', 'tools')
+# Where MMEngine looks for them when a config says `mmlt::...`.
+TRAVELLERS = ('configs', 'tools', 'model-index.yml')
 
 
 def version() -> str:
@@ -24,26 +25,31 @@ def requirements(name: str) -> list:
 
 
 class BuildWithConfigs(build_py):
-    """Copies configs and tools into the wheel: ``mmlt/.mim/configs``, ``mmlt/.mim/tools``."""
+    """Copies into the wheel: ``mmlt/.mim/configs``, ``mmlt/.mim/tools`` and the index."""
 
     def run(self) -> None:
         super().run()
         if getattr(self, 'editable_mode', False):
             return
-        for folder in TRAVELLERS:
-            target = Path(self.build_lib) / 'mmlt' / '.mim' / folder
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(ROOT / folder, target, ignore=shutil.ignore_patterns('__pycache__'))
+        home = Path(self.build_lib) / 'mmlt' / '.mim'
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        for name in TRAVELLERS:
+            if (ROOT / name).is_dir():
+                ignore = shutil.ignore_patterns('__pycache__')
+                shutil.copytree(ROOT / name, home / name, ignore=ignore)
+            else:
+                shutil.copy(ROOT / name, home / name)
 
 
 def link_into_source_tree() -> None:
     """For an editable install: links in place of copies, so that edits are seen at once."""
     home = ROOT / 'mmlt' / '.mim'
     home.mkdir(exist_ok=True)
-    for folder in TRAVELLERS:
-        link = home / folder
+    for name in TRAVELLERS:
+        link = home / name
         if not link.exists():
-            os.symlink(Path('..') / '..' / folder, link)
+            os.symlink(Path('..') / '..' / name, link)
 
 
 if 'editable_wheel' in sys.argv or 'develop' in sys.argv:

@@ -2,7 +2,7 @@
 
 Importing it registers every loss, head, data set, sampler, batch augment, hook and metric into
 MMPretrain's own registries, so that ``custom_imports=dict(imports=['mmlt'])`` is all that a
-config needs.
+config needs. After it, a config may also inherit from a recipe: ``_base_ = 'mmlt::...'``.
 """
 
 from .host import allow_safe_checkpoints, check_host
@@ -11,6 +11,6 @@ from .version import __version__
 check_host()
 allow_safe_checkpoints()
 
-from . import datasets, engine, evaluation, hooks, models  # noqa: E402
+from . import datasets, engine, evaluation, hooks, models, registry  # noqa: E402
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'hooks', 'models']
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'hooks', 'models', 'registry']

@@ -1,4 +1,4 @@
-# What every run has: the registries, the hooks of long-tailed training, logs and checkpoints.
+# What every run has: the registries, the hook of long-tailed training, logs and checkpoints.
 default_scope = 'mmpretrain'
 custom_imports = dict(imports=['mmlt'], allow_failed_imports=False)
 

@@ -8,4 +8,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(head=dict(num_classes=100, loss=dict(tau=1.0)))
+model = dict(head=dict(num_classes=_base_.num_classes, loss=dict(tau=1.0)))

@@ -1,12 +1,6 @@
 # Cross-entropy, the baseline.
 # python tools/train.py configs/cifar100_lt/resnet32_ce_ir50.py
 # 1 GPU, batch 128. Not yet run for 200 epochs here.
-_base_ = [
-    '../_base_/datasets/cifar100_lt.py',
-    '../_base_/models/cifar_resnet32.py',
-    '../_base_/schedules/cifar_200e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet32_ce_ir100.py'
 
 train_dataloader = dict(dataset=dict(imbalance_ratio=50))
-model = dict(head=dict(num_classes=100))

@@ -1,14 +1,6 @@
 # Class-balanced sampling: class uniform, then image uniform within the class.
 # python tools/train.py configs/cifar100_lt/resnet32_class_balanced_ir50.py
 # 1 GPU, batch 128. Not yet run for 200 epochs here.
-_base_ = [
-    '../_base_/datasets/cifar100_lt.py',
-    '../_base_/models/cifar_resnet32.py',
-    '../_base_/schedules/cifar_200e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet32_class_balanced_ir100.py'
 
-train_dataloader = dict(
-    dataset=dict(imbalance_ratio=50), sampler=dict(_delete_=True, type='ClassBalancedSampler')
-)
-model = dict(head=dict(num_classes=100))
+train_dataloader = dict(dataset=dict(imbalance_ratio=50))

@@ -1,37 +1,6 @@
 # ConCutMix (Pan et al., IEEE TIP 2024) with CAR (Zhu et al., CVPR 2026).
 # python tools/train.py configs/cifar100_lt/resnet32_concutmix_car_400e_ir50.py
 # 1 GPU, batch 256. Not yet run here.
-_base_ = [
-    '../_base_/datasets/cifar100_lt_views.py',
-    '../_base_/models/cifar_resnet32_bcl.py',
-    '../_base_/schedules/cifar_bcl_400e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet32_concutmix_400e_ir50.py'
 
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='PairedDataset',
-        dataset=dict(
-            type='CIFAR100LT',
-            data_root='data/cifar100',
-            split='train',
-            imbalance_ratio=50,
-            pipeline={{_base_.train_pipeline}},
-        ),
-    ),
-    sampler=dict(_delete_=True, type='PairSampler', partners='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
-)
-model = dict(
-    head=dict(
-        num_classes=100,
-        loss=dict(tau=0.75),
-        label_start_epoch=160,
-        top_k=30,
-        omega=20 / 255,
-        loss_car=dict(type='CARLoss', criterion=None),
-    ),
-    train_cfg=dict(augments=dict(type='ConCutMixAugment')),
-)
-default_hooks = dict(confusion=dict(type='EMAConfusionHook'))
+model = dict(head=dict(loss_car=dict(type='CARLoss', criterion=None)))

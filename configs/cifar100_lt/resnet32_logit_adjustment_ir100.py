@@ -1,13 +1,6 @@
 # Logit adjustment (Menon et al., ICLR 2021), tau 1.
 # python tools/train.py configs/cifar100_lt/resnet32_logit_adjustment_ir100.py
 # 1 GPU, batch 128. Published top-1: 43.9 %. Not yet run for 200 epochs here.
-_base_ = [
-    '../_base_/datasets/cifar100_lt.py',
-    '../_base_/models/cifar_resnet32.py',
-    '../_base_/schedules/cifar_200e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet32_ce_ir100.py'
 
-model = dict(
-    head=dict(num_classes=100, loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0))
-)
+model = dict(head=dict(loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0)))

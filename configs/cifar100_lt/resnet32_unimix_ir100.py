@@ -2,21 +2,15 @@
 # python tools/train.py configs/cifar100_lt/resnet32_unimix_ir100.py
 # 1 GPU, batch 64. Not yet run here.
 _base_ = [
-    '../_base_/datasets/cifar100_lt.py',
+    '../_base_/datasets/cifar100_lt_pairs.py',
     '../_base_/models/cifar_resnet32.py',
     '../_base_/schedules/cifar_200e.py',
     '../_base_/default_runtime.py',
 ]
 
-data_preprocessor = dict(type='PairedDataPreprocessor')
-train_dataloader = dict(
-    batch_size=64,
-    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(_delete_=True, type='PairSampler', partners=0.9),
-    batch_sampler=dict(type='PairBatchSampler', prob=1.0),
-)
+train_dataloader = dict(batch_size=64, sampler=dict(partners=0.9), batch_sampler=dict(prob=1.0))
 model = dict(
-    head=dict(num_classes=100, loss=dict(_delete_=True, type='LogitAdjustedLoss')),
+    head=dict(num_classes=_base_.num_classes, loss=dict(_delete_=True, type='LogitAdjustedLoss')),
     train_cfg=dict(augments=dict(type='UniMixBatchAugment')),
 )
 auto_scale_lr = dict(base_batch_size=64)

@@ -2,21 +2,16 @@
 # python tools/train.py configs/cifar100_lt/vit_small_concutmix_car_ir100.py
 # 1 GPU, batch 128. Published top-1: 55.68 %. Not yet run here.
 _base_ = [
-    '../_base_/datasets/cifar100_lt_views.py',
+    '../_base_/datasets/cifar100_lt_views_pairs.py',
     '../_base_/models/vit_small_p4_bcl.py',
     '../_base_/schedules/vit_200e.py',
     '../_base_/default_runtime.py',
 ]
 
-train_dataloader = dict(
-    batch_size=128,
-    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(_delete_=True, type='PairSampler', partners='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
-)
+train_dataloader = dict(batch_size=128)
 model = dict(
     head=dict(
-        num_classes=100,
+        num_classes=_base_.num_classes,
         label_start_epoch=100,
         top_k=30,
         omega=20 / 255,
@@ -24,4 +19,3 @@ model = dict(
     ),
     train_cfg=dict(augments=dict(type='ConCutMixAugment')),
 )
-default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

@@ -9,5 +9,5 @@ _base_ = [
 ]
 
 train_dataloader = dict(batch_size=128)
-model = dict(head=dict(num_classes=10, loss=dict(tau=0.85)))
+model = dict(head=dict(num_classes=_base_.num_classes, loss=dict(tau=0.85)))
 default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))

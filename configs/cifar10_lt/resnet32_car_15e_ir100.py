@@ -1,19 +1,8 @@
 # CAR (Zhu et al., CVPR 2026) on cross-entropy, a short run for a CPU.
 # python tools/train.py configs/cifar10_lt/resnet32_car_15e_ir100.py --amp
 # Two CPU cores; figures in docs/results/car.md.
-_base_ = [
-    '../_base_/datasets/cifar10_lt.py',
-    '../_base_/models/cifar_resnet32.py',
-    '../_base_/schedules/cifar_15e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet32_ce_15e_ir100.py'
 
 model = dict(
-    head=dict(
-        num_classes=10,
-        loss=dict(_delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss')),
-    )
-)
-default_hooks = dict(
-    confusion=dict(type='EMAConfusionHook'), channels_last=dict(type='ChannelsLastHook')
+    head=dict(loss=dict(_delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss')))
 )

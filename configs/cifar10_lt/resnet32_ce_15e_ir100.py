@@ -8,5 +8,5 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(head=dict(num_classes=10))
+model = dict(head=dict(num_classes=_base_.num_classes))
 default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))

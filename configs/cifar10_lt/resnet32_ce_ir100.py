@@ -8,4 +8,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(head=dict(num_classes=10))
+model = dict(head=dict(num_classes=_base_.num_classes))

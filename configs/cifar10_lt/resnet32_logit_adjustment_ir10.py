@@ -1,12 +1,6 @@
 # Logit adjustment (Menon et al., ICLR 2021), tau 1.
 # python tools/train.py configs/cifar10_lt/resnet32_logit_adjustment_ir10.py
 # 1 GPU, batch 128. Not yet run for 200 epochs here.
-_base_ = [
-    '../_base_/datasets/cifar10_lt.py',
-    '../_base_/models/cifar_resnet32.py',
-    '../_base_/schedules/cifar_200e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet32_logit_adjustment_ir100.py'
 
 train_dataloader = dict(dataset=dict(imbalance_ratio=10))
-model = dict(head=dict(num_classes=10, loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0)))

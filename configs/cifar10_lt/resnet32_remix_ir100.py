@@ -1,13 +1,6 @@
 # Remix (Chou et al., ECCV workshops 2020) with cross-entropy.
 # python tools/train.py configs/cifar10_lt/resnet32_remix_ir100.py
 # 1 GPU, batch 128. Not yet run for 200 epochs here.
-_base_ = [
-    '../_base_/datasets/cifar10_lt.py',
-    '../_base_/models/cifar_resnet32.py',
-    '../_base_/schedules/cifar_200e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet32_ce_ir100.py'
 
-model = dict(
-    head=dict(num_classes=10), train_cfg=dict(augments=dict(type='RemixBatchAugment', alpha=1.0))
-)
+model = dict(train_cfg=dict(augments=dict(type='RemixBatchAugment', alpha=1.0)))

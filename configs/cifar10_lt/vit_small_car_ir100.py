@@ -10,8 +10,7 @@ _base_ = [
 
 model = dict(
     head=dict(
-        num_classes=10,
+        num_classes=_base_.num_classes,
         loss=dict(_delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss')),
     )
 )
-default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

@@ -1,22 +1,6 @@
 # ConCutMix (Pan et al., IEEE TIP 2024) with CAR (Zhu et al., CVPR 2026).
 # python tools/train.py configs/digits_lt/resnet8_concutmix_car.py
 # Seconds on one CPU core; figures in docs/results/concutmix.md.
-_base_ = [
-    '../_base_/datasets/digits_lt_views.py',
-    '../_base_/models/digits_resnet8_bcl.py',
-    '../_base_/schedules/digits_40e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet8_concutmix.py'
 
-train_dataloader = dict(
-    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(_delete_=True, type='PairSampler', partners='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
-)
-model = dict(
-    head=dict(
-        label_start_epoch=20, top_k=3, omega=2 / 255, loss_car=dict(type='CARLoss', criterion=None)
-    ),
-    train_cfg=dict(augments=dict(type='ConCutMixAugment')),
-)
-default_hooks = dict(confusion=dict(type='EMAConfusionHook'))
+model = dict(head=dict(loss_car=dict(type='CARLoss', criterion=None)))

@@ -1,12 +1,7 @@
 # LDAM with deferred re-weighting (Cao et al., NeurIPS 2019).
 # python tools/train.py configs/digits_lt/resnet8_ldam_drw.py
 # Seconds on one CPU core; figures in docs/results/digits_lt.md.
-_base_ = [
-    '../_base_/datasets/digits_lt.py',
-    '../_base_/models/digits_resnet8.py',
-    '../_base_/schedules/digits_40e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet8_ce.py'
 
 model = dict(
     head=dict(

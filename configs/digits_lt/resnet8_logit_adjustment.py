@@ -1,11 +1,6 @@
 # Logit adjustment (Menon et al., ICLR 2021), tau 1.
 # python tools/train.py configs/digits_lt/resnet8_logit_adjustment.py
 # Seconds on one CPU core; figures in docs/results/digits_lt.md.
-_base_ = [
-    '../_base_/datasets/digits_lt.py',
-    '../_base_/models/digits_resnet8.py',
-    '../_base_/schedules/digits_40e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet8_ce.py'
 
 model = dict(head=dict(loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0)))

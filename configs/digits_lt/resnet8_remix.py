@@ -1,11 +1,6 @@
 # Remix (Chou et al., ECCV workshops 2020) with cross-entropy.
 # python tools/train.py configs/digits_lt/resnet8_remix.py
 # Seconds on one CPU core; figures in docs/results/digits_lt.md.
-_base_ = [
-    '../_base_/datasets/digits_lt.py',
-    '../_base_/models/digits_resnet8.py',
-    '../_base_/schedules/digits_40e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet8_ce.py'
 
 model = dict(train_cfg=dict(augments=dict(type='RemixBatchAugment', alpha=1.0)))

@@ -1,17 +1,8 @@
 # Confusion-aware spectral regulariser (CAR; Zhu et al., CVPR 2026) on cross-entropy.
 # tools/dist_train.sh configs/imagenet_lt/resnet50_car.py 8
 # 8 GPUs, batch 256. Not yet run here.
-_base_ = [
-    '../_base_/datasets/imagenet_lt.py',
-    '../_base_/models/resnet50.py',
-    '../_base_/schedules/imagenet_lt_90e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet50_ce.py'
 
 model = dict(
-    head=dict(
-        num_classes=1000,
-        loss=dict(_delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss')),
-    )
+    head=dict(loss=dict(_delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss')))
 )
-default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

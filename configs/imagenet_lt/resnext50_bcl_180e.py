@@ -1,11 +1,7 @@
 # Balanced contrastive learning (BCL; Zhu et al., CVPR 2022).
 # tools/dist_train.sh configs/imagenet_lt/resnext50_bcl_180e.py 8
 # 8 GPUs, batch 256. Not yet run here.
-_base_ = [
-    '../_base_/datasets/imagenet_lt_views.py',
-    '../_base_/models/resnext50_bcl.py',
-    '../_base_/schedules/imagenet_lt_180e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnext50_bcl.py'
 
-model = dict(head=dict(num_classes=1000, loss=dict(tau=1.0)))
+param_scheduler = dict(T_max=180)
+train_cfg = dict(max_epochs=180)

@@ -1,19 +1,8 @@
 # ConCutMix (Pan et al., IEEE TIP 2024) on BCL.
 # tools/dist_train.sh configs/imagenet_lt/resnext50_concutmix_180e.py 8
 # 8 GPUs, batch 256. Published top-1: 60.37 %. Not yet run here.
-_base_ = [
-    '../_base_/datasets/imagenet_lt_views.py',
-    '../_base_/models/resnext50_bcl.py',
-    '../_base_/schedules/imagenet_lt_180e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnext50_concutmix.py'
 
-train_dataloader = dict(
-    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(_delete_=True, type='PairSampler', partners='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
-)
-model = dict(
-    head=dict(num_classes=1000, label_start_epoch=120, top_k=30, omega=200 / 255),
-    train_cfg=dict(augments=dict(type='ConCutMixAugment')),
-)
+param_scheduler = dict(T_max=180)
+train_cfg = dict(max_epochs=180)
+model = dict(head=dict(label_start_epoch=120))

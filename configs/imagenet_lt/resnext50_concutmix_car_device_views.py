@@ -1,26 +1,15 @@
 # ConCutMix (Pan et al., IEEE TIP 2024) with CAR (Zhu et al., CVPR 2026), views made on the GPU.
 # tools/dist_train.sh configs/imagenet_lt/resnext50_concutmix_car_device_views.py 8
 # 8 GPUs, batch 256; the extra mmlt[kornia]. Not yet run here.
-_base_ = [
-    '../_base_/datasets/imagenet_lt_device_views.py',
-    '../_base_/models/resnext50_bcl.py',
-    '../_base_/schedules/imagenet_lt_90e.py',
-    '../_base_/default_runtime.py',
-]
+# For machines with few CPU cores for each GPU: the loader makes one view and the whole image,
+# resized; the two views to contrast are rendered from it on the model's device.
+_base_ = './resnext50_concutmix_car.py'
 
-train_dataloader = dict(
-    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(_delete_=True, type='PairSampler', partners='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
-)
-model = dict(
-    head=dict(
-        num_classes=1000,
-        label_start_epoch=60,
-        top_k=30,
-        omega=200 / 255,
-        loss_car=dict(type='CARLoss', criterion=None),
-    ),
-    train_cfg=dict(augments=dict(type='ConCutMixAugment')),
-)
-default_hooks = dict(confusion=dict(type='EMAConfusionHook'))
+data_preprocessor = dict(type='DeviceViewsDataPreprocessor', view_size=224, num_views=2)
+source_view = [dict(type='Resize', scale=(320, 320))]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='MultiView', num_views=[1, 1], transforms=[_base_.classification_view, source_view]),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))

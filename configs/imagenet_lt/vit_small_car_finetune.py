@@ -12,8 +12,7 @@ _base_ = [
 train_dataloader = dict(batch_size=16)
 model = dict(
     head=dict(
-        num_classes=1000,
+        num_classes=_base_.num_classes,
         loss=dict(_delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss')),
     )
 )
-default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

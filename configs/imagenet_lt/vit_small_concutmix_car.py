@@ -2,21 +2,17 @@
 # tools/dist_train.sh configs/imagenet_lt/vit_small_concutmix_car.py 8
 # 8 GPUs, batch 128. Published top-1: 60.07 % (tail 38.1, worst class 22). Not yet run here.
 _base_ = [
-    '../_base_/datasets/imagenet_lt_views.py',
+    '../_base_/datasets/imagenet_lt_views_pairs.py',
     '../_base_/models/vit_small_p16_bcl.py',
     '../_base_/schedules/vit_200e.py',
     '../_base_/default_runtime.py',
 ]
 
-train_dataloader = dict(
-    batch_size=16,
-    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(_delete_=True, type='PairSampler', partners='balanced'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
-)
+# 16 per GPU: the batch of 128 on 8 GPUs
+train_dataloader = dict(batch_size=16)
 model = dict(
     head=dict(
-        num_classes=1000,
+        num_classes=_base_.num_classes,
         label_start_epoch=130,
         top_k=30,
         omega=200 / 255,
@@ -24,4 +20,3 @@ model = dict(
     ),
     train_cfg=dict(augments=dict(type='ConCutMixAugment')),
 )
-default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

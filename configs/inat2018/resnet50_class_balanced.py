@@ -1,12 +1,6 @@
 # Class-balanced sampling: class uniform, then image uniform within the class.
 # tools/dist_train.sh configs/inat2018/resnet50_class_balanced.py 8
 # 8 GPUs, batch 256. Not yet run here.
-_base_ = [
-    '../_base_/datasets/inat2018.py',
-    '../_base_/models/resnet50.py',
-    '../_base_/schedules/inat2018_90e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet50_ce.py'
 
 train_dataloader = dict(sampler=dict(_delete_=True, type='ClassBalancedSampler'))
-model = dict(head=dict(num_classes=8142))

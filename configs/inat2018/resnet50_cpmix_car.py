@@ -1,24 +1,8 @@
 # CP-Mix (Yoon et al., arXiv 2411.07621) with CAR (Zhu et al., CVPR 2026).
 # tools/dist_train.sh configs/inat2018/resnet50_cpmix_car.py 8
 # 8 GPUs, batch 256. Not yet run here.
-_base_ = [
-    '../_base_/datasets/inat2018.py',
-    '../_base_/models/resnet50.py',
-    '../_base_/schedules/inat2018_90e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet50_cpmix.py'
 
-data_preprocessor = dict(type='PairedDataPreprocessor')
-train_dataloader = dict(
-    dataset=dict(_delete_=True, type='PairedDataset', dataset={{_base_.train_dataloader.dataset}}),
-    sampler=dict(_delete_=True, type='PairSampler', partners='confusion', pairing='anchor'),
-    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
-)
 model = dict(
-    head=dict(
-        num_classes=8142,
-        loss=dict(_delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss')),
-    ),
-    train_cfg=dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)),
+    head=dict(loss=dict(_delete_=True, type='CARLoss', criterion=dict(type='CrossEntropyLoss')))
 )
-default_hooks = dict(confusion=dict(type='EMAConfusionHook'))

@@ -1,13 +1,6 @@
 # Logit adjustment (Menon et al., ICLR 2021), tau 1.
 # tools/dist_train.sh configs/inat2018/resnet50_logit_adjustment.py 8
 # 8 GPUs, batch 256. Not yet run here.
-_base_ = [
-    '../_base_/datasets/inat2018.py',
-    '../_base_/models/resnet50.py',
-    '../_base_/schedules/inat2018_90e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet50_ce.py'
 
-model = dict(
-    head=dict(num_classes=8142, loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0))
-)
+model = dict(head=dict(loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0)))

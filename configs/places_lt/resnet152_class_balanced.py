@@ -1,12 +1,6 @@
 # Class-balanced sampling: class uniform, then image uniform within the class.
 # tools/dist_train.sh configs/places_lt/resnet152_class_balanced.py 8
 # 8 GPUs, batch 256. Not yet run here.
-_base_ = [
-    '../_base_/datasets/places_lt.py',
-    '../_base_/models/resnet152_pretrained.py',
-    '../_base_/schedules/places_lt_30e.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet152_ce.py'
 
 train_dataloader = dict(sampler=dict(_delete_=True, type='ClassBalancedSampler'))
-model = dict(head=dict(num_classes=365))

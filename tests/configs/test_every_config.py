@@ -1,10 +1,12 @@
-"""Every config is built and takes training steps, on tiny data with the layout of its own."""
+"""Recipes are built and take training steps, on tiny data with the layout of their own.
+
+A recipe trains among the fast tests if it brings a setting or a method that no other brings; the
+rest are made of the same parts with other numbers, and train among the slow tests.
+"""
 
 from __future__ import annotations
 
 import gc
-import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,19 +14,23 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-import mmlt  # noqa: F401
+from tests.configs.recipes import CONFIGS, RECIPES, resolved, settings
 from tests.datasets import tiny_trees
 
-CONFIGS = Path(__file__).parents[2] / 'configs'
-LEAVES = sorted(
-    str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts
-)
 STEPS = 2
-# They share data, model and method with a sibling and differ in a number, or are a sibling on
-# photographs less a part of its method; with the slow tests.
-VARIANT = re.compile(
-    r'_(ir50|ir10|400e|180e)[._]|^(imagenet_lt|inat2018|places_lt)/\w+_(bcl|concutmix)\.py'
-)
+TRAINED = [
+    # every method
+    *(recipe for recipe in RECIPES if recipe.startswith('digits_lt/')),
+    'cifar10_lt/resnet32_cpmix_experts_ir100',
+    # every data set, pipeline, backbone and schedule
+    'cifar10_lt/resnet32_concutmix_car_15e_ir100',
+    'cifar10_lt/vit_small_car_ir100',
+    'cifar100_lt/resnet32_ce_ir10',
+    'imagenet_lt/resnext50_concutmix_car_device_views',
+    'imagenet_lt/vit_small_car_finetune',
+    'inat2018/resnet50_ce',
+    'places_lt/resnet152_concutmix',
+]
 
 
 class EnoughSteps(Exception):
@@ -85,43 +91,48 @@ def shrink(node, size):
             shrink(value, size)
 
 
-def prepare(leaf, root, work_dir):
-    cfg = Config.fromfile(CONFIGS / leaf)
+def prepare(recipe, root, work_dir):
+    cfg = Config.fromfile(CONFIGS / f'{recipe}.py')
     cfg.work_dir = str(work_dir)
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg[name]
-        loader.update(num_workers=0, persistent_workers=False, batch_size=2 if 'vit' in leaf else 4)
+        size = 2 if 'vit' in recipe else 4
+        loader.update(num_workers=0, persistent_workers=False, batch_size=size)
         loader.setdefault('collate_fn', dict(type='default_collate'))
         for dataset in data_sets(loader):
             if 'data_root' in dataset:
                 dataset.data_root = root
-        if 'vit' not in leaf:
+        if 'vit' not in recipe:
             shrink(loader, 32)
-    if 'vit' not in leaf:
+    if 'vit' not in recipe:
         shrink(cfg.data_preprocessor, 32)
-    if cfg.model.backbone.get('init_cfg') and 'Pretrained' in str(cfg.model.backbone.init_cfg):
-        cfg.model.backbone.init_cfg = None
+    backbone = cfg.model.backbone
+    if 'Pretrained' in str(backbone.get('init_cfg')):
+        backbone.init_cfg = None
+    if backbone.get('depth') == 152:
+        backbone.depth = 50
     cfg.load_from = None
+    cfg.experiment_name = recipe.replace('/', '_') + '_test'
     return cfg
 
 
 @pytest.fixture(autouse=True)
-def lean_host(monkeypatch):
-    """Spare a second per runner: asking compilers for versions, collecting garbage per data set."""
+def lean_runner(monkeypatch):
+    """Spare seconds per runner: a tidily printed config, compilers' versions, collected garbage."""
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda cfg: repr(cfg.to_dict())))
     monkeypatch.setattr(Runner, '_log_env', lambda runner, env_cfg: None)
     monkeypatch.setattr(gc, 'collect', lambda *args: 0)
 
 
 @pytest.mark.parametrize(
-    'leaf',
+    'recipe',
     [
-        pytest.param(leaf, marks=pytest.mark.slow) if VARIANT.search(leaf) else leaf
-        for leaf in LEAVES
+        recipe if recipe in TRAINED else pytest.param(recipe, marks=pytest.mark.slow)
+        for recipe in RECIPES
     ],
 )
-def test_config_trains(leaf, trees, tmp_path):
-    cfg = prepare(leaf, trees(leaf.split('/')[0]), tmp_path)
-    cfg.experiment_name = leaf.replace('/', '_')[:-3] + '_test'
+def test_recipe_trains(recipe, trees, tmp_path):
+    cfg = prepare(recipe, trees(recipe.split('/')[0]), tmp_path)
     with tiny_trees.without_md5():
         runner = Runner.from_cfg(cfg)
         stop = StopAfter()
@@ -130,30 +141,34 @@ def test_config_trains(leaf, trees, tmp_path):
             runner.train()
     assert len(stop.losses) == STEPS
     assert all(torch.isfinite(torch.as_tensor(loss)) for loss in stop.losses)
-    head = (CONFIGS / leaf).read_text().splitlines()[:3]
-    assert all(line.startswith('# ') for line in head), 'the head says paper, command and hardware'
-    assert leaf in head[1]
 
 
-def sibling_of(leaf):
-    same_numbers = re.sub(r'_ir(50|10)\b', '_ir100', re.sub(r'_(400e|180e)', '', leaf))
-    if VARIANT.search(same_numbers):
-        return re.sub(r'_(bcl|concutmix)\.py', '_concutmix_car.py', same_numbers)
-    return same_numbers
+def parts(recipe):
+    """Settings of a recipe with numbers and paths blurred, and its method as a whole."""
+    cfg = resolved(recipe)
+    # Schedules of one optimiser differ in numbers and in the classes of their phases.
+    keys = ('model', 'data_preprocessor', 'default_hooks', 'optim_wrapper', 'param_scheduler')
+    keys += ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    for path, value in settings({key: cfg[key] for key in keys}):
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = 'a number'
+        if not path.endswith('data_root'):
+            # In a pair or alone, a data set is the same.
+            yield path.replace('dataset.dataset', 'dataset'), value
+    model = {key: value for key, value in cfg['model'].items() if key != 'backbone'}
+    loader = cfg['train_dataloader']
+    method = (model, loader['sampler'], loader.get('batch_sampler'))
+    yield 'method', frozenset(value for path, value in settings(method) if path.endswith('type'))
 
 
-@pytest.mark.slow
-def test_a_variant_has_a_sibling_that_trains_above():
-    for leaf in filter(VARIANT.search, LEAVES):
-        sibling = sibling_of(leaf)
-        assert sibling in LEAVES and not VARIANT.search(sibling)
-        for name in ('type', 'backbone', 'neck'):
-            assert Config.fromfile(CONFIGS / leaf).model.get(name) == Config.fromfile(
-                CONFIGS / sibling
-            ).model.get(name), leaf
+def test_what_trains_here_has_every_part_of_the_rest():
+    seen = {part for recipe in TRAINED for part in parts(recipe)}
+    missing = {recipe: set(parts(recipe)) - seen for recipe in RECIPES}
+    assert not {recipe: found for recipe, found in missing.items() if found}
 
 
-def test_a_leaf_inherits_from_bases_only():
-    for leaf in LEAVES:
-        bases = Config._get_base_files(str(CONFIGS / leaf))
-        assert all('_base_' in base for base in bases), leaf
+@pytest.mark.parametrize('recipe', RECIPES)
+def test_the_head_of_a_recipe_says_paper_command_and_hardware(recipe):
+    head = (CONFIGS / f'{recipe}.py').read_text().splitlines()[:3]
+    assert all(line.startswith('# ') for line in head)
+    assert f'configs/{recipe}.py' in head[1]

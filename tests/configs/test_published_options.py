@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from mmengine.config import Config
+from mmengine.config import ConfigDict
 
-import mmlt  # noqa: F401
+from tests.configs.recipes import resolved
 
-CONFIGS = Path(__file__).parents[2] / 'configs'
 # Of the papers and released code: epochs, label_start_epoch, top_k, 255 * omega, tau.
 CONCUTMIX = {
     'cifar100_lt/resnet32_{}_ir100': (200, 100, 30, 20, 0.9),
@@ -33,10 +30,14 @@ SHARED = {
 }
 
 
+def recipe(name):
+    return ConfigDict(resolved(name))
+
+
 @pytest.mark.parametrize('method', ['concutmix', 'concutmix_car'])
 @pytest.mark.parametrize('name', CONCUTMIX)
 def test_concutmix(name, method):
-    cfg = Config.fromfile(CONFIGS / f'{name.format(method)}.py')
+    cfg = recipe(name.format(method))
     head = cfg.model.head
     found = (
         cfg.train_cfg.max_epochs,
@@ -46,10 +47,8 @@ def test_concutmix(name, method):
         head.loss.tau,
     )
     assert found == pytest.approx(CONCUTMIX[name])
-    assert (cfg.train_dataloader.batch_sampler.prob, cfg.train_dataloader.sampler.law) == (
-        0.5,
-        'balanced',
-    )
+    assert cfg.train_dataloader.sampler == dict(type='PairSampler', partners='balanced')
+    assert cfg.train_dataloader.batch_sampler == dict(type='PairBatchSampler', prob=0.5)
     assert ('loss_car' in head) == (method == 'concutmix_car')
 
 
@@ -69,7 +68,7 @@ def test_concutmix(name, method):
     ],
 )
 def test_bcl(name):
-    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    cfg = recipe(name)
     head = cfg.model.head
     found = (
         head.loss.loss_weight,
@@ -89,7 +88,37 @@ def test_bcl(name):
     'name', ['cifar10_lt/resnet32_car_ir100', 'imagenet_lt/resnext50_concutmix_car']
 )
 def test_car_is_the_papers(name):
-    head = Config.fromfile(CONFIGS / f'{name}.py').model.head
+    head = recipe(name).model.head
     options = head.get('loss_car') or head.loss
     assert options.get('setting', 'paper') == 'paper'
     assert not {'loss_weight', 'beta', 'r0', 'margin', 'temperature'} & set(options)
+
+
+@pytest.mark.parametrize(
+    'name', ['cifar10_lt/resnet32_cpmix_experts_ir100', 'imagenet_lt/resnext50_cpmix_car']
+)
+def test_cpmix_draws_both_images_of_a_pair(name):
+    cfg = recipe(name)
+    assert cfg.train_dataloader.sampler == dict(
+        type='PairSampler', partners='confusion', pairing='pairs'
+    )
+    assert cfg.train_dataloader.batch_sampler.prob == 0.5
+    assert cfg.model.train_cfg.augments == dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)
+
+
+@pytest.mark.parametrize(('data', 'power'), [('cifar10_lt', 0.5), ('cifar100_lt', 0.9)])
+def test_unimix_mixes_every_batch_of_64(data, power):
+    cfg = recipe(f'{data}/resnet32_unimix_ir100')
+    loader = cfg.train_dataloader
+    assert (loader.sampler.partners, loader.batch_sampler.prob) == (power, 1.0)
+    assert loader.batch_size == cfg.auto_scale_lr.base_batch_size == 64
+
+
+@pytest.mark.parametrize('data', ['cifar10_lt', 'cifar100_lt'])
+def test_ldam_drw(data):
+    cfg = recipe(f'{data}/resnet32_ldam_drw_ir100')
+    assert cfg.model.head.loss == dict(
+        type='LDAMLoss', max_margin=0.5, scale=30.0, logit_scale=30.0
+    )
+    assert cfg.default_hooks.reweighting.start_epoch == 160
+    assert cfg.train_cfg.max_epochs == 200

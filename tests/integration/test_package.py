@@ -83,7 +83,9 @@ def test_the_wheel_holds_package_configs_and_tools_and_nothing_else(wheel):
         assert files_below(inside / folder) == files_below(REPOSITORY / folder)
     assert files_below(wheel / 'mmlt') == files_below(REPOSITORY / 'mmlt')
     assert sorted(path.name.split('-')[0] for path in wheel.iterdir()) == ['mmlt', 'mmlt']
-    assert sorted(path.name for path in inside.iterdir()) == ['configs', 'tools']
+    index = (inside / 'model-index.yml').read_bytes()
+    assert index == (REPOSITORY / 'model-index.yml').read_bytes()
+    assert len(list(inside.iterdir())) == 3
 
 
 def test_the_wheel_names_its_requirements(wheel):
@@ -118,8 +120,20 @@ from mmpretrain.registry import DATASETS, METRICS
 print('REGISTERED', DATASETS.get('DigitsLT') is mmlt.datasets.DigitsLT, 'LongTailMetric' in METRICS)
 from pathlib import Path
 from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.registry import MODELS, init_default_scope
 config = Path(mmlt.__file__).parent / '.mim' / 'configs' / 'digits_lt' / 'resnet8_ce.py'
 print('CONFIG', Config.fromfile(config).model.head.type)
+Path('own.py').write_text('''
+_base_ = 'mmlt::digits_lt/resnet8_concutmix_car.py'
+model = dict(head=dict(top_k=4))
+''')
+own = Config.fromfile('own.py')
+init_default_scope(own.default_scope)
+model = MODELS.build(own.model)
+print('INHERITED', type(model).__name__, type(model.head).__name__, own.model.head.top_k)
+print('FOUND', Config._get_cfg_path('mmlt::digits_lt/resnet8_ce.py', '')[0])
+print('HUB', get_config('mmlt::digits_lt/resnet8_ldam_drw.py').model.head.type)
 """
 
 
@@ -136,6 +150,7 @@ def imported(wheel, tmp_path_factory):
         env=environment,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert 'WARNING' not in done.stdout + done.stderr
     return {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line}
 
 
@@ -146,6 +161,13 @@ def test_importing_registers_into_the_registries_of_the_host(imported, wheel):
 
 def test_an_installed_package_finds_its_configs(imported):
     assert imported['CONFIG'] == ['LinearClsHead']
+
+
+def test_a_config_inherits_from_a_recipe_of_the_installed_package(imported, wheel):
+    assert imported['INHERITED'] == ['MultiViewClassifier', 'ContrastiveClsHead', '4']
+    inside = wheel / 'mmlt' / '.mim' / 'configs'
+    assert imported['FOUND'] == [str(inside / 'digits_lt' / 'resnet8_ce.py')]
+    assert imported['HUB'] == ['CosineClsHead']
 
 
 def test_importing_costs_no_more_than_the_host(imported):

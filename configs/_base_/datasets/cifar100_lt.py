@@ -1,48 +1,10 @@
-# CIFAR-100-LT (Cao et al., NeurIPS 2019): the official files under data/, an exponential profile
-# imposed on the training split, the test split as it is. A leaf sets another imbalance_ratio.
+# CIFAR-100-LT (Cao et al., NeurIPS 2019): as CIFAR-10-LT, with its mean and standard deviation too,
+# as in the released code of every method here.
+_base_ = './cifar10_lt.py'
+
 num_classes = 100
-data_preprocessor = dict(
-    num_classes=num_classes,
-    # RGB; of CIFAR-10, as in the released code of every method here
-    mean=[125.307, 122.961, 113.8575],
-    std=[51.5865, 50.847, 51.255],
-    to_rgb=False,
-)
+data_preprocessor = dict(num_classes=num_classes)
 
-train_pipeline = [
-    dict(type='RandomCrop', crop_size=32, padding=4),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='PackInputs'),
-]
-test_pipeline = [dict(type='PackInputs')]
-
-train_dataloader = dict(
-    batch_size=128,
-    num_workers=2,
-    persistent_workers=False,
-    worker_init_fn=dict(type='seed_worker_of_epoch'),
-    dataset=dict(
-        type='CIFAR100LT',
-        data_root='data/cifar100',
-        split='train',
-        imbalance_ratio=100,
-        pipeline=train_pipeline,
-    ),
-    sampler=dict(type='DefaultSampler', shuffle=True),
-)
-val_dataloader = dict(
-    batch_size=500,
-    num_workers=2,
-    persistent_workers=False,
-    dataset=dict(
-        type='CIFAR100LT',
-        data_root='data/cifar100',
-        split='test',
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-    sampler=dict(type='DefaultSampler', shuffle=False),
-)
-val_evaluator = dict(type='LongTailMetric')
+train_dataloader = dict(dataset=dict(type='CIFAR100LT', data_root='data/cifar100'))
+val_dataloader = dict(dataset=dict(type='CIFAR100LT', data_root='data/cifar100'))
 test_dataloader = val_dataloader
-test_evaluator = val_evaluator

@@ -20,7 +20,6 @@ train_dataloader = dict(
     batch_size=128,
     num_workers=2,
     persistent_workers=False,
-    worker_init_fn=dict(type='seed_worker_of_epoch'),
     dataset=dict(
         type='CIFAR10LT',
         data_root='data/cifar10',

@@ -1,5 +1,5 @@
 # scikit-learn's bundled handwritten digits, 8 x 8, made long-tailed: 305 training images at
-# ratio 50, 60 test images a class. Nothing is downloaded.
+# ratio 50, 60 test images per class. Nothing is downloaded.
 num_classes = 10
 data_preprocessor = dict(num_classes=num_classes, mean=[77.9] * 3, std=[96.0] * 3)
 

@@ -1,4 +1,4 @@
-# ImageNet-LT (Liu et al., CVPR 2019): 115,846 training images, 1280 to 5 a class.
+# ImageNet-LT (Liu et al., CVPR 2019): 115,846 training images, 1,280 to 5 images per class.
 num_classes = 1000
 data_preprocessor = dict(
     num_classes=num_classes,
@@ -27,7 +27,6 @@ train_dataloader = dict(
     batch_size=32,
     num_workers=8,
     persistent_workers=False,
-    worker_init_fn=dict(type='seed_worker_of_epoch'),
     dataset=dict(
         type='ImageNetLT', data_root='data/imagenet_lt', split='train', pipeline=train_pipeline
     ),

@@ -1,11 +1,10 @@
-# BCL on the digits. The leaf adds what its method changes.
+# BCL on the digits. The leaf sets num_classes, and what its method changes.
 model = dict(
     type='MultiViewClassifier',
     backbone=dict(type='CIFARResNet', depth=8),
     neck=dict(type='BCLNeck', in_channels=64, hidden_channels=64, out_channels=32),
     head=dict(
         type='ContrastiveClsHead',
-        num_classes=10,
         in_channels=64,
         hidden_channels=64,
         embedding_channels=32,

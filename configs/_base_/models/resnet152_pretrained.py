@@ -1,4 +1,5 @@
-# ResNet-152 from ImageNet weights, as all published figures on Places-LT. The leaf sets the loss.
+# ResNet-152 from ImageNet weights, as all published figures on Places-LT. The leaf sets
+# num_classes and the loss.
 model = dict(
     type='ImageClassifier',
     backbone=dict(

@@ -1,0 +1,10 @@
+# CIFAR-10-LT, half of the batches with a partner for each image, to mix it with.
+# Partners are drawn with every class equally likely; a recipe may choose others.
+_base_ = './cifar10_lt.py'
+
+data_preprocessor = dict(type='PairedDataPreprocessor')
+train_dataloader = dict(
+    dataset=dict(_delete_=True, type='PairedDataset', dataset=_base_.train_dataloader.dataset),
+    sampler=dict(_delete_=True, type='PairSampler', partners='balanced'),
+    batch_sampler=dict(type='PairBatchSampler', prob=0.5),
+)

@@ -1,7 +1,0 @@
-# ImageNet-LT, 180 epochs: SGD, batch 256, cosine.
-optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=5e-4))
-param_scheduler = dict(type='CosineAnnealingLR', T_max=180, by_epoch=True)
-train_cfg = dict(by_epoch=True, max_epochs=180, val_interval=1)
-val_cfg = dict()
-test_cfg = dict()
-auto_scale_lr = dict(base_batch_size=256, enable=True)
