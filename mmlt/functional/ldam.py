@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .counts import ClassCounts, validate_class_counts
-from .logit_adjustment import reduce_scores
+from .logit_adjustment import cross_entropy, reduce_scores
 
 __all__ = ['ldam_cross_entropy', 'ldam_margins']
 
@@ -71,9 +71,7 @@ def ldam_cross_entropy(
     margins = margins.to(cosines)
     if targets.ndim == 1:
         shift = F.one_hot(targets, cosines.shape[1]).to(cosines) * margins
-        return F.cross_entropy(
-            scale * (cosines - shift), targets, weight=weight, reduction=reduction
-        )
+        return cross_entropy(scale * (cosines - shift), targets, weight, reduction)
     own = scale * (cosines - margins)
     others = _log_sum_exp_of_the_others(scale * cosines)
     losses = torch.logaddexp(others - own, torch.zeros_like(own))

@@ -124,6 +124,7 @@ def cross_entropy(
             'targets', f'(N,) or (N, K) for logits {tuple(logits.shape)}', tuple(targets.shape)
         )
     if targets.ndim == 1:
+        weight = None if weight is None else weight.to(logits)
         return F.cross_entropy(logits, targets, weight=weight, reduction=reduction)
     log_probabilities = F.log_softmax(logits, dim=1)
     log_probabilities = log_probabilities.masked_fill(logits == -torch.inf, 0.0)
@@ -151,7 +152,7 @@ def reduce_scores(losses: Tensor, scores: Tensor, weight: Tensor | None, reducti
     """
     shares = scores.to(losses.dtype)
     if weight is not None:
-        shares = shares * weight
+        shares = shares * weight.to(shares)
     each = (shares * losses).sum(dim=1)
     if reduction == 'none':
         return each
@@ -207,9 +208,8 @@ def blended_log_prior(train_log_prior: Tensor, running_prior: Tensor, blend: flo
         tensor([0.9000, 0.1000])
     """
     tiny = torch.finfo(running_prior.dtype).tiny
-    blended = torch.lerp(
-        train_log_prior.clamp(min=-1e4), running_prior.clamp(min=tiny).log(), blend
-    )
+    running = running_prior.clamp(min=tiny).log()
+    blended = torch.lerp(train_log_prior.clamp(min=-1e4).to(running), running, blend)
     return blended.masked_fill(train_log_prior == -torch.inf, -torch.inf)
 
 

@@ -114,5 +114,5 @@ def test_the_class_counts_reach_everyone_by_themselves(tmp_path, images):
 
 def test_a_stock_config_with_a_loss_that_has_no_counts_says_what_to_do(tmp_path, images):
     change = "model['head']['loss'] = dict(type='LogitAdjustedLoss')\n"
-    with pytest.raises((RuntimeError, ValueError), match='ClassCountsHook'):
+    with pytest.raises((RuntimeError, ValueError), match='LongTailHook'):
         train(tmp_path, images, STOCK + PLUG + change)
