@@ -169,8 +169,8 @@ def frequency_weights(
         tensor([1.0000, 1.4142], dtype=torch.float64)
     """
     check_number('r0', r0, '[0, inf)')
-    validate_class_counts(class_counts, allow_empty=r0 > 0)
-    weights = (class_prior(class_counts) + r0).rsqrt()
+    counts = validate_class_counts(class_counts, allow_empty=r0 > 0)
+    weights = (counts / counts.sum() + r0).rsqrt()
     return weights / weights.mean() if normalize else weights
 
 

@@ -1,4 +1,4 @@
-r"""Collectives that keep W ranks equal to one process: gathering with gradient and summing."""
+r"""Collectives that keep W ranks equal to one process: gathering with gradient, and summing."""
 
 from __future__ import annotations
 
@@ -75,11 +75,6 @@ class _GatherWithGrad(torch.autograd.Function):
         return total[ctx.start : ctx.start + ctx.size], None
 
 
-def _gather(tensor: Tensor, sizes: list[int]) -> Tensor:
-    rows: Tensor = _GatherWithGrad.apply(tensor, sizes)  # type: ignore[no-untyped-call]
-    return rows
-
-
 def gather_with_grad(tensor: Tensor, equal_sizes: bool = False) -> Tensor:
     r"""Concatenation of every rank's rows, in rank order, with gradient.
 
@@ -117,7 +112,5 @@ def gather_with_grad(tensor: Tensor, equal_sizes: bool = False) -> Tensor:
         dist.all_gather(gathered, local)
         # The lengths shape the result, so the CPU has to know them: `equal_sizes` avoids it.
         sizes = [int(size) for size in torch.cat(gathered).cpu()]
-    if tensor.is_floating_point():
-        return _gather(tensor, sizes)
-    with torch.no_grad():
-        return _gather(tensor, sizes)
+    rows: Tensor = _GatherWithGrad.apply(tensor, sizes)  # type: ignore[no-untyped-call]
+    return rows

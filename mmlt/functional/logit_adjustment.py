@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .checks import check_choice, refuse
-from .counts import ClassCounts, class_prior, validate_class_counts
+from .counts import ClassCounts, validate_class_counts
 
 __all__ = [
     'adjust_logits',
@@ -48,8 +48,8 @@ def log_prior(class_counts: ClassCounts, empty_classes: str = 'error') -> Tensor
         tensor([0.5000, 0.5000], dtype=torch.float64)
     """
     check_choice('empty_classes', empty_classes, ('error', 'ignore'))
-    validate_class_counts(class_counts, allow_empty=empty_classes == 'ignore')
-    return class_prior(class_counts).log()
+    counts = validate_class_counts(class_counts, allow_empty=empty_classes == 'ignore')
+    return (counts / counts.sum()).log()
 
 
 def logit_adjusted_cross_entropy(

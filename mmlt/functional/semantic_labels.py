@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .checks import check_choice, check_number, refuse
+from .checks import check_number, refuse
 from .counts import ClassCounts
 from .nearest_prototypes import nearest_prototypes
 
@@ -70,7 +70,8 @@ def label_confidence(
     if not isinstance(confidence, str):
         constant = check_number('confidence', confidence, '[0, 1]')
         return scores.new_full((scores.shape[0],), constant)
-    check_choice('confidence', confidence, ('log_count',))
+    if confidence != 'log_count':
+        raise refuse('confidence', "'log_count' or a number in [0, 1]", confidence)
     counts = torch.as_tensor(class_counts, device=scores.device).to(scores.dtype).clamp(min=1)
     if counts.shape != scores.shape[1:]:
         raise refuse('class_counts', f'({scores.shape[1]},), as in the scores', tuple(counts.shape))

@@ -126,25 +126,6 @@ def soft_confusion(
     return rows.new_zeros(num_classes, num_classes).index_add(0, labels, rows * shares[:, None])
 
 
-def top_confused_pairs(confusion: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The largest entries of a confusion matrix.
-
-    Args:
-        confusion: ``(K, K)``, ``confusion[true, predicted]``, diagonal 0.
-        count: how many; fewer come back where the matrix has fewer entries.
-
-    Returns:
-        True classes, predicted classes (int64) and values, each ``(count,)``, largest first.
-
-    Example:
-        >>> top_confused_pairs(torch.tensor([[0.0, 0.1], [0.4, 0.0]]), 1)
-        (tensor([1]), tensor([0]), tensor([0.4000]))
-    """
-    values, positions = confusion.flatten().topk(min(count, confusion.numel()))
-    columns = confusion.shape[1]
-    return positions.div(columns, rounding_mode='floor'), positions % columns, values
-
-
 class LabelPairs(NamedTuple):
     """The labels of a batch, hard or soft, as ``M`` (label, score) pairs for each image.
 
@@ -436,3 +417,22 @@ def _start_vector(state: ConfusionState, labels: Tensor, row_weights: Tensor) ->
     """
     fresh = state.confusion.index_select(0, labels)
     return state.right_vector + start_from_rows(fresh, row_weights.index_select(0, labels))
+
+
+def top_confused_pairs(confusion: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The largest entries of a confusion matrix.
+
+    Args:
+        confusion: ``(K, K)``, ``confusion[true, predicted]``, diagonal 0.
+        count: how many; fewer come back where the matrix has fewer entries.
+
+    Returns:
+        True classes, predicted classes (int64) and values, each ``(count,)``, largest first.
+
+    Example:
+        >>> top_confused_pairs(torch.tensor([[0.0, 0.1], [0.4, 0.0]]), 1)
+        (tensor([1]), tensor([0]), tensor([0.4000]))
+    """
+    values, positions = confusion.flatten().topk(min(count, confusion.numel()))
+    columns = confusion.shape[1]
+    return positions.div(columns, rounding_mode='floor'), positions % columns, values

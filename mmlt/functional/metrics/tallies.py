@@ -1,6 +1,8 @@
-r"""Three counts for each class, from which every per-class figure follows.
+r"""Predictions counted by class, and by true and predicted class.
 
-They take time linear in images and classes: no loop over either, and never a ``(K, K)`` matrix.
+Every per-class figure follows from three counts for each class (:class:`ClassTallies`), which take
+time linear in images and classes. Which class is taken for which needs the ``(K, K)`` matrix
+(:func:`hard_confusion`), and is read by groups of classes or by its largest entries.
 """
 
 from __future__ import annotations
@@ -276,14 +278,14 @@ def error_rates(confusion: IntArray) -> FloatArray:
 
 
 def top_error_pairs(confusion: IntArray, count: int) -> tuple[IntArray, IntArray, FloatArray]:
-    """The ordered pairs of classes with the largest error rates.
+    """The entries of a confusion matrix with the largest error rates.
 
-    The rate of a pair is a share of its true class's images, so that classes with many test
-    images do not dominate the list.
+    The rate is a share of the true class's images, so that classes with many test images do not
+    dominate the list.
 
     Args:
         confusion: ``(K, K)`` counts.
-        count: how many, at least 1; fewer come back where fewer pairs were confused at all.
+        count: how many, at least 1; fewer come back where fewer classes were confused at all.
 
     Returns:
         True classes, predicted classes and rates, each ``(count,)``, largest first; which of

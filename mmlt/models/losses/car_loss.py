@@ -33,11 +33,10 @@ class CARLoss(ClassCountsMixin, nn.Module):
         \lambda_j = (\pi_j + r_0)^{-1/2}
 
     It is a loss module, so any MMPretrain head takes it:
-    ``head.loss=dict(type='CARLoss', criterion=dict(type='CrossEntropyLoss'))``. The class counts
-    come from :class:`mmlt.hooks.ClassCountsHook`; the parts of the loss are shown in the log by
-    :class:`mmlt.hooks.TrainingProgressHook`. While training, each call takes the batch into the
-    confusion estimate, under gradient accumulation each partial batch; in evaluation the last
-    norm is added as a constant.
+    ``head.loss=dict(type='CARLoss', criterion=dict(type='CrossEntropyLoss'))``.
+    :class:`mmlt.hooks.LongTailHook` brings the class counts, and shows the parts of the loss in
+    the log. While training, each call takes the batch into the confusion estimate, under gradient
+    accumulation each partial batch; in evaluation the last norm is added as a constant.
 
     Args:
         criterion: config or module of the classification loss, ``LogitAdjustedLoss`` and

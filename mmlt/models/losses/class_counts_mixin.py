@@ -37,7 +37,7 @@ class ClassCountsMixin:
         """Take the options; call it once, at the end of ``__init__``.
 
         Args:
-            class_counts: ``(K,)``, or None to wait for :class:`mmlt.hooks.ClassCountsHook`.
+            class_counts: ``(K,)``, or None to wait for :class:`mmlt.hooks.LongTailHook`.
             class_weight: ``(K,)`` fixed weights, ``'effective_number'`` for class-balanced
                 weights (beta 0.9999), or None.
         """
@@ -79,7 +79,7 @@ class ClassCountsMixin:
         if self.class_counts.numel() != cls_score.shape[-1]:
             raise ValueError(
                 f'cls_score: expected logits of {self.class_counts.numel()} classes, as in the '
-                f'training data, got {cls_score.shape[-1]}; set num_classes of the head to that'
+                f'training data, got {cls_score.shape[-1]}; set num_classes of the head'
             )
         for name in self.derived:
             tensor = getattr(self, name)

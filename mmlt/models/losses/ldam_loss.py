@@ -29,7 +29,7 @@ class LDAMLoss(ClassCountsMixin, nn.Module):
             calibrated takes 30 here.
         class_weight: ``(K,)``, ``'effective_number'``, or None; deferred re-weighting sets it by
             :class:`mmlt.hooks.DeferredReweightingHook`.
-        class_counts: ``(K,)``; None waits for :class:`mmlt.hooks.ClassCountsHook`.
+        class_counts: ``(K,)``; None waits for :class:`mmlt.hooks.LongTailHook`.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
         loss_weight: factor on the result.
 

@@ -40,7 +40,7 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         class_weight: ``(K,)`` class weights, ``'effective_number'``, or None. With hard targets
             the mean is divided by the sum of the weights.
         empty_classes: ``'error'`` or ``'ignore'``, for classes without training images.
-        class_counts: ``(K,)``; None waits for :class:`mmlt.hooks.ClassCountsHook`.
+        class_counts: ``(K,)``; None waits for :class:`mmlt.hooks.LongTailHook`.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
         loss_weight: factor on the result.
 
