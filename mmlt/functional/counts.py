@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .checks import check_number
+
 __all__ = [
     'class_prior',
     'count_labels',
@@ -48,17 +50,20 @@ def validate_class_counts(class_counts: ClassCounts, allow_empty: bool = True) -
             f'class_counts: expected one number per class, got shape {tuple(counts.shape)}'
         )
     if not bool(torch.isfinite(counts).all()) or bool((counts < 0).any()):
-        raise ValueError('class_counts: expected finite counts of at least 0')
+        raise ValueError(
+            'class_counts: expected finite numbers of at least 0, got '
+            f'{float(counts.min())} .. {float(counts.max())}'
+        )
     if float(counts.sum()) <= 0:
-        raise ValueError('class_counts: every class is empty')
+        raise ValueError('class_counts: expected an image in some class, got only zeros')
     if not allow_empty and bool((counts == 0).any()):
         empty = torch.nonzero(counts == 0).flatten()
         shown = ', '.join(str(int(k)) for k in empty[:10])
         raise ValueError(
-            f'class_counts: {len(empty)} of {len(counts)} classes have no training image '
-            f'(class {shown}{", ..." if len(empty) > 10 else ""}); lower num_classes if the '
-            'labels end before, remove the classes, or leave them out with '
-            "empty_classes='ignore' where that option exists"
+            'class_counts: expected training images in every class, got none in '
+            f'{len(empty)} of {len(counts)} classes (class {shown}'
+            f'{", ..." if len(empty) > 10 else ""}); lower num_classes if the labels end before, '
+            "remove the classes, or leave them out with empty_classes='ignore' where it exists"
         )
     return counts
 
@@ -131,7 +136,8 @@ def shot_groups(
     """
     if few_threshold > many_threshold + 1:
         raise ValueError(
-            f'few_threshold ({few_threshold}) must not exceed many_threshold ({many_threshold})'
+            f'few_threshold: expected at most many_threshold = {many_threshold}, got '
+            f'{few_threshold}'
         )
     counts = validate_class_counts(class_counts).cpu().numpy()
     many, few = counts > many_threshold, counts < few_threshold
@@ -162,10 +168,9 @@ def frequency_weights(
         >>> frequency_weights([3, 1], r0=0.25)
         tensor([1.0000, 1.4142], dtype=torch.float64)
     """
-    if r0 < 0:
-        raise ValueError(f'r0: expected a number of at least 0, got {r0}')
-    validate_class_counts(class_counts, allow_empty=r0 > 0)
-    weights = (class_prior(class_counts) + r0).rsqrt()
+    check_number('r0', r0, '[0, inf)')
+    counts = validate_class_counts(class_counts, allow_empty=r0 > 0)
+    weights = (counts / counts.sum() + r0).rsqrt()
     return weights / weights.mean() if normalize else weights
 
 
@@ -191,8 +196,7 @@ def effective_number_weights(class_counts: ClassCounts, beta: float = 0.9999) ->
         >>> effective_number_weights([10, 10])
         tensor([1., 1.], dtype=torch.float64)
     """
-    if not 0 <= beta < 1:
-        raise ValueError(f'beta: expected a number in [0, 1), got {beta}')
+    check_number('beta', beta, '[0, 1)')
     counts = validate_class_counts(class_counts)
     present = counts > 0
     weights = (1 - beta) / (1 - beta ** counts.clamp(min=1))

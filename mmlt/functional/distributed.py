@@ -1,4 +1,4 @@
-r"""Collectives that keep W ranks equal to one process: gathering with gradient and summing."""
+r"""Collectives that keep W ranks equal to one process: gathering with gradient, and summing."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from .checks import refuse
+
 __all__ = ['all_reduce_sum', 'gather_with_grad', 'get_rank', 'get_world_size']
 
 
 def get_world_size() -> int:
-    """Number of ranks in the default process group.
-
-    Args:
-        None.
-
-    Returns:
-        1 without a process group.
+    """Number of ranks in the default process group; 1 without one.
 
     Example:
         >>> get_world_size()
@@ -28,13 +24,7 @@ def get_world_size() -> int:
 
 
 def get_rank() -> int:
-    """Rank of this process in the default process group.
-
-    Args:
-        None.
-
-    Returns:
-        0 without a process group.
+    """Rank of this process in the default process group; 0 without one.
 
     Example:
         >>> get_rank()
@@ -85,11 +75,6 @@ class _GatherWithGrad(torch.autograd.Function):
         return total[ctx.start : ctx.start + ctx.size], None
 
 
-def _gather(tensor: Tensor, sizes: list[int]) -> Tensor:
-    rows: Tensor = _GatherWithGrad.apply(tensor, sizes)  # type: ignore[no-untyped-call]
-    return rows
-
-
 def gather_with_grad(tensor: Tensor, equal_sizes: bool = False) -> Tensor:
     r"""Concatenation of every rank's rows, in rank order, with gradient.
 
@@ -101,8 +86,8 @@ def gather_with_grad(tensor: Tensor, equal_sizes: bool = False) -> Tensor:
         tensor: ``(N, ...)``; ``N`` may differ between ranks, the other dimensions may not.
             Integer tensors are gathered without gradient.
         equal_sizes: promise that ``N`` is the same on every rank. It saves the exchange of the
-            sizes and the host synchronisation that reading them takes; the batches of a
-            training loader keep this promise.
+            sizes, and the wait of the CPU for them; the batches of a training loader keep this
+            promise.
 
     Returns:
         ``(N_0 + N_1 + ..., ...)``; ``tensor`` itself without a process group.
@@ -115,7 +100,7 @@ def gather_with_grad(tensor: Tensor, equal_sizes: bool = False) -> Tensor:
         tensor([0, 1, 2])
     """
     if tensor.ndim == 0:
-        raise ValueError('gather_with_grad: `tensor` needs at least one dimension, got a scalar')
+        raise refuse('tensor', 'at least one dimension', tuple(tensor.shape))
     world_size = get_world_size()
     if world_size == 1:
         return tensor
@@ -125,9 +110,7 @@ def gather_with_grad(tensor: Tensor, equal_sizes: bool = False) -> Tensor:
         local = torch.tensor([tensor.shape[0]], device=tensor.device)
         gathered = [torch.empty_like(local) for _ in range(world_size)]
         dist.all_gather(gathered, local)
-        # The lengths shape the result, so the host has to know them: `equal_sizes` avoids it.
+        # The lengths shape the result, so the CPU has to know them: `equal_sizes` avoids it.
         sizes = [int(size) for size in torch.cat(gathered).cpu()]
-    if tensor.is_floating_point():
-        return _gather(tensor, sizes)
-    with torch.no_grad():
-        return _gather(tensor, sizes)
+    rows: Tensor = _GatherWithGrad.apply(tensor, sizes)  # type: ignore[no-untyped-call]
+    return rows

@@ -3,12 +3,13 @@ r"""Class counts of a long-tailed training set, and the images that are kept for
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from .checks import check_choice, check_integer, check_number, refuse
 
 __all__ = [
     'IMBALANCE_TYPES',
@@ -114,10 +115,7 @@ def imbalanced_class_counts(
         [100, 31, 2]
     """
     counts = _as_counts('available', available)
-    if imbalance_type not in IMBALANCE_TYPES:
-        raise ValueError(
-            f'imbalance_type must be one of {sorted(IMBALANCE_TYPES)}, got {imbalance_type!r}'
-        )
+    check_choice('imbalance_type', imbalance_type, list(IMBALANCE_TYPES))
     if max_count is None:
         max_count = int(counts.max(initial=1))
     profile = IMBALANCE_TYPES[imbalance_type](max_count, counts.size, imbalance_ratio)
@@ -154,21 +152,18 @@ def long_tail_indices(
     """
     targets = np.asarray(labels)
     if targets.ndim != 1 or (targets.size and not np.issubdtype(targets.dtype, np.integer)):
-        raise TypeError(
-            'labels must be a one-dimensional list of integers, '
-            f'got dtype {targets.dtype} with shape {targets.shape}'
-        )
+        raise refuse('labels', '(N,) integers', (targets.shape, targets.dtype))
     targets = targets.astype(np.int64)
     counts = _as_counts('class_counts', class_counts)
     if targets.size and (targets.min() < 0 or targets.max() >= counts.size):
         raise ValueError(
-            f'labels must lie in [0, {counts.size}) as class_counts has {counts.size} entries, '
-            f'got {targets.min()} to {targets.max()}'
+            f'labels: expected classes in [0, {counts.size}) for {counts.size} class_counts, got '
+            f'{targets.min()} .. {targets.max()}'
         )
     available = np.bincount(targets, minlength=counts.size)
     for k in np.flatnonzero(counts > available)[:1]:
         raise ValueError(
-            f'class_counts asks for {counts[k]} images of class {k}, which has {available[k]}'
+            f'class_counts: expected at most {available[k]} images of class {k}, got {counts[k]}'
         )
     # One stable sort gives every class its positions in ascending order; a search per class
     # would cost K passes over the labels.
@@ -188,26 +183,17 @@ def _floor(value: float) -> int:
 def _as_counts(name: str, counts: Sequence[int]) -> npt.NDArray[np.int64]:
     array = np.asarray(counts)
     if array.ndim != 1 or not array.size:
-        raise ValueError(f'{name} must be a list with one entry a class, got shape {array.shape}')
+        raise refuse(name, 'one number per class', array.shape)
     if not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f'{name} must be integers, got dtype {array.dtype}')
+        raise refuse(name, 'integers', array.dtype)
     if array.min() < 0:
-        raise ValueError(f'{name} must not be negative, got {array.min()}')
+        raise refuse(name, 'at least 0', int(array.min()))
     return array.astype(np.int64)
 
 
 def _check_profile(max_count: int, num_classes: int, imbalance_ratio: float) -> tuple[int, int]:
-    sizes = []
-    for name, value in (('max_count', max_count), ('num_classes', num_classes)):
-        try:
-            sizes.append(operator.index(value))
-        except TypeError as error:
-            raise TypeError(f'{name} must be an integer, got {value!r}') from error
-        if sizes[-1] < 1:
-            raise ValueError(f'{name} must be at least 1, got {value}')
-    if not (math.isfinite(imbalance_ratio) and imbalance_ratio >= 1):
-        raise ValueError(
-            'imbalance_ratio must be largest over smallest class, at least 1 '
-            f'(100, not 0.01), got {imbalance_ratio}'
-        )
-    return sizes[0], sizes[1]
+    check_number('imbalance_ratio', imbalance_ratio, '[1, inf)')
+    return (
+        check_integer('max_count', max_count, '[1, inf)'),
+        check_integer('num_classes', num_classes, '[1, inf)'),
+    )

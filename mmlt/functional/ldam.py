@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .counts import ClassCounts, validate_class_counts
+from .logit_adjustment import cross_entropy, reduce_scores
 
 __all__ = ['ldam_cross_entropy', 'ldam_margins']
 
@@ -16,7 +17,7 @@ def ldam_margins(class_counts: ClassCounts, max_margin: float = 0.5) -> Tensor:
 
     Args:
         class_counts: ``(K,)`` training images per class, none of them 0.
-        max_margin: margin of the rarest class, in units of a cosine.
+        max_margin: margin of the rarest class, in units of a cosine, at least 0.
 
     Returns:
         ``(K,)`` float64.
@@ -54,7 +55,7 @@ def ldam_cross_entropy(
         scale: inverse temperature.
         weight: ``(K,)`` class weights (deferred re-weighting).
         reduction: ``'mean'``, ``'sum'`` or ``'none'``; with class weights the mean is divided by
-            those of the targets, as the released code does.
+            those of the targets, as in the released code, for soft ones too.
 
     Returns:
         Scalar, or ``(N,)`` with ``'none'``.
@@ -70,19 +71,23 @@ def ldam_cross_entropy(
     margins = margins.to(cosines)
     if targets.ndim == 1:
         shift = F.one_hot(targets, cosines.shape[1]).to(cosines) * margins
-        return F.cross_entropy(
-            scale * (cosines - shift), targets, weight=weight, reduction=reduction
-        )
-    log_probabilities = F.log_softmax(scale * cosines, dim=1)
-    log_others = torch.log1p(-log_probabilities.exp().clamp(max=1 - 1e-7))
-    shifted = log_probabilities - scale * margins
-    per_class = torch.logaddexp(log_others, shifted) - shifted
-    shares = targets.to(per_class.dtype)
-    if weight is not None:
-        shares = shares * weight
-    losses = (shares * per_class).sum(dim=1)
-    if reduction == 'none':
-        return losses
-    if reduction == 'sum':
-        return losses.sum()
-    return losses.mean() if weight is None else losses.sum() / shares.sum()
+        return cross_entropy(scale * (cosines - shift), targets, weight, reduction)
+    own = scale * (cosines - margins)
+    others = _log_sum_exp_of_the_others(scale * cosines)
+    losses = torch.logaddexp(others - own, torch.zeros_like(own))
+    return reduce_scores(losses, targets, weight, reduction)
+
+
+def _log_sum_exp_of_the_others(logits: Tensor) -> Tensor:
+    r""":math:`\log \sum_{j \ne k} e^{f_j}` for each class ``k``, ``(N, K)``.
+
+    The whole sum less the own part loses all digits where that part is the sum. That can happen
+    to the largest logit only, whose others are therefore summed by themselves; every other class
+    has at most half of the sum.
+    """
+    top = logits.argmax(dim=1, keepdim=True)
+    without_top = logits.scatter(1, top, -torch.inf).logsumexp(dim=1, keepdim=True)
+    total = logits.logsumexp(dim=1, keepdim=True)
+    # Filled before log1p, for a gradient of log1p(-1) is NaN even where nobody uses it.
+    share = (logits - total).exp().scatter(1, top, 0.0)
+    return (total + torch.log1p(-share)).scatter(1, top, without_top)

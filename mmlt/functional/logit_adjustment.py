@@ -1,4 +1,11 @@
-r"""Logit adjustment: cross-entropy that knows the class prior, for hard and soft targets."""
+r"""Logit adjustment: a classifier that knows the class prior.
+
+A model trained on a long tail learns the prior along with the classes, and favours the head. The
+prior can be compensated while training, in the loss (:func:`logit_adjusted_cross_entropy`), with
+the prior of the class counts or of the labels that really arrive (:func:`update_running_prior`);
+or afterwards, in the logits (:func:`adjust_logits`), in the bias (:func:`adjusted_bias`), or in the
+norms of the classifier's rows, which grow with the prior (:func:`tau_normalize`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .counts import ClassCounts, class_prior, validate_class_counts
+from .checks import check_choice, refuse
+from .counts import ClassCounts, validate_class_counts
 
 __all__ = [
     'adjust_logits',
@@ -15,6 +23,7 @@ __all__ = [
     'cross_entropy',
     'log_prior',
     'logit_adjusted_cross_entropy',
+    'reduce_scores',
     'tau_normalize',
     'update_running_prior',
 ]
@@ -38,74 +47,9 @@ def log_prior(class_counts: ClassCounts, empty_classes: str = 'error') -> Tensor
         >>> log_prior([1, 1]).exp()
         tensor([0.5000, 0.5000], dtype=torch.float64)
     """
-    if empty_classes not in ('error', 'ignore'):
-        raise ValueError(f"empty_classes: expected 'error' or 'ignore', got {empty_classes!r}")
-    validate_class_counts(class_counts, allow_empty=empty_classes == 'ignore')
-    return class_prior(class_counts).log()
-
-
-def adjust_logits(logits: Tensor, class_counts: ClassCounts, tau: float = 1.0) -> Tensor:
-    r"""Post-hoc logit adjustment :math:`f_k - \tau \log \pi_k`, for a model trained without it.
-
-    Args:
-        logits: ``(N, K)``; log-probabilities serve as well, the difference is constant in a row.
-        class_counts: ``(K,)`` training images per class, none of them 0.
-        tau: strength; 0 changes nothing.
-
-    Returns:
-        ``(N, K)``, same dtype; the arg-max is the prediction for a uniform class prior.
-
-    Reference:
-        Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, eq. 9.
-
-    Example:
-        >>> adjust_logits(torch.tensor([[1.0, 0.9]]), [90, 10]).argmax(1)
-        tensor([1])
-    """
-    return logits - (tau * log_prior(class_counts)).to(logits)
-
-
-def cross_entropy(
-    logits: Tensor, targets: Tensor, weight: Tensor | None = None, reduction: str = 'mean'
-) -> Tensor:
-    r"""Cross-entropy through ``log_softmax`` that leaves out classes whose logit is ``-inf``.
-
-    Args:
-        logits: ``(N, K)``.
-        targets: ``(N,)`` integers, or ``(N, K)`` scores whose rows sum to 1.
-        weight: ``(K,)`` class weights.
-        reduction: ``'mean'``, ``'sum'`` or ``'none'``. With class weights the mean is divided by
-            the weights of the targets, for soft targets too (torch divides those by ``N``), so
-            that mixed and unmixed batches have one scale.
-
-    Returns:
-        Scalar, or ``(N,)`` with ``'none'``.
-
-    Raises:
-        ValueError: if the shapes disagree.
-
-    Example:
-        >>> cross_entropy(torch.zeros(1, 2), torch.tensor([0]))
-        tensor(0.6931)
-    """
-    if logits.ndim != 2 or targets.shape not in (logits.shape, logits.shape[:1]):
-        raise ValueError(
-            f'expected logits (N, K) and targets (N,) or (N, K), got {tuple(logits.shape)} '
-            f'and {tuple(targets.shape)}'
-        )
-    if targets.ndim == 1:
-        return F.cross_entropy(logits, targets, weight=weight, reduction=reduction)
-    log_probabilities = F.log_softmax(logits, dim=1)
-    log_probabilities = log_probabilities.masked_fill(logits == -torch.inf, 0.0)
-    shares = targets.to(log_probabilities.dtype)
-    if weight is not None:
-        shares = shares * weight
-    losses = -(shares * log_probabilities).sum(dim=1)
-    if reduction == 'none':
-        return losses
-    if reduction == 'sum':
-        return losses.sum()
-    return losses.mean() if weight is None else losses.sum() / shares.sum()
+    check_choice('empty_classes', empty_classes, ('error', 'ignore'))
+    counts = validate_class_counts(class_counts, allow_empty=empty_classes == 'ignore')
+    return (counts / counts.sum()).log()
 
 
 def logit_adjusted_cross_entropy(
@@ -125,7 +69,7 @@ def logit_adjusted_cross_entropy(
         class_counts: ``(K,)`` training images per class.
         tau: strength of the compensation; 0 is plain cross-entropy, 1 Balanced Softmax.
         weight: ``(K,)`` class weights.
-        reduction: ``'mean'``, ``'sum'`` or ``'none'``; see :func:`cross_entropy`.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``; see :func:`reduce_scores`.
         empty_classes: what to do with a class without training images: ``'error'``, or
             ``'ignore'`` to leave it out of the softmax.
 
@@ -146,13 +90,75 @@ def logit_adjusted_cross_entropy(
     """
     offset = log_prior(class_counts, empty_classes)
     if logits.ndim != 2 or logits.shape[1] != offset.shape[0]:
-        raise ValueError(
-            f'expected logits (N, {offset.shape[0]}) for {offset.shape[0]} class counts, got '
-            f'{tuple(logits.shape)}'
+        raise refuse(
+            'logits', f'(N, {len(offset)}) for {len(offset)} class counts', tuple(logits.shape)
         )
     # tau = 0 must not turn the -inf of a left-out class into NaN
     offset = torch.where(offset == -torch.inf, offset, tau * offset)
     return cross_entropy(logits + offset.to(logits), targets, weight, reduction)
+
+
+def cross_entropy(
+    logits: Tensor, targets: Tensor, weight: Tensor | None = None, reduction: str = 'mean'
+) -> Tensor:
+    r"""Cross-entropy through ``log_softmax`` that leaves out classes whose logit is ``-inf``.
+
+    Args:
+        logits: ``(N, K)``.
+        targets: ``(N,)`` integers, or ``(N, K)`` scores whose rows sum to 1.
+        weight: ``(K,)`` class weights.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``, see :func:`reduce_scores`.
+
+    Returns:
+        Scalar, or ``(N,)`` with ``'none'``.
+
+    Raises:
+        ValueError: if the shapes disagree.
+
+    Example:
+        >>> cross_entropy(torch.zeros(1, 2), torch.tensor([0]))
+        tensor(0.6931)
+    """
+    if logits.ndim != 2 or targets.shape not in (logits.shape, logits.shape[:1]):
+        raise refuse(
+            'targets', f'(N,) or (N, K) for logits {tuple(logits.shape)}', tuple(targets.shape)
+        )
+    if targets.ndim == 1:
+        weight = None if weight is None else weight.to(logits)
+        return F.cross_entropy(logits, targets, weight=weight, reduction=reduction)
+    log_probabilities = F.log_softmax(logits, dim=1)
+    log_probabilities = log_probabilities.masked_fill(logits == -torch.inf, 0.0)
+    return reduce_scores(-log_probabilities, targets, weight, reduction)
+
+
+def reduce_scores(losses: Tensor, scores: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    r"""Loss of soft targets, :math:`\sum_k t_k w_k \ell_k` for each image, and its reduction.
+
+    With class weights the mean is divided by the weights of the targets, as for hard ones (torch
+    divides by ``N`` if they are soft), so that mixed and unmixed batches have one scale.
+
+    Args:
+        losses: ``(N, K)``, what each class would cost as the only label.
+        scores: ``(N, K)``, rows sum to 1.
+        weight: ``(K,)`` class weights, or None.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+
+    Returns:
+        Scalar, or ``(N,)`` with ``'none'``.
+
+    Example:
+        >>> reduce_scores(torch.tensor([[1.0, 3.0]]), torch.tensor([[0.5, 0.5]]), None, 'mean')
+        tensor(2.)
+    """
+    shares = scores.to(losses.dtype)
+    if weight is not None:
+        shares = shares * weight.to(shares)
+    each = (shares * losses).sum(dim=1)
+    if reduction == 'none':
+        return each
+    if reduction == 'sum':
+        return each.sum()
+    return each.mean() if weight is None else each.sum() / shares.sum()
 
 
 def update_running_prior(
@@ -202,10 +208,30 @@ def blended_log_prior(train_log_prior: Tensor, running_prior: Tensor, blend: flo
         tensor([0.9000, 0.1000])
     """
     tiny = torch.finfo(running_prior.dtype).tiny
-    blended = torch.lerp(
-        train_log_prior.clamp(min=-1e4), running_prior.clamp(min=tiny).log(), blend
-    )
+    running = running_prior.clamp(min=tiny).log()
+    blended = torch.lerp(train_log_prior.clamp(min=-1e4).to(running), running, blend)
     return blended.masked_fill(train_log_prior == -torch.inf, -torch.inf)
+
+
+def adjust_logits(logits: Tensor, class_counts: ClassCounts, tau: float = 1.0) -> Tensor:
+    r"""Post-hoc logit adjustment :math:`f_k - \tau \log \pi_k`, for a model trained without it.
+
+    Args:
+        logits: ``(N, K)``; log-probabilities serve as well, the difference is constant in a row.
+        class_counts: ``(K,)`` training images per class, none of them 0.
+        tau: strength; 0 changes nothing.
+
+    Returns:
+        ``(N, K)``, same dtype; the arg-max is the prediction for a uniform class prior.
+
+    Reference:
+        Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, eq. 9.
+
+    Example:
+        >>> adjust_logits(torch.tensor([[1.0, 0.9]]), [90, 10]).argmax(1)
+        tensor([1])
+    """
+    return logits - (tau * log_prior(class_counts)).to(logits)
 
 
 def adjusted_bias(bias: Tensor, class_counts: ClassCounts, tau: float = 1.0) -> Tensor:
@@ -223,18 +249,16 @@ def adjusted_bias(bias: Tensor, class_counts: ClassCounts, tau: float = 1.0) -> 
         ValueError: if the shapes disagree or a class has no training image.
 
     Reference:
-        Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, equation 9.
+        Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, eq. 9.
 
     Example:
         >>> adjusted_bias(torch.zeros(2), [1, 1])
         tensor([0.6931, 0.6931])
     """
     if bias.ndim != 1:
-        raise ValueError(f'adjusted_bias: expected `bias` of shape (K,), got {tuple(bias.shape)}')
+        raise refuse('bias', 'shape (K,)', tuple(bias.shape))
     if len(class_counts) != len(bias):
-        raise ValueError(
-            f'adjusted_bias: `class_counts` has {len(class_counts)} classes, `bias` {len(bias)}'
-        )
+        raise refuse('class_counts', f'{len(bias)} classes, as in the bias', len(class_counts))
     return adjust_logits(bias.double(), class_counts, tau).to(bias.dtype)
 
 
@@ -263,11 +287,9 @@ def tau_normalize(weight: Tensor, tau: float = 1.0) -> Tensor:
                 [0.0000, 1.0000]])
     """
     if weight.ndim != 2:
-        raise ValueError(
-            f'tau_normalize: expected `weight` of shape (K, D), got {tuple(weight.shape)}'
-        )
+        raise refuse('weight', 'shape (K, D)', tuple(weight.shape))
     norm = torch.linalg.vector_norm(weight.double(), dim=1, keepdim=True)
     if bool((norm == 0).any()):
-        raise ValueError('tau_normalize: a row of `weight` is zero and has no direction')
+        raise ValueError('weight: expected rows with a direction, got one that is zero')
     normalized: Tensor = weight.double() / norm**tau
     return normalized.to(weight.dtype)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .checks import check_integer, refuse
+
 __all__ = ['nearest_prototypes', 'paired_distances']
 
 # Candidates beyond top_k, because the rough order can swap near neighbours.
@@ -68,14 +70,10 @@ def nearest_prototypes(
         (tensor([0]), tensor([1.]))
     """
     if features.ndim != 2 or prototypes.ndim != 2 or features.shape[1] != prototypes.shape[1]:
-        raise ValueError(
-            'features, prototypes: expected (N, D) and (K, D), got '
-            f'{tuple(features.shape)} and {tuple(prototypes.shape)}'
-        )
-    if top_k < 1:
-        raise ValueError(f'top_k: expected at least 1 class, got {top_k}')
+        shapes = tuple(features.shape), tuple(prototypes.shape)
+        raise refuse('features, prototypes', '(N, D), (K, D)', shapes)
     num_classes = prototypes.shape[0]
-    top_k = min(int(top_k), num_classes)
+    top_k = min(check_integer('top_k', top_k, '[1, inf)'), num_classes)
 
     # Squared distance less a constant of the row; around the mean, less is lost to rounding.
     centre = prototypes.mean(dim=0)

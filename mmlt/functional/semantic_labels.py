@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .checks import check_number, refuse
 from .counts import ClassCounts
 from .nearest_prototypes import nearest_prototypes
 
@@ -67,19 +68,13 @@ def label_confidence(
         tensor([0.2000])
     """
     if not isinstance(confidence, str):
-        if not 0 <= confidence <= 1:
-            raise ValueError(f'confidence: expected a number in [0, 1], got {confidence}')
-        return scores.new_full((scores.shape[0],), float(confidence))
+        constant = check_number('confidence', confidence, '[0, 1]')
+        return scores.new_full((scores.shape[0],), constant)
     if confidence != 'log_count':
-        raise ValueError(
-            f"confidence: expected 'log_count' or a number in [0, 1], got {confidence!r}"
-        )
+        raise refuse('confidence', "'log_count' or a number in [0, 1]", confidence)
     counts = torch.as_tensor(class_counts, device=scores.device).to(scores.dtype).clamp(min=1)
     if counts.shape != scores.shape[1:]:
-        raise ValueError(
-            f'class_counts: expected shape ({scores.shape[1]},) to go with the '
-            f'scores, got {tuple(counts.shape)}'
-        )
+        raise refuse('class_counts', f'({scores.shape[1]},), as in the scores', tuple(counts.shape))
     total = counts.log().sum()
     expected = (scores * counts).sum(dim=1).clamp(min=1).log()
     return torch.where(total > 0, omega * expected / total, 0).clamp(0, 1)
@@ -131,13 +126,10 @@ def semantic_scores(
         (tensor([[0.1500, 0.8500]]), tensor([0.2000]))
     """
     if scores.ndim != 2 or scores.shape != (features.shape[0], prototypes.shape[0]):
-        raise ValueError(
-            f'scores: expected (N, K) = {(features.shape[0], prototypes.shape[0])}, '
-            f'got {tuple(scores.shape)}'
-        )
-    if not omega >= 0:
-        raise ValueError(f'omega: expected a number >= 0, got {omega}')
-    dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
+        expected = f'(N, K) = {(features.shape[0], prototypes.shape[0])}'
+        raise refuse('scores', expected, tuple(scores.shape))
+    check_number('omega', omega, '[0, inf)')
+    dtype = torch.promote_types(features.dtype, torch.float32)
     with torch.autocast(features.device.type, enabled=False):
         area = scores.to(dtype)
         gamma = label_confidence(area, class_counts, omega, confidence)

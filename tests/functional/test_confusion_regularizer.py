@@ -1,4 +1,4 @@
-"""The fused step, against loops, an SVD and the released code."""
+"""The training step of CAR, against loops, an SVD and the released code."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from tests.tools.load_tool import load_tool
 
 
 def run_steps(batches, weights, options, dtype=torch.float64):
-    """Norms, gradients and state of the fused step over batches."""
+    """Norms, gradients and state of the step over batches."""
     state = ConfusionState.zeros(len(weights), dtype)
     norms, gradients = [], []
     for logits, targets in batches:
@@ -33,7 +33,7 @@ def run_steps(batches, weights, options, dtype=torch.float64):
 @pytest.mark.parametrize('exact', [False, True])
 @pytest.mark.parametrize('case', ['case00', 'case01'])
 @pytest.mark.parametrize('margin', [0.0, 0.5, 1.0])
-def test_paper_numbers_by_the_fused_step(case, margin, exact):
+def test_paper_numbers(case, margin, exact):
     """With beta 0 the estimate is the batch itself."""
     options = ConfusionOptions(beta=0.0, margin=margin, exact=exact, max_steps=10, tolerance=0.0)
     norms, gradients, state = run_steps(
@@ -47,14 +47,10 @@ def test_paper_numbers_by_the_fused_step(case, margin, exact):
 
 @pytest.mark.parametrize('dtype, rtol', [(torch.float64, 1e-9), (torch.float32, 2e-5)])
 def test_released_moving_average(dtype, rtol):
-    """Gate and baseline detached, the first batch taken over without gradient."""
+    """Gate detached, the first batch taken over without gradient."""
     batches = list(zip(golden('ema00_logits').to(dtype), golden('ema00_targets'), strict=True))
     options = ConfusionOptions(
-        beta=float(golden('ema00_beta')),
-        start='first_batch',
-        detach_gate=True,
-        detach_baseline=True,
-        tolerance=0.0,
+        beta=float(golden('ema00_beta')), start='first_batch', detach_gate=True, tolerance=0.0
     )
     norms, gradients, state = run_steps(batches, golden('ema00_w').to(dtype), options, dtype)
     torch.testing.assert_close(norms, golden('ema00_spec').to(dtype), rtol=rtol, atol=0)
@@ -72,13 +68,12 @@ def test_released_moving_average(dtype, rtol):
 @pytest.mark.parametrize('soft', [False, True])
 @pytest.mark.parametrize('absent_classes', ['decay', 'hold'])
 @pytest.mark.parametrize(
-    'options',
-    [{}, {'detach_gate': True}, {'detach_baseline': True}, {'margin': 0.3, 'temperature': 1.7}],
+    'options', [{}, {'detach_gate': True}, {'margin': 0.3, 'temperature': 1.7}]
 )
-def test_fused_step_is_the_loop(options, absent_classes, soft):
+def test_step_is_the_loop(options, absent_classes, soft):
     batches = [random_batch(count=5, seed=seed, soft=soft) for seed in range(6)]
     weights = torch.linspace(0.5, 2, 6, dtype=torch.float64)
-    fused = run_steps(
+    found = run_steps(
         batches,
         weights,
         ConfusionOptions(beta=0.9, absent_classes=absent_classes, tolerance=0.0, **options),
@@ -86,10 +81,10 @@ def test_fused_step_is_the_loop(options, absent_classes, soft):
     norms, gradients, estimate = reference.car_trajectory(
         batches, weights, 0.9, absent_classes, **options
     )
-    torch.testing.assert_close(fused[0], norms, rtol=1e-10, atol=0)
-    torch.testing.assert_close(fused[1], gradients, rtol=1e-7, atol=1e-10)
-    torch.testing.assert_close(fused[2].confusion, estimate, rtol=1e-12, atol=1e-15)
-    assert int(fused[2].num_updates) == 6
+    torch.testing.assert_close(found[0], norms, rtol=1e-10, atol=0)
+    torch.testing.assert_close(found[1], gradients, rtol=1e-7, atol=1e-10)
+    torch.testing.assert_close(found[2].confusion, estimate, rtol=1e-12, atol=1e-15)
+    assert int(found[2].num_updates) == 6
 
 
 @pytest.mark.parametrize('soft', [False, True])
@@ -160,8 +155,8 @@ def test_no_second_matrix_is_made(absent_classes):
 
     peak = side_by_side.cost(step, 1, torch.device('cpu')).peak_bytes
     assert peak <= 1.3 * 4 * classes**2
-    # Of the N x K arrays there are five at most, so the rest does not grow with K x K.
-    assert peak <= 5 * 4 * images * classes
+    # Of the N x K arrays there are five at a time (and vectors), so nothing grows with K x K.
+    assert peak <= 5.1 * 4 * images * classes
 
 
 def test_no_gradient_passes_to_the_past():

@@ -15,7 +15,6 @@ from mmlt.functional.metrics.figures import (
     harmonic_mean,
     long_tail_figures,
     macro_f1,
-    per_class_accuracy,
     topk_accuracy,
     worst_class,
     worst_class_ratio,
@@ -43,7 +42,7 @@ def with_nan(values):
 def test_every_figure_agrees_with_a_loop(seed):
     predictions, targets, num_classes = draw(seed=seed)
     expected = reference.per_class(predictions, targets, num_classes)
-    accuracy = per_class_accuracy(predictions, targets, num_classes)
+    accuracy = count_predictions(predictions, targets, num_classes).accuracy
     np.testing.assert_allclose(accuracy, with_nan(expected))
     tallies = count_predictions(predictions, targets, num_classes)
     assert macro_f1(tallies) == pytest.approx(reference.macro_f1(predictions, targets, num_classes))
@@ -72,7 +71,7 @@ def test_shot_accuracy_is_the_published_one(case):
     counts, labels, predictions = (
         golden[f'{case}_{name}'] for name in ('train_counts', 'labels', 'preds')
     )
-    accuracy = per_class_accuracy(predictions, labels, len(counts))
+    accuracy = count_predictions(predictions, labels, len(counts)).accuracy
     np.testing.assert_allclose(accuracy, golden[f'{case}_per_class'], rtol=1e-12)
     groups = shot_groups(counts)
     figures = group_accuracies(accuracy, groups)
@@ -84,7 +83,7 @@ def test_shot_accuracy_is_the_published_one(case):
 
 
 def test_group_accuracy_is_a_mean_over_classes_not_images():
-    accuracy = per_class_accuracy([0, 0, 0, 0], [0, 0, 0, 1], 2)
+    accuracy = count_predictions([0, 0, 0, 0], [0, 0, 0, 1], 2).accuracy
     assert group_accuracies(accuracy, {'all': [True, True]}) == {'all': 0.5}
 
 
@@ -92,12 +91,13 @@ def test_permuting_images_changes_nothing_and_permuting_classes_permutes():
     predictions, targets, num_classes = draw()
     rng = np.random.default_rng(1)
     images, classes = rng.permutation(len(targets)), rng.permutation(num_classes)
-    accuracy = per_class_accuracy(predictions, targets, num_classes)
+    accuracy = count_predictions(predictions, targets, num_classes).accuracy
     np.testing.assert_array_equal(
-        per_class_accuracy(predictions[images], targets[images], num_classes), accuracy
+        count_predictions(predictions[images], targets[images], num_classes).accuracy, accuracy
     )
     np.testing.assert_array_equal(
-        per_class_accuracy(classes[predictions], classes[targets], num_classes)[classes], accuracy
+        count_predictions(classes[predictions], classes[targets], num_classes).accuracy[classes],
+        accuracy,
     )
 
 
@@ -152,10 +152,10 @@ def test_arguments_are_not_changed():
     ('predictions', 'targets', 'error', 'message'),
     [
         ([0, 1], [0], ValueError, 'one shape'),
-        ([0], [3], ValueError, r'`targets` must lie in \[0, 3\)'),
-        ([0], [-1], ValueError, '`targets`'),
-        ([3], [0], ValueError, '`predictions`'),
-        ([0.5], [0], TypeError, '`predictions` must be integers'),
+        ([0], [3], ValueError, r'targets: expected classes in \[0, 3\)'),
+        ([0], [-1], ValueError, 'targets: expected'),
+        ([3], [0], ValueError, 'predictions: expected'),
+        ([0.5], [0], TypeError, 'predictions: expected integers'),
     ],
 )
 def test_bad_labels_are_named(predictions, targets, error, message):
@@ -168,7 +168,7 @@ def test_other_bad_input_is_named():
         topk_accuracy([[0, 1]], [0], 3)
     with pytest.raises(ValueError, match=r"groups\['few'\]"):
         group_accuracies(np.array([1.0]), {'few': [True, False]})
-    with pytest.raises(ValueError, match='no class'):
+    with pytest.raises(ValueError, match='a class with test images'):
         worst_class(np.array([np.nan]))
     with pytest.raises(ValueError, match='train_per_class'):
         worst_class_ratio(np.ones(2), np.ones(3))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmlt.functional import lanczos
+from mmlt.functional.confusion import lanczos
 from mmlt.functional.confusion.soft import (
     ConfusionOptions,
     ConfusionState,
@@ -69,6 +69,32 @@ def test_degenerate_matrices(matrix):
     )
 
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize('length', [1.0, 1e-6, 1e6])
+def test_a_start_that_is_orthogonal_to_the_leading_vector_does_not_win(length, dtype):
+    matrix = torch.diag(torch.tensor([3.0, 1.0])).to(dtype)
+    start = torch.tensor([0.0, length], dtype=dtype)
+    assert float(spectral_norm(matrix, start=start)) == pytest.approx(3)
+    assert float(spectral_norm(matrix, torch.tensor([1.0, 9.0]), start.flip(0))) == pytest.approx(9)
+    assert float(spectral_norm(matrix, start=0 * start)) == pytest.approx(3)
+
+
+@pytest.mark.parametrize('others', [1, 2, 3])
+def test_a_few_steps_are_taken_even_where_the_residual_is_small(others):
+    """A start in the space of lesser pairs, as after a jump, has no residual there either."""
+    values = torch.tensor([3.0, 1.0, 0.6, 0.2], dtype=torch.float64)[: 1 + others]
+    start = torch.ones(1 + others, dtype=torch.float64)
+    start[0] = 1e-8
+    triplet = lanczos.lanczos_triplet(torch.diag(values), None, start)
+    assert float(triplet.value) == pytest.approx(3)
+
+
+def test_the_start_weighs_the_past_against_the_batch():
+    """In two steps: more of the past loses the jumps of a fast estimate, less a slow one."""
+    assert follow(100, 40, 0.5, 'decay', max_steps=2)[1] < 0.2
+    assert follow(100, 40, 0.9, 'hold', max_steps=2)[1] < 0.1
+
+
 def test_zero_matrix_has_a_zero_gradient():
     matrix = torch.zeros(3, 3, requires_grad=True)
     spectral_norm(matrix).backward()
@@ -89,7 +115,7 @@ def test_scaling_and_transposition():
     torch.testing.assert_close(spectral_norm(matrix.t(), tolerance=0.0), norm)
 
 
-def test_the_eigenvector_without_a_host_is_that_of_the_eigensolver():
+def test_the_eigenvector_by_squaring_is_that_of_the_eigensolver():
     for seed in range(5):
         images = random_matrix(8, 50, seed) - 0.3
         gram = images @ images.t()
@@ -97,6 +123,13 @@ def test_the_eigenvector_without_a_host_is_that_of_the_eigensolver():
         found = lanczos._leading_by_squaring(gram)
         torch.testing.assert_close((found @ expected).abs(), torch.ones_like(found[0]))
     assert not lanczos._leading_by_squaring(torch.zeros(3, 3)).any()
+
+
+def test_the_eigenvector_by_squaring_is_told_from_one_of_nearly_the_same_eigenvalue():
+    basis = torch.linalg.qr(random_matrix(3, 3)).Q
+    values = torch.tensor([1, 1 - 1e-4, 0.5], dtype=torch.float64)
+    found = lanczos._leading_by_squaring(basis @ torch.diag(values) @ basis.t())
+    torch.testing.assert_close((found @ basis[:, 0]).abs(), torch.ones_like(found[0]))
 
 
 def test_autocast_does_not_touch_it():

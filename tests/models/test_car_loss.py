@@ -11,8 +11,9 @@ from mmpretrain.structures import DataSample
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 import mmlt  # noqa: F401
+from mmlt.functional.confusion.soft import ConfusionOptions
 from mmlt.functional.counts import frequency_weights
-from mmlt.models.losses.car_loss import CAR_SETTINGS, CARLoss
+from mmlt.models.losses.car_loss import CARLoss
 from mmlt.models.losses.confusion_estimate import ConfusionEstimate
 from tests.references import confusion as reference
 
@@ -31,19 +32,13 @@ def build(criterion=CE, **options):
 
 
 @pytest.mark.parametrize('absent_classes', ['decay', 'hold'])
-@pytest.mark.parametrize('uncouple', [False, True])
-def test_loss_and_gradient_are_those_of_the_loop_and_the_svd(absent_classes, uncouple):
+def test_loss_and_gradient_are_those_of_the_loop_and_the_svd(absent_classes):
+    alpha = 0.7
     loss = build(
-        beta=0.8,
-        loss_weight=0.7,
-        r0=0.001,
-        absent_classes=absent_classes,
-        uncouple_weight=uncouple,
-        exact=True,
+        beta=0.8, loss_weight=alpha, r0=0.001, absent_classes=absent_classes, exact=True
     ).double()
     loss.set_class_counts(COUNTS)
     batches = [batch(seed, dtype=torch.float64) for seed in range(4)]
-    alpha = 0.7 / (0.2 if uncouple else 1)
     norms, gradients, _ = reference.car_trajectory(
         batches, frequency_weights(COUNTS, 0.001), 0.8, absent_classes
     )
@@ -61,13 +56,13 @@ def test_loss_and_gradient_are_those_of_the_loop_and_the_svd(absent_classes, unc
 
 
 def test_named_settings():
-    released = build(setting='released', loss_weight=2.0).settings
-    assert released.detach_gate
-    assert released.loss_weight == 2.0
-    assert released.start == 'first_batch'
-    defaults = build().settings
-    assert defaults == CAR_SETTINGS['paper']
-    assert (defaults.loss_weight, defaults.beta, defaults.r0) == (0.5, 0.5, 0.2)
+    released = build(setting='released', loss_weight=2.0)
+    assert released.estimate.options == ConfusionOptions(start='first_batch', detach_gate=True)
+    assert (released.loss_weight, released.r0, released.normalize_weights) == (2.0, 0.5, True)
+    paper = build(r0=None, beta=None)  # None leaves an option at the setting
+    assert paper.estimate.options == ConfusionOptions()
+    assert (paper.loss_weight, paper.r0, paper.normalize_weights) == (0.5, 0.2, False)
+    assert not build(setting='released', detach_gate=False).estimate.options.detach_gate
 
 
 @pytest.mark.parametrize(
@@ -257,14 +252,14 @@ def test_stock_heads_take_it(model, soft):
 
 
 def test_no_class_counts():
-    with pytest.raises(ValueError, match='class counts are unknown'):
+    with pytest.raises(ValueError, match='class_counts: expected'):
         CARLoss(CE)(*batch())
-    with pytest.raises(ValueError, match='class counts are unknown'):
+    with pytest.raises(ValueError, match='class_counts: expected'):
         CARLoss(CE, num_classes=5)(*batch())
 
 
 def test_num_classes_that_disagree():
-    with pytest.raises(ValueError, match='logits have 4 classes'):
+    with pytest.raises(ValueError, match='logits of 5 classes, as in the training data, got 4'):
         build()(batch()[0][:, :4], batch()[1] % 4)
     with pytest.raises(ValueError, match='num_classes'):
         build(num_classes=6)
@@ -290,6 +285,9 @@ def test_targets_out_of_range(targets):
         {'setting': 'best'},
         {'start': 'second'},
         {'temperature': -1.0},
+        {'loss_weight': -0.1},
+        {'normalize_weights': 1},
+        {'max_labels': 0},
     ],
 )
 def test_bad_options(options):
@@ -297,8 +295,13 @@ def test_bad_options(options):
         build(**options)
 
 
+def test_an_unknown_option_is_refused():
+    with pytest.raises(TypeError, match='detach_baseline'):
+        build(detach_baseline=True)
+
+
 def test_an_empty_class_needs_smoothing():
-    with pytest.raises(ValueError, match='no training image'):
+    with pytest.raises(ValueError, match='training images in every class'):
         CARLoss(CE, r0=0.0, class_counts=[3, 0])
 
 

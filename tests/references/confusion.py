@@ -6,7 +6,10 @@ import torch
 def soft_confusion(
     logits, targets, margin=0.0, temperature=1.0, detach_gate=False, detach_baseline=False
 ):
-    """``(K, K)``, row = true class; hard ``(N,)`` or soft ``(N, K)`` targets."""
+    """``(K, K)``, row = true class; hard ``(N,)`` or soft ``(N, K)`` targets.
+
+    The released code subtracts the true logit before the softmax, and detaches it there.
+    """
     count, classes = logits.shape
     if targets.ndim == 1:
         scores = torch.zeros(count, classes, dtype=logits.dtype)

@@ -1,28 +1,43 @@
-"""Loops over images and classes."""
+"""Loops over images and classes; ``scores`` are one-hot rows for hard targets."""
 
 import math
 
 
-def logit_adjusted_cross_entropy(logits, scores, class_counts, tau):
+def logit_adjusted_cross_entropy(logits, scores, class_counts, tau, weights=None):
     total = sum(class_counts)
-    losses = []
-    for row, target in zip(logits.tolist(), scores.tolist(), strict=True):
+    rows = []
+    for row in logits.tolist():
         adjusted = [f + tau * math.log(n / total) for f, n in zip(row, class_counts, strict=True)]
-        top = max(adjusted)
-        normalizer = top + math.log(sum(math.exp(a - top) for a in adjusted))
-        losses.append(sum(t * (normalizer - a) for t, a in zip(target, adjusted, strict=True)))
-    return sum(losses) / len(losses)
+        rows.append([_log_sum_exp(adjusted) - a for a in adjusted])
+    return _weighted_mean(rows, scores.tolist(), weights)
 
 
-def ldam(cosines, targets, class_counts, max_margin, scale):
+def ldam(cosines, scores, class_counts, max_margin, scale, weights=None):
+    """Of several labels, each has its own margin taken off in its own cross-entropy."""
     margins = [n**-0.25 for n in class_counts]
     factor = max_margin / max(margins)
-    losses = []
-    for row, target in zip(cosines.tolist(), targets.tolist(), strict=True):
-        shifted = [
-            scale * (c - (margins[k] * factor if k == target else 0)) for k, c in enumerate(row)
-        ]
-        top = max(shifted)
-        normalizer = top + math.log(sum(math.exp(s - top) for s in shifted))
-        losses.append(normalizer - shifted[target])
-    return sum(losses) / len(losses)
+    rows = []
+    for row in cosines.tolist():
+        losses = []
+        for label in range(len(row)):
+            shifted = [
+                scale * (c - (margins[k] * factor if k == label else 0)) for k, c in enumerate(row)
+            ]
+            losses.append(_log_sum_exp(shifted) - shifted[label])
+        rows.append(losses)
+    return _weighted_mean(rows, scores.tolist(), weights)
+
+
+def _log_sum_exp(values):
+    top = max(values)
+    return top + math.log(sum(math.exp(value - top) for value in values))
+
+
+def _weighted_mean(rows, scores, weights):
+    total = norm = 0
+    for losses, score in zip(rows, scores, strict=True):
+        for k, loss in enumerate(losses):
+            part = score[k] * (1 if weights is None else float(weights[k]))
+            total += part * loss
+            norm += part
+    return total / norm

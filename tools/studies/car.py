@@ -1,4 +1,5 @@
 # CAR on the digits: what its options do, one at a time, to cross-entropy and logit adjustment.
+# beta is 0.5, so alpha / (1 - beta) is a loss_weight of 2 alpha.
 LOSS = 'model.head.loss.'
 CE, LA = 'resnet8_car', 'resnet8_logit_adjustment_car'
 
@@ -19,24 +20,18 @@ study = {
     'CE + CAR, alpha 0.3': (CE, options(loss_weight=0.3)),
     'CE + CAR, alpha 1': (CE, options(loss_weight=1.0)),
     'CE + CAR, alpha 2': (CE, options(loss_weight=2.0)),
-    'CE + CAR, alpha 0.5 / (1 - beta)': (CE, options(uncouple_weight=True)),
-    'CE + CAR, alpha 1 / (1 - beta)': (CE, options(loss_weight=1.0, uncouple_weight=True)),
-    'CE + CAR, r0 0.001, alpha 0.3 / (1 - beta)': (
-        CE,
-        options(r0=0.001, loss_weight=0.3, uncouple_weight=True),
-    ),
-    'CE + CAR, r0 0.001, alpha 0.5 / (1 - beta)': (CE, options(r0=0.001, uncouple_weight=True)),
-    'CE + CAR, r0 0.001, alpha 1 / (1 - beta)': (
-        CE,
-        options(r0=0.001, loss_weight=1.0, uncouple_weight=True),
-    ),
+    'CE + CAR, alpha 0.5 / (1 - beta)': (CE, options(loss_weight=1.0)),
+    'CE + CAR, alpha 1 / (1 - beta)': (CE, options(loss_weight=2.0)),
+    'CE + CAR, r0 0.001, alpha 0.3 / (1 - beta)': (CE, options(r0=0.001, loss_weight=0.6)),
+    'CE + CAR, r0 0.001, alpha 0.5 / (1 - beta)': (CE, options(r0=0.001, loss_weight=1.0)),
+    'CE + CAR, r0 0.001, alpha 1 / (1 - beta)': (CE, options(r0=0.001, loss_weight=2.0)),
     'CE + CAR, r0 0.001, alpha 0.5 / (1 - beta), hold': (
         CE,
-        options(r0=0.001, uncouple_weight=True, absent_classes='hold'),
+        options(r0=0.001, loss_weight=1.0, absent_classes='hold'),
     ),
     'CE + CAR, r0 0.001, alpha 0.5 / (1 - beta), gate detached': (
         CE,
-        options(r0=0.001, uncouple_weight=True, detach_gate=True),
+        options(r0=0.001, loss_weight=1.0, detach_gate=True),
     ),
     'LA + CAR, released options': (LA, options(setting='released')),
     'LA + CAR, paper': (LA, {}),
@@ -44,9 +39,6 @@ study = {
     'LA + CAR, gate detached': (LA, options(detach_gate=True)),
     'LA + CAR, r0 0.001': (LA, options(r0=0.001)),
     'LA + CAR, alpha 2': (LA, options(loss_weight=2.0)),
-    'LA + CAR, r0 0.001, alpha 0.5 / (1 - beta)': (LA, options(r0=0.001, uncouple_weight=True)),
-    'LA + CAR, r0 0.001, alpha 1 / (1 - beta)': (
-        LA,
-        options(r0=0.001, loss_weight=1.0, uncouple_weight=True),
-    ),
+    'LA + CAR, r0 0.001, alpha 0.5 / (1 - beta)': (LA, options(r0=0.001, loss_weight=1.0)),
+    'LA + CAR, r0 0.001, alpha 1 / (1 - beta)': (LA, options(r0=0.001, loss_weight=2.0)),
 }

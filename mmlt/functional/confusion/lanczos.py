@@ -9,11 +9,11 @@ from torch import Tensor
 
 __all__ = ['SingularTriplet', 'lanczos_triplet', 'oriented_triplet', 'start_from_rows']
 
-FIXED_STEPS = 8  # on an accelerator, where a stopping rule would make the host wait
+FIXED_STEPS = 8  # on an accelerator, where a stopping rule would make the CPU wait
 MOST_STEPS = 16  # on a CPU, which stops on the residual
 FEWEST_STEPS = 4  # a warm start can sit on a singular pair that is no longer the leading one
-SQUARINGS = 20
-START_PART = 0.3
+SQUARINGS = 20  # a power of 2**20, which tells eigenvalues apart that differ by 1e-5
+START_PART = 0.3  # of each part of a start vector, beside a previous vector of length 1
 
 
 class SingularTriplet(NamedTuple):
@@ -108,11 +108,7 @@ def lanczos_triplet(
         done = step + 1
         if on_cpu and FEWEST_STEPS <= done < steps:
             combination = _leading_combination(images[:done])
-            # A Python number costs a CPU nothing; elsewhere the number of steps is fixed.
-            if (
-                float(_residual(combination, basis[:done], images[:done], returns[:done]))
-                <= tolerance
-            ):
+            if _residual(combination, basis[:done], images[:done], returns[:done]) <= tolerance:
                 break
     return _ritz_triplet(images[:done], returns[:done])
 
@@ -151,9 +147,9 @@ def _leading_combination(images: Tensor) -> Tensor:
 
 
 def _leading_by_squaring(gram: Tensor) -> Tensor:
-    """Leading eigenvector of a small positive matrix, without asking the host.
+    """Leading eigenvector of a small positive matrix, for which no CPU has to wait.
 
-    An eigensolver on an accelerator reports to the host whether it converged. Squaring the matrix
+    An eigensolver on an accelerator reports to the CPU whether it converged. Squaring the matrix
     again and again leaves the projector on its leading eigenvector.
     """
     tiny = torch.finfo(gram.dtype).tiny

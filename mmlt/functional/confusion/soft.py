@@ -1,14 +1,19 @@
-r"""Soft, differentiable class confusion of a batch, and its moving average."""
+r"""Soft, differentiable class confusion of a batch, its moving average, and the average's norm.
+
+A hard confusion matrix has no gradient; CAR therefore weighs how close each wrong class came. Read
+from top to bottom: :func:`confusion_rows` is the equation, :func:`soft_confusion` its mean for
+each class, :func:`confusion_norm_` the training step.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from ..checks import check_choice, check_flag, check_integer, check_number, refuse
 from .lanczos import start_from_rows
 from .spectral import leading_singular_triplet
 
@@ -16,8 +21,6 @@ __all__ = [
     'ConfusionOptions',
     'ConfusionState',
     'LabelPairs',
-    'blend_confusion',
-    'class_presence',
     'confusion_norm_',
     'confusion_rows',
     'label_pairs',
@@ -33,12 +36,10 @@ def confusion_rows(
     margin: float = 0.0,
     temperature: float = 1.0,
     detach_gate: bool = False,
-    detach_baseline: bool = False,
 ) -> Tensor:
     r"""What each image adds to the confusion row of its class.
 
-    .. math:: \sigma(m + f_i - f_y) \cdot \operatorname{softmax}((f - f_y) / T)_i, \quad
-        0 \text{ at } i = y
+    .. math:: \sigma(m + f_i - f_y) \cdot \operatorname{softmax}(f / T)_i, \quad 0 \text{ at } i = y
 
     Args:
         logits: ``(P, K)``.
@@ -46,9 +47,6 @@ def confusion_rows(
         margin: ``m``, in units of a logit.
         temperature: ``T``, positive.
         detach_gate: let no gradient through the sigmoid.
-        detach_baseline: let no gradient through the ``f_y`` that the softmax subtracts. As a
-            softmax does not change when its argument is shifted, this changes nothing but
-            rounding; it exists because the released code does it.
 
     Returns:
         ``(P, K)`` in ``[0, 1]``.
@@ -57,15 +55,13 @@ def confusion_rows(
         >>> confusion_rows(torch.zeros(1, 2), torch.tensor([0]))
         tensor([[0.0000, 0.2500]])
     """
-    column = labels[:, None]
-    baseline = logits.gather(1, column)
-    gate = torch.sigmoid(margin + logits - baseline)
+    # Indexing keeps no reference to the logits for its gradient; gather does.
+    own = logits[torch.arange(len(labels), device=labels.device), labels]
+    gate = (logits + (margin - own)[:, None]).sigmoid_()
     if detach_gate:
         gate = gate.detach()
-    if detach_baseline:
-        baseline = baseline.detach()
-    probability = torch.softmax((logits - baseline) / temperature, dim=1)
-    return (gate * probability).scatter(1, column, 0.0)
+    probability = torch.softmax(logits if temperature == 1 else logits / temperature, dim=1)
+    return (gate * probability).scatter_(1, labels[:, None], 0.0)
 
 
 def soft_confusion(
@@ -74,13 +70,12 @@ def soft_confusion(
     margin: float = 0.0,
     temperature: float = 1.0,
     detach_gate: bool = False,
-    detach_baseline: bool = False,
     max_labels: int = 2,
 ) -> Tensor:
     r"""Soft confusion of a batch, ``confusion[true, predicted]``.
 
     .. math:: \tilde c_{ji} = \frac{1}{N_j} \sum_{q: y_q = j}
-        \sigma(m + f_{qi} - f_{qj}) \, \operatorname{softmax}((f_q - f_{qj}) / T)_i
+        \sigma(m + f_{qi} - f_{qj}) \, \operatorname{softmax}(f_q / T)_i
 
     Args:
         logits: ``(N, K)``.
@@ -89,8 +84,6 @@ def soft_confusion(
         margin: ``m``; the paper takes a small one, the released code 0.
         temperature: ``T``, positive.
         detach_gate: no gradient through the sigmoid (released code: True; paper: False).
-        detach_baseline: no gradient through the ``f_j`` in the softmax (released code: True),
-            which changes nothing, see :func:`confusion_rows`.
         max_labels: labels kept of an image with soft targets, see :func:`label_pairs`.
 
     Returns:
@@ -103,7 +96,8 @@ def soft_confusion(
 
     Reference:
         CAR (Zhu et al., CVPR 2026), soft confusion matrix. The released code stores the
-        transpose, and detaches the gate and the softmax's baseline.
+        transpose. It also detaches the true logit that it subtracts inside the softmax, which
+        changes nothing: a softmax does not depend on a shift of its argument.
 
     Example:
         >>> soft_confusion(torch.zeros(2, 2), torch.tensor([0, 0]))
@@ -115,8 +109,8 @@ def soft_confusion(
             'logits: expected (N, K) with one row per target, got shape '
             f'{tuple(logits.shape)} for targets {tuple(targets.shape)}'
         )
-    if temperature <= 0:
-        raise ValueError(f'temperature: expected a positive number, got {temperature}')
+    check_number('temperature', temperature, '(0, inf)')
+    check_integer('max_labels', max_labels, '[1, inf)')
     num_classes = logits.shape[1]
     pairs = label_pairs(targets, num_classes, max_labels)
     pairs = pairs._replace(scores=pairs.scores.to(logits.dtype))
@@ -127,73 +121,9 @@ def soft_confusion(
         margin,
         temperature,
         detach_gate,
-        detach_baseline,
     )
     shares = pair_shares(pairs, num_classes)
     return rows.new_zeros(num_classes, num_classes).index_add(0, labels, rows * shares[:, None])
-
-
-def blend_confusion(
-    previous: Tensor,
-    batch: Tensor,
-    presence: Tensor,
-    beta: float = 0.5,
-    absent_classes: str = 'decay',
-) -> Tensor:
-    r"""Moving average of confusion, :math:`C_t = \beta C_{t-1} + (1 - \beta)\,\tilde c_t`.
-
-    The plain form, for reading and testing; training goes through
-    :func:`mmlt.functional.confusion_norm_`, which needs no second ``(K, K)`` array.
-
-    Args:
-        previous: ``(K, K)``, the past; usually without gradient.
-        batch: ``(K, K)`` from :func:`soft_confusion`.
-        presence: ``(K,)`` from :func:`class_presence`.
-        beta: memory, in ``[0, 1)``.
-        absent_classes: ``'decay'``: rows of absent classes shrink by ``beta`` (paper and released
-            code); ``'hold'``: only the rows of present classes move.
-
-    Returns:
-        ``(K, K)``.
-
-    Raises:
-        ValueError: if ``beta`` or ``absent_classes`` is out of range.
-
-    Reference:
-        CAR, the EMA of the confusion matrix; ``'hold'`` is this project's option.
-
-    Example:
-        >>> ones = torch.ones(2, 2)
-        >>> blend_confusion(ones, 0 * ones, torch.tensor([1.0, 0.0]), 0.5, 'hold')
-        tensor([[0.5000, 0.5000],
-                [1.0000, 1.0000]])
-    """
-    if not 0 <= beta < 1:
-        raise ValueError(f'beta: expected a number in [0, 1), got {beta}')
-    if absent_classes == 'decay':
-        return beta * previous + (1 - beta) * batch
-    if absent_classes == 'hold':
-        return (1 - (1 - beta) * presence)[:, None] * previous + (1 - beta) * batch
-    raise ValueError(f"absent_classes: expected 'decay' or 'hold', got {absent_classes!r}")
-
-
-def top_confused_pairs(confusion: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The largest entries of a confusion matrix.
-
-    Args:
-        confusion: ``(K, K)``, ``confusion[true, predicted]``, diagonal 0.
-        count: how many; fewer come back where the matrix has fewer entries.
-
-    Returns:
-        True classes, predicted classes (int64) and values, each ``(count,)``, largest first.
-
-    Example:
-        >>> top_confused_pairs(torch.tensor([[0.0, 0.1], [0.4, 0.0]]), 1)
-        (tensor([1]), tensor([0]), tensor([0.4000]))
-    """
-    values, positions = confusion.flatten().topk(min(count, confusion.numel()))
-    columns = confusion.shape[1]
-    return positions.div(columns, rounding_mode='floor'), positions % columns, values
 
 
 class LabelPairs(NamedTuple):
@@ -218,9 +148,9 @@ def label_pairs(targets: Tensor, num_classes: int, max_labels: int = 2) -> Label
     Args:
         targets: ``(N,)`` integers, or ``(N, K)`` scores.
         num_classes: ``K``.
-        max_labels: how many labels of an image with soft targets are kept, those of the largest
-            scores. 2 is exact for mixup and CutMix. What lies beyond (label smoothing) is left
-            out: it takes no part in the confusion.
+        max_labels: how many labels of an image with soft targets are kept, at least 1, those of
+            the largest scores. 2 is exact for mixup and CutMix. What lies beyond (label
+            smoothing) takes no part in the confusion.
 
     Returns:
         Pairs with ``M = 1`` for integers and ``M = min(max_labels, K)`` for scores.
@@ -228,17 +158,15 @@ def label_pairs(targets: Tensor, num_classes: int, max_labels: int = 2) -> Label
     Raises:
         TypeError: if ``(N,)`` targets are not integers, or ``(N, K)`` targets are.
         ValueError: if the shape is neither ``(N,)`` nor ``(N, K)``, or a label lies outside
-            ``[0, K)`` (checked on the CPU only: elsewhere the host would have to wait).
+            ``[0, K)`` (checked on the CPU only: elsewhere the CPU would have to wait).
 
     Example:
         >>> label_pairs(torch.tensor([[0.3, 0.0, 0.7]]), 3)
         LabelPairs(labels=tensor([[2, 0]]), scores=tensor([[0.7000, 0.3000]]))
     """
-    if max_labels < 1:
-        raise ValueError(f'max_labels: expected at least 1, got {max_labels}')
     if targets.ndim == 1:
         if targets.is_floating_point() or targets.dtype == torch.bool:
-            raise TypeError(f'targets: expected (N,) integers, got (N,) {targets.dtype}')
+            raise refuse('targets', '(N,) integers', targets.dtype)
         if targets.device.type == 'cpu' and bool(((targets < 0) | (targets >= num_classes)).any()):
             raise ValueError(
                 f'targets: expected labels in [0, {num_classes}), got '
@@ -247,39 +175,19 @@ def label_pairs(targets: Tensor, num_classes: int, max_labels: int = 2) -> Label
         labels = targets.long()[:, None]
         return LabelPairs(labels, torch.ones_like(labels, dtype=torch.float32))
     if targets.ndim != 2 or targets.shape[1] != num_classes:
-        raise ValueError(
-            f'targets: expected (N,) labels or (N, {num_classes}) scores, got shape '
-            f'{tuple(targets.shape)}'
-        )
+        expected = f'shape (N,) for labels or (N, {num_classes}) for scores'
+        raise refuse('targets', expected, tuple(targets.shape))
     if not targets.is_floating_point():
-        raise TypeError(f'targets: expected (N, K) floating-point scores, got {targets.dtype}')
+        raise refuse('targets', '(N, K) floating-point scores', targets.dtype)
     scores, labels = targets.detach().topk(min(max_labels, num_classes), dim=1)
     return LabelPairs(labels, scores)
-
-
-def class_presence(pairs: LabelPairs, num_classes: int) -> Tensor:
-    r"""How far each class is present in a batch, :math:`\min(N_j, 1)`.
-
-    Args:
-        pairs: labels of the batch; the scores of a class sum to its :math:`N_j`.
-        num_classes: ``K``.
-
-    Returns:
-        ``(K,)`` in ``[0, 1]``: 0 for an absent class, 1 for one with an image of its own,
-        between them for one that occurs in mixed images only.
-
-    Example:
-        >>> class_presence(label_pairs(torch.tensor([0, 0, 2]), 3), 3)
-        tensor([1., 0., 1.])
-    """
-    return _score_sums(pairs, num_classes).clamp(max=1)
 
 
 def pair_shares(pairs: LabelPairs, num_classes: int) -> Tensor:
     r"""Weight of each pair in the row of its class, ``score / max(N_j, 1)``.
 
     Args:
-        pairs: labels of the batch.
+        pairs: labels of the batch; the scores of class ``j`` sum to ``N_j``.
         num_classes: ``K``.
 
     Returns:
@@ -291,29 +199,24 @@ def pair_shares(pairs: LabelPairs, num_classes: int) -> Tensor:
         >>> pair_shares(label_pairs(torch.tensor([0, 0, 2]), 3), 3)
         tensor([0.5000, 0.5000, 1.0000])
     """
-    counts = _score_sums(pairs, num_classes).clamp(min=1)
-    labels = pairs.labels.reshape(-1)
-    return pairs.scores.reshape(-1) / counts.index_select(0, labels)
-
-
-def _score_sums(pairs: LabelPairs, num_classes: int) -> Tensor:
-    scores = pairs.scores.reshape(-1)
-    return scores.new_zeros(num_classes).index_add(0, pairs.labels.reshape(-1), scores)
+    labels, scores = pairs.labels.reshape(-1), pairs.scores.reshape(-1)
+    counts = scores.new_zeros(num_classes).index_add(0, labels, scores).clamp(min=1)
+    return scores / counts.index_select(0, labels)
 
 
 @dataclass(frozen=True)
 class ConfusionOptions:
-    """How the estimate moves, and what carries gradient.
+    """How the confusion estimate moves, and what carries gradient; the defaults are the paper's.
 
     Args:
         beta: memory of the moving average, in ``[0, 1)``.
         margin: added inside the sigmoid, in units of a logit.
         temperature: of the softmax, positive.
-        absent_classes: ``'decay'`` or ``'hold'``, see :func:`blend_confusion`.
+        absent_classes: rows of classes that are not in the batch. ``'decay'``: they shrink by
+            ``beta`` (paper and released code); ``'hold'``: only the rows of present classes move.
         start: ``'zero'`` (paper), or ``'first_batch'``: the first batch is taken over as it is
             and carries no gradient (released code).
         detach_gate: no gradient through the sigmoid.
-        detach_baseline: of no effect, see :func:`confusion_rows`.
         exact: singular value decomposition in every step; for small ``K`` and tests.
         max_steps: Lanczos steps, see :func:`spectral_norm`.
         tolerance: residual at which a CPU stops.
@@ -332,22 +235,21 @@ class ConfusionOptions:
     absent_classes: str = 'decay'
     start: str = 'zero'
     detach_gate: bool = False
-    detach_baseline: bool = False
     exact: bool = False
     max_steps: int | None = None
     tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
-        if not 0 <= self.beta < 1:
-            raise ValueError(f'beta: expected a number in [0, 1), got {self.beta}')
-        if not self.temperature > 0:
-            raise ValueError(f'temperature: expected a positive number, got {self.temperature}')
-        if self.absent_classes not in ('decay', 'hold'):
-            raise ValueError(
-                f"absent_classes: expected 'decay' or 'hold', got {self.absent_classes!r}"
-            )
-        if self.start not in ('zero', 'first_batch'):
-            raise ValueError(f"start: expected 'zero' or 'first_batch', got {self.start!r}")
+        check_number('beta', self.beta, '[0, 1)')
+        check_number('margin', self.margin)
+        check_number('temperature', self.temperature, '(0, inf)')
+        check_choice('absent_classes', self.absent_classes, ('decay', 'hold'))
+        check_choice('start', self.start, ('zero', 'first_batch'))
+        check_flag('detach_gate', self.detach_gate)
+        check_flag('exact', self.exact)
+        if self.max_steps is not None:
+            check_integer('max_steps', self.max_steps, '[1, inf)')
+        check_number('tolerance', self.tolerance, '[0, inf)')
 
 
 class ConfusionState(NamedTuple):
@@ -375,22 +277,14 @@ class ConfusionState(NamedTuple):
 
     @classmethod
     def zeros(cls, num_classes: int, dtype: torch.dtype = torch.float32) -> ConfusionState:
-        """The state before the first batch.
-
-        Args:
-            num_classes: ``K``.
-            dtype: of everything but the counters.
-
-        Returns:
-            All zero, on the CPU.
-        """
-        matrix = torch.zeros(num_classes, num_classes, dtype=dtype)
+        """The state before the first batch: all zero, on the CPU; counters are int64."""
+        vector = torch.zeros(num_classes, dtype=dtype)
         counter = torch.zeros((), dtype=torch.int64)
         return cls(
-            matrix,
-            matrix.new_zeros(num_classes),
-            matrix.new_zeros(num_classes),
-            matrix.new_zeros(()),
+            vector.new_zeros(num_classes, num_classes),
+            vector,
+            vector.clone(),
+            vector.new_zeros(()),
             counter,
             counter.clone(),
         )
@@ -405,17 +299,23 @@ def confusion_norm_(
 ) -> Tensor:
     r"""Blend a batch into the estimate, in place, and return the weighted spectral norm.
 
+    .. math:: C_t = \beta C_{t-1} + (1 - \beta)\,\tilde c_t, \qquad
+        \|\operatorname{diag}(w)\,C_t\|_2
+
+    The past is constant; the gradient passes through the ``(N, K)`` rows of the batch with the
+    leading singular vectors held fixed, so no second ``(K, K)`` array is made.
+
     Args:
         logits: ``(N, K)`` of the global batch, in the estimate's dtype. A batch with NaN or Inf
-            leaves the estimate as it was, has zero gradient, and is counted; no host
-            synchronisation is needed for that.
+            leaves the estimate as it was, has zero gradient, and is counted; the CPU need not
+            wait for the device for that.
         pairs: its labels, from :func:`label_pairs`.
         state: written to.
         row_weights: ``(K,)`` class weights, non-negative.
         options: defaults to the paper's.
 
     Returns:
-        Scalar :math:`\|\operatorname{diag}(w)\,C_t\|_2`, differentiable once, in ``logits``.
+        Scalar, differentiable once, in ``logits``.
 
     Reference:
         CAR (Zhu et al., CVPR 2026): soft confusion, its EMA and the spectral regulariser.
@@ -429,61 +329,38 @@ def confusion_norm_(
         tensor([[0.0000, 0.1250],
                 [0.0000, 0.0000]])
     """
+    options = options or ConfusionOptions()
+    num_classes, labels_per_image = state.confusion.shape[0], pairs.labels.shape[1]
     with torch.autocast(logits.device.type, enabled=False):
-        norm: Tensor = _ConfusionNorm.apply(  # type: ignore[no-untyped-call]
-            logits, pairs, state, row_weights, options or ConfusionOptions()
+        pairs, valid = _fit_pairs(logits, pairs, num_classes)
+        labels = pairs.labels.reshape(-1)
+        logits = torch.where(valid, logits, torch.zeros_like(logits[:1]))
+        if labels_per_image > 1:
+            logits = logits.repeat_interleave(labels_per_image, dim=0)
+        rows = confusion_rows(
+            logits, labels, options.margin, options.temperature, options.detach_gate
         )
-    return norm
-
-
-class _ConfusionNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        logits: Tensor,
-        pairs: LabelPairs,
-        state: ConfusionState,
-        row_weights: Tensor,
-        options: ConfusionOptions,
-    ) -> Tensor:
-        pairs, valid = _fit_pairs(logits, pairs, state.confusion.shape[0])
-        labels, shares = pairs.labels.reshape(-1), pair_shares(pairs, state.confusion.shape[0])
-        gate, softmax = _gate_and_softmax(logits, valid, labels, pairs.labels.shape[1], options)
+        del logits  # (N, K) less to hold
         keep, step, carry = _factors(valid, state, options)
-        parts = (shares * step)[:, None]
-        rows = (gate * softmax).mul_(parts)
-
-        _blend_rows_(state.confusion, rows, labels, parts, keep, options.absent_classes)
-        triplet = leading_singular_triplet(
-            state.confusion,
-            row_weights,
-            _start_vector(state, labels, row_weights),
-            options.exact,
-            options.max_steps,
-            options.tolerance,
-        )
-        state.left_vector.copy_(triplet.left)
-        state.right_vector.copy_(triplet.right)
-        state.norm.copy_(triplet.value)
-        state.num_updates.add_(valid)
-        state.num_skipped.add_(~valid)
-
-        if ctx.needs_input_grad[0]:
-            pull = carry * (row_weights * triplet.left).index_select(0, labels)
-            grad = _rows_gradient_(gate, softmax, rows, labels, triplet.right, options)
-            grad.mul_(pull[:, None])
-            ctx.save_for_backward(
-                grad.view(logits.shape[0], -1, logits.shape[1]).sum(dim=1)
-                if pairs.labels.shape[1] > 1
-                else grad
+        parts = pair_shares(pairs, num_classes) * step
+        with torch.no_grad():
+            _blend_rows_(state.confusion, rows, labels, parts, keep, options.absent_classes)
+            triplet = leading_singular_triplet(
+                state.confusion,
+                row_weights,
+                _start_vector(state, labels, row_weights),
+                options.exact,
+                options.max_steps,
+                options.tolerance,
             )
-        return triplet.value.clone()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_norm: Tensor) -> tuple[Tensor, None, None, None, None]:
-        (grad,) = ctx.saved_tensors
-        return grad * grad_norm, None, None, None, None
+            state.left_vector.copy_(triplet.left)
+            state.right_vector.copy_(triplet.right)
+            state.norm.copy_(triplet.value)
+            state.num_updates.add_(valid)
+            state.num_skipped.add_(~valid)
+            pull = carry * parts * (row_weights * triplet.left).index_select(0, labels)
+        linear = pull @ (rows @ triplet.right)
+        return triplet.value + (linear - linear.detach())
 
 
 def _fit_pairs(logits: Tensor, pairs: LabelPairs, num_classes: int) -> tuple[LabelPairs, Tensor]:
@@ -491,23 +368,9 @@ def _fit_pairs(logits: Tensor, pairs: LabelPairs, num_classes: int) -> tuple[Lab
     labels, scores = pairs.labels, pairs.scores.to(logits.dtype)
     in_range = ((labels >= 0) & (labels < num_classes)).all()
     # One NaN or Inf makes the sum NaN or Inf; isfinite() of the whole array would copy it.
-    valid = torch.isfinite(logits.sum()) & torch.isfinite(scores.sum()) & in_range
+    valid = torch.isfinite(logits.detach().sum()) & torch.isfinite(scores.sum()) & in_range
     scores = torch.where(valid, scores, torch.zeros_like(scores))
     return LabelPairs(labels.clamp(0, num_classes - 1), scores), valid
-
-
-def _gate_and_softmax(
-    logits: Tensor, valid: Tensor, labels: Tensor, labels_per_image: int, options: ConfusionOptions
-) -> tuple[Tensor, Tensor]:
-    """The two factors of :func:`confusion_rows`; the gate is 0 at the true class."""
-    gate = torch.where(valid, logits, torch.zeros_like(logits[:1]))
-    softmax = torch.softmax(gate if options.temperature == 1 else gate / options.temperature, dim=1)
-    if labels_per_image > 1:
-        gate = gate.repeat_interleave(labels_per_image, dim=0)
-        softmax = softmax.repeat_interleave(labels_per_image, dim=0)
-    column = labels[:, None]
-    gate.sub_(gate.gather(1, column) - options.margin).sigmoid_().scatter_(1, column, 0.0)
-    return gate, softmax
 
 
 def _factors(
@@ -540,9 +403,10 @@ def _blend_rows_(
     """
     if absent_classes == 'decay':
         confusion.mul_(keep)
+        moves = rows * parts[:, None]
     else:
-        rows = confusion.index_select(0, labels).mul_(-parts).add_(rows)
-    confusion.index_add_(0, labels, rows)
+        moves = (rows - confusion.index_select(0, labels)).mul_(parts[:, None])
+    confusion.index_add_(0, labels, moves)
 
 
 def _start_vector(state: ConfusionState, labels: Tensor, row_weights: Tensor) -> Tensor:
@@ -555,26 +419,20 @@ def _start_vector(state: ConfusionState, labels: Tensor, row_weights: Tensor) ->
     return state.right_vector + start_from_rows(fresh, row_weights.index_select(0, labels))
 
 
-def _rows_gradient_(
-    gate: Tensor,
-    softmax: Tensor,
-    rows: Tensor,
-    labels: Tensor,
-    right: Tensor,
-    options: ConfusionOptions,
-) -> Tensor:
-    r"""Gradient of ``rows @ right`` in the logits, ``(P, K)``; overwrites its first three
-    arguments.
+def top_confused_pairs(confusion: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The largest entries of a confusion matrix.
 
-    Through the softmax it is :math:`(r_i v_i - s_i \sum_k r_k v_k) / T`, through the gate
-    :math:`r_i v_i (1 - g_i)`, and at the true class, which the gate subtracts, minus the sum of
-    the latter (``r`` rows, ``g`` gate, ``s`` softmax, ``v`` right singular vector). The baseline
-    of the softmax has no gradient, so that ``detach_baseline`` has nothing to do here.
+    Args:
+        confusion: ``(K, K)``, ``confusion[true, predicted]``, diagonal 0.
+        count: how many; fewer come back where the matrix has fewer entries.
+
+    Returns:
+        True classes, predicted classes (int64) and values, each ``(count,)``, largest first.
+
+    Example:
+        >>> top_confused_pairs(torch.tensor([[0.0, 0.1], [0.4, 0.0]]), 1)
+        (tensor([1]), tensor([0]), tensor([0.4000]))
     """
-    seen = rows.mul_(right)
-    grad = softmax.mul_(seen.sum(dim=1, keepdim=True)).neg_().add_(seen).div_(options.temperature)
-    if not options.detach_gate:
-        through_gate = gate.neg_().add_(1).mul_(seen)
-        grad.add_(through_gate)
-        grad.scatter_add_(1, labels[:, None], -through_gate.sum(dim=1, keepdim=True))
-    return grad
+    values, positions = confusion.flatten().topk(min(count, confusion.numel()))
+    columns = confusion.shape[1]
+    return positions.div(columns, rounding_mode='floor'), positions % columns, values

@@ -1,10 +1,12 @@
-r"""Largest singular value of a big matrix by a few steps of Lanczos bidiagonalisation."""
+r"""Weighted spectral norm of a big matrix, without decomposing it."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from ..checks import check_integer, check_number, refuse
 from .lanczos import SingularTriplet, lanczos_triplet, oriented_triplet, start_from_rows
 
 __all__ = ['leading_singular_triplet', 'spectral_norm']
@@ -26,18 +28,21 @@ def spectral_norm(
     Args:
         matrix: ``(K, L)`` floating point; for a confusion matrix row = true class.
         row_weights: ``(K,)`` non-negative, or None for 1.
-        start: ``(L,)`` guess of the right singular vector; None for :func:`start_from_rows`.
+        start: ``(L,)`` guess of the right singular vector, of any length. It is mixed with
+            :func:`start_from_rows`, since an iteration never leaves what its start is orthogonal
+            to. That makes the start of a non-negative matrix safe; a matrix of mixed signs, whose
+            rows can cancel, is for ``exact``.
         exact: full singular value decomposition; for small matrices and tests.
-        max_steps: Lanczos steps of two matrix-vector products. None: up to 16 on a CPU, which
-            stops when the residual is small, and always 8 elsewhere, without a host
-            synchronisation.
+        max_steps: Lanczos steps of two matrix-vector products, at least 1. None: up to 16 on a
+            CPU, which stops when the residual is small, and always 8 elsewhere, where a look at
+            the residual would make the CPU wait.
         tolerance: relative residual at which a CPU stops.
 
     Returns:
         Scalar.
 
     Raises:
-        ValueError: if the shapes disagree or ``max_steps`` is below 1.
+        ValueError: if the shapes disagree, or an option is out of range.
 
     Reference:
         CAR (Zhu et al., CVPR 2026); Golub and Kahan, SIAM J. Numer. Anal. 2 (1965). The released
@@ -48,6 +53,12 @@ def spectral_norm(
         >>> round(float(norm), 4)
         3.0
     """
+    _check(matrix, row_weights, start, max_steps, tolerance)
+    if start is not None and not exact:
+        with torch.no_grad():
+            wide = torch.promote_types(matrix.dtype, torch.float32)
+            weights = None if row_weights is None else row_weights.to(wide)
+            start = F.normalize(start.to(wide), dim=0) + start_from_rows(matrix.to(wide), weights)
     triplet = leading_singular_triplet(matrix, row_weights, start, exact, max_steps, tolerance)
     if not (torch.is_grad_enabled() and matrix.requires_grad):
         return triplet.value
@@ -75,7 +86,8 @@ def leading_singular_triplet(
     Args:
         matrix: ``(K, L)``.
         row_weights: ``(K,)`` or None.
-        start: ``(L,)`` or None.
+        start: ``(L,)``, not orthogonal to the leading right vector, or None for
+            :func:`start_from_rows`.
         exact: full decomposition (takes two more arrays of the size of ``matrix``).
         max_steps: see :func:`spectral_norm`.
         tolerance: see :func:`spectral_norm`.
@@ -83,15 +95,11 @@ def leading_singular_triplet(
     Returns:
         float32, or float64 if ``matrix`` is.
 
-    Raises:
-        ValueError: if the shapes disagree or ``max_steps`` is below 1.
-
     Example:
         >>> triplet = leading_singular_triplet(torch.diag(torch.tensor([3.0, 1.0])))
         >>> round(float(triplet.value), 4)
         3.0
     """
-    _validate(matrix, row_weights, start, max_steps)
     if matrix.dtype != torch.float64:
         matrix = matrix.float()
     weights = None if row_weights is None else row_weights.to(matrix.dtype)
@@ -109,18 +117,21 @@ def _decompose(matrix: Tensor, weights: Tensor | None) -> SingularTriplet:
     return oriented_triplet(values[0], left[:, 0], right[0])
 
 
-def _validate(
-    matrix: Tensor, row_weights: Tensor | None, start: Tensor | None, max_steps: int | None
+def _check(
+    matrix: Tensor,
+    row_weights: Tensor | None,
+    start: Tensor | None,
+    max_steps: int | None,
+    tolerance: float,
 ) -> None:
     if matrix.ndim != 2 or matrix.numel() == 0:
-        raise ValueError(
-            f'matrix: expected two non-empty dimensions, got shape {tuple(matrix.shape)}'
-        )
+        raise refuse('matrix', 'two non-empty dimensions', tuple(matrix.shape))
     for name, vector, size in (
         ('row_weights', row_weights, matrix.shape[0]),
         ('start', start, matrix.shape[1]),
     ):
         if vector is not None and vector.shape != (size,):
-            raise ValueError(f'{name}: expected shape ({size},), got {tuple(vector.shape)}')
-    if max_steps is not None and max_steps < 1:
-        raise ValueError(f'max_steps: expected at least 1, got {max_steps}')
+            raise refuse(name, f'shape ({size},)', tuple(vector.shape))
+    if max_steps is not None:
+        check_integer('max_steps', max_steps, '[1, inf)')
+    check_number('tolerance', tolerance, '[0, inf)')

@@ -1,6 +1,6 @@
 r"""Accuracy per class, and the figures that sum it up: shot groups, worst class, means, macro F1.
 
-Accuracies are fractions in [0, 1], float64 on the host; ``nan`` marks a class without test
+Accuracies are fractions in [0, 1], float64 in numpy; ``nan`` marks a class without test
 images, which every figure leaves out.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import refuse
 from .tallies import ClassTallies, FloatArray, count_predictions
 
 __all__ = [
@@ -19,33 +20,10 @@ __all__ = [
     'harmonic_mean',
     'long_tail_figures',
     'macro_f1',
-    'per_class_accuracy',
     'topk_accuracy',
     'worst_class',
     'worst_class_ratio',
 ]
-
-
-def per_class_accuracy(predictions: Any, targets: Any, num_classes: int) -> FloatArray:
-    """Share of each class's images that were predicted as this class.
-
-    Args:
-        predictions: ``(N,)`` integers; negative: no prediction, wrong.
-        targets: ``(N,)`` integers in ``[0, num_classes)``.
-        num_classes: ``K``.
-
-    Returns:
-        ``(K,)`` float64 in [0, 1]; ``nan`` for a class without images.
-
-    Raises:
-        ValueError: if the lengths disagree or a label is out of range.
-        TypeError: if a label is not an integer.
-
-    Example:
-        >>> per_class_accuracy([0, 1, 1], [0, 0, 1], num_classes=3)
-        array([0.5, 1. , nan])
-    """
-    return count_predictions(predictions, targets, num_classes).accuracy
 
 
 def topk_accuracy(ranked_predictions: Any, targets: Any, k: int) -> float:
@@ -69,8 +47,8 @@ def topk_accuracy(ranked_predictions: Any, targets: Any, k: int) -> float:
     ranked, targets = np.asarray(ranked_predictions), np.asarray(targets)
     if ranked.ndim != 2 or targets.shape != ranked.shape[:1] or not 1 <= k <= ranked.shape[1]:
         raise ValueError(
-            'topk_accuracy: expected `ranked_predictions` (N, M), `targets` (N,) and 1 <= k <= M, '
-            f'got {ranked.shape}, {targets.shape} and k={k}'
+            'ranked_predictions, targets, k: expected (N, M), (N,) and 1 <= k <= M, got '
+            f'{ranked.shape}, {targets.shape} and k={k}'
         )
     if not len(targets):
         return float('nan')
@@ -104,10 +82,7 @@ def group_accuracies(per_class: FloatArray, groups: Mapping[str, Any]) -> dict[s
     for name, mask in groups.items():
         mask = np.asarray(mask, dtype=bool)
         if mask.shape != per_class.shape:
-            raise ValueError(
-                f'group_accuracies: `groups[{name!r}]` has shape {mask.shape}, '
-                f'expected {per_class.shape}'
-            )
+            raise refuse(f'groups[{name!r}]', f'shape {per_class.shape}', mask.shape)
         values = _tested(per_class[mask])
         if values.size:
             means[name] = float(values.mean())
@@ -131,7 +106,7 @@ def worst_class(per_class: FloatArray) -> tuple[int, float]:
         (2, 0.2)
     """
     if not _tested(per_class).size:
-        raise ValueError('worst_class: no class in `per_class` has test images')
+        raise ValueError('per_class: expected a class with test images, got none')
     index = int(np.nanargmin(per_class))
     return index, float(per_class[index])
 
@@ -216,10 +191,7 @@ def worst_class_ratio(test_per_class: FloatArray, train_per_class: FloatArray) -
         (1, 0.25)
     """
     if test_per_class.shape != train_per_class.shape:
-        raise ValueError(
-            f'worst_class_ratio: `test_per_class` has shape {test_per_class.shape}, '
-            f'`train_per_class` {train_per_class.shape}'
-        )
+        raise refuse('train_per_class', f'shape {test_per_class.shape}', train_per_class.shape)
     lowest = worst_class(test_per_class)[1]
     trained = np.where(test_per_class == lowest, np.nan_to_num(train_per_class), -1.0)
     index = int(trained.argmax())
@@ -264,10 +236,8 @@ def long_tail_figures(
     """
     ranked = np.asarray(ranked_predictions)
     if ranked.ndim != 2 or not ranked.size:
-        raise ValueError(
-            'long_tail_figures: expected `ranked_predictions` of shape (N, M) with '
-            f'at least one image and one prediction, got {ranked.shape}'
-        )
+        expected = '(N, M) with at least one image and one prediction'
+        raise refuse('ranked_predictions', expected, ranked.shape)
     tallies = count_predictions(ranked[:, 0], targets, num_classes)
     accuracy = tallies.accuracy
     shots = group_accuracies(accuracy, groups or {})

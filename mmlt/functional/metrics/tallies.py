@@ -1,6 +1,8 @@
-r"""Three counts for each class, from which every per-class figure follows.
+r"""Predictions counted by class, and by true and predicted class.
 
-They take time linear in images and classes: no loop over either, and never a ``(K, K)`` matrix.
+Every per-class figure follows from three counts for each class (:class:`ClassTallies`), which take
+time linear in images and classes. Which class is taken for which needs the ``(K, K)`` matrix
+(:func:`hard_confusion`), and is read by groups of classes or by its largest entries.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..checks import check_integer, refuse
 from ..confusion.soft import top_confused_pairs
 
 __all__ = [
@@ -53,9 +56,6 @@ class ClassTallies:
     def accuracy(self) -> FloatArray:
         """Correct share of a class's images: its recall.
 
-        Args:
-            None.
-
         Returns:
             ``(K,)`` in [0, 1]; ``nan`` for a class without images.
         """
@@ -65,9 +65,6 @@ class ClassTallies:
     def precision(self) -> FloatArray:
         """Correct share of the predictions of a class.
 
-        Args:
-            None.
-
         Returns:
             ``(K,)`` in [0, 1]; ``nan`` for a class that is never predicted.
         """
@@ -76,9 +73,6 @@ class ClassTallies:
     @property
     def f1(self) -> FloatArray:
         """Harmonic mean of precision and recall.
-
-        Args:
-            None.
 
         Returns:
             ``(K,)`` in [0, 1]; ``nan`` for a class without images.
@@ -146,28 +140,20 @@ def most_confused_with(predictions: Any, targets: Any, num_classes: int) -> IntA
     return confused
 
 
-def _ratio(numerator: IntArray, denominator: IntArray) -> FloatArray:
-    result = np.full(denominator.shape, np.nan)
-    np.divide(numerator, denominator, out=result, where=denominator > 0)
-    return result
-
-
 def _check_labels(predictions: Any, targets: Any, num_classes: int) -> tuple[IntArray, IntArray]:
     predictions, targets = np.asarray(predictions), np.asarray(targets)
     if targets.ndim != 1 or predictions.shape != targets.shape:
-        raise ValueError(
-            f'expected `predictions` and `targets` of one shape (N,), got {predictions.shape} '
-            f'and {targets.shape}'
-        )
+        shapes = predictions.shape, targets.shape
+        raise refuse('predictions, targets', 'one shape (N,)', shapes)
     for name, labels, lowest in (('predictions', predictions, None), ('targets', targets, 0)):
         if not labels.size:
             continue
         if labels.dtype.kind not in 'iu':
-            raise TypeError(f'`{name}` must be integers, got {labels.dtype}')
+            raise refuse(name, 'integers', labels.dtype)
         if labels.max() >= num_classes or (lowest is not None and labels.min() < lowest):
             raise ValueError(
-                f'`{name}` must lie in [0, {num_classes}), got values from {labels.min()} '
-                f'to {labels.max()}'
+                f'{name}: expected classes in [0, {num_classes}), got {labels.min()} .. '
+                f'{labels.max()}'
             )
     return predictions.astype(np.int64), targets.astype(np.int64)
 
@@ -250,10 +236,8 @@ def group_confusion(confusion: IntArray, groups: Mapping[str, Any]) -> GroupConf
     _check_square(confusion)
     masks = [np.asarray(mask, dtype=bool) for mask in groups.values()]
     if any(mask.shape != confusion.shape[:1] for mask in masks):
-        raise ValueError(
-            f'groups: expected masks of shape {confusion.shape[:1]}, got '
-            f'{[mask.shape for mask in masks]}'
-        )
+        shapes = [mask.shape for mask in masks]
+        raise refuse('groups', f'masks of shape {confusion.shape[:1]}', shapes)
     members = np.array(masks, dtype=np.int64).reshape(len(masks), len(confusion))
     if (members.sum(axis=0) != 1).any():
         raise ValueError(
@@ -265,7 +249,7 @@ def group_confusion(confusion: IntArray, groups: Mapping[str, Any]) -> GroupConf
     images = members @ confusion.sum(axis=1)
     wrong = members @ confusion @ members.T - np.diag(right)
     return GroupConfusion(
-        tuple(groups), images, _shares(right, images), _shares(wrong, images[:, None])
+        tuple(groups), images, _ratio(right, images), _ratio(wrong, images[:, None])
     )
 
 
@@ -294,14 +278,14 @@ def error_rates(confusion: IntArray) -> FloatArray:
 
 
 def top_error_pairs(confusion: IntArray, count: int) -> tuple[IntArray, IntArray, FloatArray]:
-    """The ordered pairs of classes with the largest error rates.
+    """The entries of a confusion matrix with the largest error rates.
 
-    The rate of a pair is a share of its true class's images, so that classes with many test
-    images do not own the list.
+    The rate is a share of the true class's images, so that classes with many test images do not
+    dominate the list.
 
     Args:
         confusion: ``(K, K)`` counts.
-        count: how many, at least 1; fewer come back where fewer pairs were confused at all.
+        count: how many, at least 1; fewer come back where fewer classes were confused at all.
 
     Returns:
         True classes, predicted classes and rates, each ``(count,)``, largest first; which of
@@ -314,20 +298,20 @@ def top_error_pairs(confusion: IntArray, count: int) -> tuple[IntArray, IntArray
         >>> top_error_pairs(np.array([[3, 1], [2, 2]]), 5)
         (array([1, 0]), array([0, 1]), array([0.5 , 0.25]))
     """
-    if count < 1:
-        raise ValueError(f'count: expected at least 1, got {count}')
+    check_integer('count', count, '[1, inf)')
     found = top_confused_pairs(torch.from_numpy(error_rates(confusion)), count)
     true, predicted, rates = (part.numpy() for part in found)
     confused = rates > 0
     return true[confused], predicted[confused], rates[confused]
 
 
-def _shares(part: IntArray, whole: IntArray) -> FloatArray:
-    shares = np.full(part.shape, np.nan)
-    np.divide(part, whole, out=shares, where=np.broadcast_to(whole > 0, part.shape))
-    return shares
+def _ratio(part: IntArray, whole: IntArray) -> FloatArray:
+    """``part / whole``, ``nan`` where there is nothing to divide by."""
+    ratio = np.full(part.shape, np.nan)
+    np.divide(part, whole, out=ratio, where=np.broadcast_to(whole > 0, part.shape))
+    return ratio
 
 
 def _check_square(confusion: IntArray) -> None:
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
-        raise ValueError(f'confusion: expected shape (K, K), got {confusion.shape}')
+        raise refuse('confusion', 'shape (K, K)', confusion.shape)

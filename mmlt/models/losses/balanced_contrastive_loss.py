@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmlt.functional.checks import check_flag, check_number
 from mmlt.functional.contrastive import balanced_contrastive_loss
 from mmlt.functional.distributed import gather_with_grad
 
@@ -24,11 +25,9 @@ class BalancedContrastiveLoss(nn.Module):
         temperature: positive; 0.07 for ImageNet-LT and iNaturalist, 0.1 for CIFAR.
         normalize: bring embeddings and prototypes to unit length first, in float32.
         loss_weight: factor on the result; 0.35 for ImageNet-LT and iNaturalist, 0.6 for CIFAR.
-        equal_batch_sizes: all ranks have batches of one size (no host synchronisation); False
-            exchanges the sizes first, for samplers with ``round_up=False``.
 
     Raises:
-        ValueError: if the temperature is not positive.
+        ValueError: if an option is out of range.
 
     Reference:
         Zhu et al., Balanced Contrastive Learning, CVPR 2022.
@@ -41,32 +40,27 @@ class BalancedContrastiveLoss(nn.Module):
     """
 
     def __init__(
-        self,
-        temperature: float = 0.1,
-        normalize: bool = True,
-        loss_weight: float = 1.0,
-        equal_batch_sizes: bool = True,
+        self, temperature: float = 0.1, normalize: bool = True, loss_weight: float = 1.0
     ) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f'temperature: expected a positive number, got {temperature}')
-        self.temperature, self.normalize, self.loss_weight = temperature, normalize, loss_weight
-        self.equal_batch_sizes = equal_batch_sizes
+        self.temperature = check_number('temperature', temperature, '(0, inf)')
+        self.normalize = check_flag('normalize', normalize)
+        self.loss_weight = check_number('loss_weight', loss_weight, '[0, inf)')
 
     def forward(self, embeddings: Tensor, targets: Tensor, prototypes: Tensor) -> Tensor:
         """The loss.
 
         Args:
-            embeddings: ``(N, V, D)`` with ``V >= 2`` views of this rank's images, the same ``N``
-                on every rank unless ``equal_batch_sizes`` is False.
+            embeddings: ``(N, V, D)`` with ``V >= 2`` views of this rank's images; ``N`` is the
+                same on every rank.
             targets: ``(N,)`` integer classes.
             prototypes: ``(K, D)``, equal on every rank.
 
         Returns:
             Scalar, the same on every rank.
         """
-        embeddings = gather_with_grad(self._prepare(embeddings), self.equal_batch_sizes)
-        targets = gather_with_grad(targets, self.equal_batch_sizes)
+        embeddings = gather_with_grad(self._prepare(embeddings), equal_sizes=True)
+        targets = gather_with_grad(targets, equal_sizes=True)
         return self.loss_weight * balanced_contrastive_loss(
             embeddings, targets, self._prepare(prototypes), self.temperature
         )
@@ -75,8 +69,9 @@ class BalancedContrastiveLoss(nn.Module):
         if not self.normalize:
             return vectors
         with torch.autocast(vectors.device.type, enabled=False):
-            wide = vectors if vectors.dtype == torch.float64 else vectors.float()
-            return F.normalize(wide, dim=-1)
+            return F.normalize(
+                vectors.to(torch.promote_types(vectors.dtype, torch.float32)), dim=-1
+            )
 
     def extra_repr(self) -> str:
         return f'temperature={self.temperature}, loss_weight={self.loss_weight}'

@@ -8,9 +8,12 @@ import torch
 from mmpretrain.models.losses.utils import weight_reduce_loss
 from torch import Tensor
 
+from mmlt.functional.checks import refuse
 from mmlt.functional.counts import effective_number_weights, validate_class_counts
 
-__all__ = ['ClassCountsMixin']
+__all__ = ['REDUCTIONS', 'ClassCountsMixin']
+
+REDUCTIONS = ('mean', 'sum', 'none')
 
 
 class ClassCountsMixin:
@@ -34,16 +37,14 @@ class ClassCountsMixin:
         """Take the options; call it once, at the end of ``__init__``.
 
         Args:
-            class_counts: ``(K,)``, or None to wait for :class:`mmlt.hooks.ClassCountsHook`.
+            class_counts: ``(K,)``, or None to wait for :class:`mmlt.hooks.LongTailHook`.
             class_weight: ``(K,)`` fixed weights, ``'effective_number'`` for class-balanced
                 weights (beta 0.9999), or None.
         """
         for name in self.derived:
             setattr(self, name, None)
         if isinstance(class_weight, str) and class_weight != 'effective_number':
-            raise ValueError(
-                f"class_weight: expected numbers or 'effective_number', got {class_weight!r}"
-            )
+            raise refuse('class_weight', "(K,) numbers or 'effective_number'", class_weight)
         self._weighting = class_weight if isinstance(class_weight, str) else None
         if class_weight is not None and self._weighting is None:
             self.set_class_weight(torch.as_tensor(class_weight))
@@ -72,13 +73,13 @@ class ClassCountsMixin:
         name = type(self).__name__
         if self.class_counts is None:
             raise ValueError(
-                f"{name}: the class counts are unknown. Add dict(type='ClassCountsHook') to "
-                'custom_hooks, or pass class_counts=[...]'
+                f'class_counts: expected (K,) images per class before {name} is called, got None; '
+                "add default_hooks = dict(long_tail=dict(type='LongTailHook')), or pass them"
             )
         if self.class_counts.numel() != cls_score.shape[-1]:
             raise ValueError(
-                f'{name}: the logits have {cls_score.shape[-1]} classes, the training data '
-                f'{self.class_counts.numel()}; set num_classes of the head to the data set'
+                f'cls_score: expected logits of {self.class_counts.numel()} classes, as in the '
+                f'training data, got {cls_score.shape[-1]}; set num_classes of the head'
             )
         for name in self.derived:
             tensor = getattr(self, name)
@@ -87,21 +88,22 @@ class ClassCountsMixin:
 
     def reduce(
         self,
-        losses: Callable[[str], Tensor],
+        cross_entropy: Callable[[Tensor | None, str], Tensor],
         weight: Tensor | None,
         avg_factor: float | None,
         reduction: str,
     ) -> Tensor:
-        """Apply the host's reduction arguments to a cross-entropy.
+        """Apply the arguments that MMPretrain's heads pass to a loss.
 
         Args:
-            losses: gives the loss for a reduction, ``'none'`` included. With class weights its
-                mean is divided by those of the targets.
+            cross_entropy: gives the loss for class weights ``(K,)`` or None, and a reduction. With
+                class weights its mean is divided by those of the targets.
             weight: ``(N,)`` weights of the images, or None.
             avg_factor: what the sum is divided by instead of ``N``, or None; of no effect with
                 class weights and without ``weight``.
             reduction: ``'mean'``, ``'sum'`` or ``'none'``.
         """
         if weight is None and (avg_factor is None or self.class_weight is not None):
-            return losses(reduction)
-        return weight_reduce_loss(losses('none'), weight, reduction, avg_factor)
+            return cross_entropy(self.class_weight, reduction)
+        losses = cross_entropy(self.class_weight, 'none')
+        return weight_reduce_loss(losses, weight, reduction, avg_factor)

@@ -9,6 +9,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmlt.functional.checks import check_integer, refuse
 from mmlt.functional.confusion.soft import (
     ConfusionOptions,
     ConfusionState,
@@ -33,9 +34,7 @@ class ConfusionEstimate(nn.Module):
         num_classes: ``K``. None: the buffers are made by :meth:`set_num_classes`, which has to
             happen before a checkpoint is saved or the model is copied.
         max_labels: labels kept of an image with soft targets; 2 is exact for mixup and CutMix.
-        equal_batch_sizes: every rank has the same number of images, as training loaders see to.
-            False exchanges the sizes first, which makes the host wait.
-        **options: fields of :class:`mmlt.functional.ConfusionOptions`.
+        **options: fields of :class:`mmlt.functional.confusion.soft.ConfusionOptions`.
 
     Raises:
         ValueError: if an option is out of range; in ``forward``, if logits or targets do not fit.
@@ -53,32 +52,21 @@ class ConfusionEstimate(nn.Module):
 
     row_weights: Tensor
 
-    def __init__(
-        self,
-        num_classes: int | None = None,
-        max_labels: int = 2,
-        equal_batch_sizes: bool = True,
-        **options: Any,
-    ) -> None:
+    def __init__(self, num_classes: int | None = None, max_labels: int = 2, **options: Any) -> None:
         super().__init__()
         self.options = ConfusionOptions(**options)
-        self.max_labels = max_labels
-        self.equal_batch_sizes = equal_batch_sizes
+        self.max_labels = check_integer('max_labels', max_labels, '[1, inf)')
         self.num_classes: int | None = None
         if num_classes is not None:
             self.set_num_classes(num_classes)
 
     def set_num_classes(self, num_classes: int) -> None:
         """Make the buffers, all zero; those of the same size are left as they are."""
-        if num_classes < 2:
-            raise ValueError(f'num_classes: expected at least 2, got {num_classes}')
+        check_integer('num_classes', num_classes, '[2, inf)')
         if num_classes == self.num_classes:
             return
         if self.num_classes is not None:
-            raise ValueError(
-                f'num_classes: the estimate has {self.num_classes} classes and cannot change to '
-                f'{num_classes}'
-            )
+            raise refuse('num_classes', f'{self.num_classes}, as in the estimate', num_classes)
         self.num_classes = num_classes
         for name, tensor in ConfusionState.zeros(num_classes)._asdict().items():
             self.register_buffer(name, tensor)
@@ -100,7 +88,7 @@ class ConfusionEstimate(nn.Module):
         """Take a batch in and return the weighted spectral norm.
 
         Args:
-            logits: ``(N, K)``, images of this rank.
+            logits: ``(N, K)``, images of this rank; ``N`` is the same on every rank.
             targets: ``(N,)`` integers or ``(N, K)`` scores.
 
         Returns:
@@ -113,18 +101,10 @@ class ConfusionEstimate(nn.Module):
             return self.norm.clone()
         pairs = label_pairs(targets, logits.shape[1], self.max_labels)
         if pairs.labels.shape[0] != logits.shape[0]:
-            raise ValueError(
-                f'targets: expected one for each of {logits.shape[0]} images, got '
-                f'{pairs.labels.shape[0]}'
-            )
-        logits, pairs = self._gather(logits.to(self.confusion.dtype), pairs)
+            raise refuse('targets', f'{logits.shape[0]}, one per image', pairs.labels.shape[0])
+        logits = gather_with_grad(logits.to(self.confusion.dtype), equal_sizes=True)
+        pairs = LabelPairs(*(gather_with_grad(part, equal_sizes=True) for part in pairs))
         return confusion_norm_(logits, pairs, self.state, self.row_weights, self.options)
-
-    def _gather(self, logits: Tensor, pairs: LabelPairs) -> tuple[Tensor, LabelPairs]:
-        equal = self.equal_batch_sizes
-        return gather_with_grad(logits, equal), LabelPairs(
-            gather_with_grad(pairs.labels, equal), gather_with_grad(pairs.scores, equal)
-        )
 
     def _check(self, logits: Tensor) -> None:
         if self.num_classes is None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmlt.functional.checks import check_choice, check_number
 from mmlt.functional.ldam import ldam_cross_entropy, ldam_margins
 
-from .class_counts_mixin import ClassCountsMixin
+from .class_counts_mixin import REDUCTIONS, ClassCountsMixin
 
 __all__ = ['LDAMLoss']
 
@@ -27,12 +29,13 @@ class LDAMLoss(ClassCountsMixin, nn.Module):
             calibrated takes 30 here.
         class_weight: ``(K,)``, ``'effective_number'``, or None; deferred re-weighting sets it by
             :class:`mmlt.hooks.DeferredReweightingHook`.
-        class_counts: ``(K,)``; None waits for :class:`mmlt.hooks.ClassCountsHook`.
+        class_counts: ``(K,)``; None waits for :class:`mmlt.hooks.LongTailHook`.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
         loss_weight: factor on the result.
 
     Raises:
-        ValueError: if a class has no training image; in ``forward``, if no counts have arrived.
+        ValueError: if an option is out of range or a class has no training image; in
+            ``forward``, if no counts have arrived.
 
     Reference:
         Cao et al., NeurIPS 2019, eq. 12 and 13.
@@ -58,13 +61,11 @@ class LDAMLoss(ClassCountsMixin, nn.Module):
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__()
-        for name, value in (('scale', scale), ('logit_scale', logit_scale)):
-            if value <= 0:
-                raise ValueError(f'{name}: expected a positive number, got {value}')
-        if reduction not in ('mean', 'sum', 'none'):
-            raise ValueError(f"reduction: expected 'mean', 'sum' or 'none', got {reduction!r}")
-        self.max_margin, self.scale, self.logit_scale = max_margin, scale, logit_scale
-        self.reduction, self.loss_weight = reduction, loss_weight
+        self.max_margin = check_number('max_margin', max_margin, '[0, inf)')
+        self.scale = check_number('scale', scale, '(0, inf)')
+        self.logit_scale = check_number('logit_scale', logit_scale, '(0, inf)')
+        self.reduction = check_choice('reduction', reduction, REDUCTIONS)
+        self.loss_weight = check_number('loss_weight', loss_weight, '[0, inf)')
         self.init_class_counts(class_counts, class_weight)
 
     def set_class_counts(self, class_counts: Sequence[int]) -> None:
@@ -96,15 +97,11 @@ class LDAMLoss(ClassCountsMixin, nn.Module):
         """
         del kwargs
         self.require_class_counts(cls_score)
-        cosines = cls_score if cls_score.dtype == torch.float64 else cls_score.float()
+        cosines = cls_score.to(torch.promote_types(cls_score.dtype, torch.float32))
         cosines = cosines / self.logit_scale
-        class_weight = None if self.class_weight is None else self.class_weight.to(cosines.dtype)
-        loss = self.reduce(
-            lambda how: ldam_cross_entropy(
-                cosines, target, self.margins, self.scale, class_weight, how
-            ),
+        return self.loss_weight * self.reduce(
+            partial(ldam_cross_entropy, cosines, target, self.margins, self.scale),
             weight,
             avg_factor,
             reduction_override or self.reduction,
         )
-        return self.loss_weight * loss

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmlt.functional.checks import check_choice, check_number, refuse
 from mmlt.functional.distributed import all_reduce_sum
 from mmlt.functional.logit_adjustment import (
     blended_log_prior,
@@ -17,7 +19,7 @@ from mmlt.functional.logit_adjustment import (
     update_running_prior,
 )
 
-from .class_counts_mixin import ClassCountsMixin
+from .class_counts_mixin import REDUCTIONS, ClassCountsMixin
 
 __all__ = ['LogitAdjustedLoss']
 
@@ -38,7 +40,7 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         class_weight: ``(K,)`` class weights, ``'effective_number'``, or None. With hard targets
             the mean is divided by the sum of the weights.
         empty_classes: ``'error'`` or ``'ignore'``, for classes without training images.
-        class_counts: ``(K,)``; None waits for :class:`mmlt.hooks.ClassCountsHook`.
+        class_counts: ``(K,)``; None waits for :class:`mmlt.hooks.LongTailHook`.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
         loss_weight: factor on the result.
 
@@ -73,24 +75,19 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__()
-        named = {'train': 0.0, 'effective': 1.0}
-        blend = named.get(prior) if isinstance(prior, str) else float(prior)
-        if blend is None or not 0 <= blend <= 1:
-            raise ValueError(
-                f"prior: expected 'train', 'effective' or a number in [0, 1], got {prior!r}"
-            )
-        if not 0 <= tau < float('inf'):
-            raise ValueError(f'tau: expected a number of at least 0, got {tau}')
-        if not 0 <= momentum < 1:
-            raise ValueError(f'momentum: expected a number in [0, 1), got {momentum}')
-        if reduction not in ('mean', 'sum', 'none'):
-            raise ValueError(f"reduction: expected 'mean', 'sum' or 'none', got {reduction!r}")
-        if empty_classes not in ('error', 'ignore'):
-            raise ValueError(f"empty_classes: expected 'error' or 'ignore', got {empty_classes!r}")
-        self.tau, self.blend, self.momentum = float(tau), blend, momentum
-        self.empty_classes, self.reduction, self.loss_weight = empty_classes, reduction, loss_weight
+        if isinstance(prior, str):
+            choices = ('train', 'effective')
+            if prior not in choices:
+                raise refuse('prior', "'train', 'effective' or a number in [0, 1]", prior)
+            prior = choices.index(prior)
+        self.blend = check_number('prior', prior, '[0, 1]')
+        self.tau = check_number('tau', tau, '[0, inf)')
+        self.momentum = check_number('momentum', momentum, '[0, 1)')
+        self.empty_classes = check_choice('empty_classes', empty_classes, ('error', 'ignore'))
+        self.reduction = check_choice('reduction', reduction, REDUCTIONS)
+        self.loss_weight = check_number('loss_weight', loss_weight, '[0, inf)')
         self.register_buffer('running_prior', None)
-        if blend > 0:
+        if self.blend > 0:
             self.register_buffer('running_steps', torch.zeros((), dtype=torch.int64))
         self.init_class_counts(class_counts, class_weight)
 
@@ -135,17 +132,14 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         self.require_class_counts(cls_score)
         if self.blend > 0 and self.running_prior.device != cls_score.device:
             self.to(cls_score.device)  # a module that nobody has moved
-        logits = cls_score if cls_score.dtype == torch.float64 else cls_score.float()
+        logits = cls_score.to(torch.promote_types(cls_score.dtype, torch.float32))
         logits = logits + self._offset(target, logits)
-        reduction = reduction_override or self.reduction
-        class_weight = None if self.class_weight is None else self.class_weight.to(logits.dtype)
-        loss = self.reduce(
-            lambda how: cross_entropy(logits, target, class_weight, how),
+        return self.loss_weight * self.reduce(
+            partial(cross_entropy, logits, target),
             weight,
             avg_factor,
-            reduction,
+            reduction_override or self.reduction,
         )
-        return self.loss_weight * loss
 
     def _offset(self, target: Tensor, logits: Tensor) -> Tensor:
         if self.blend > 0 and self.training and torch.is_grad_enabled():

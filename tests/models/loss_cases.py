@@ -1,0 +1,161 @@
+"""Every loss of the package in small cases, for the contract that all of them keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from mmlt.functional.counts import effective_number_weights, frequency_weights
+from mmlt.models.losses import BalancedContrastiveLoss, CARLoss, LDAMLoss, LogitAdjustedLoss
+from tests.references import confusion, contrastive
+from tests.references import logit_adjustment as adjusted
+
+COUNTS = [60, 30, 9, 2]
+WEIGHTS = effective_number_weights(COUNTS)
+# Both halves, and every second image, have the same classes: the weighted means of two ranks,
+# each divided by the weights of its own images, are then that of one process.
+TARGETS = torch.tensor([0, 0, 1, 1, 3, 3, 0, 0])
+CE, LA = dict(type='CrossEntropyLoss'), dict(type='LogitAdjustedLoss', tau=0.8)
+
+
+@dataclass
+class Case:
+    """A loss, what it is called with, and the value that it shall have."""
+
+    build: Callable[[], torch.nn.Module]
+    reference: Callable[..., object]  # of (*inputs, scores)
+    # Of the inputs, those after the first are not images, and are the same on every rank.
+    inputs: Callable[[torch.dtype], list[torch.Tensor]]
+    saturated: Callable[[torch.dtype], list[torch.Tensor]]
+    soft: bool = True
+
+    def make(self, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
+        loss = self.build()
+        if dtype == torch.float64:
+            loss = loss.double()
+            if hasattr(loss, 'estimate'):
+                loss.set_class_counts(COUNTS)  # row weights in float64
+        return loss
+
+
+def call(loss, inputs, targets):
+    first, *rest = inputs
+    return loss(first, targets, *rest)
+
+
+def scores_of(targets):
+    return targets.double() if targets.ndim == 2 else F.one_hot(targets, len(COUNTS)).double()
+
+
+def targets_of(soft):
+    """Hard labels, or a mixture with the next class."""
+    if not soft:
+        return TARGETS
+    scores = F.one_hot(TARGETS, len(COUNTS)).double()
+    return 0.7 * scores + 0.3 * scores.roll(1, dims=1)
+
+
+def _logits(dtype):
+    generator = torch.Generator().manual_seed(0)
+    return [2 * torch.randn(8, len(COUNTS), generator=generator, dtype=torch.float64).to(dtype)]
+
+
+def _cosines(dtype):
+    return [_logits(torch.float64)[0].tanh().to(dtype)]
+
+
+def _saturated(gap):
+    """Images that are classified right, and wrong, beyond all doubt."""
+
+    def make(dtype):
+        top = torch.tensor([0, 1, 1, 3, 3, 2, 2, 0])
+        return [(gap * (F.one_hot(top, len(COUNTS)).double() - 0.5)).to(dtype)]
+
+    return make
+
+
+def _vectors(dtype):
+    generator = torch.Generator().manual_seed(0)
+    shapes = (8, 2, 5), (len(COUNTS), 5)
+    return [
+        torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in shapes
+    ]
+
+
+def _opposite_vectors(dtype):
+    embeddings, prototypes = (1 + 0.1 * part for part in _vectors(torch.float64))
+    embeddings[::2] *= -1
+    return [embeddings.to(dtype), prototypes.to(dtype)]
+
+
+def _adjusted(tau, counts=COUNTS, weights=None):
+    return lambda logits, scores: adjusted.logit_adjusted_cross_entropy(
+        logits, scores, counts, tau, weights
+    )
+
+
+def _effective(logits, scores):
+    """The first batch and the training prior count as one step each."""
+    prior = torch.tensor(COUNTS) / sum(COUNTS) + scores.mean(dim=0)
+    return adjusted.logit_adjusted_cross_entropy(logits, scores, prior.tolist(), 1.0)
+
+
+def _ldam(weights=None):
+    return lambda cosines, scores: adjusted.ldam(cosines, scores, COUNTS, 0.5, 30.0, weights)
+
+
+def _car(criterion=None):
+    def value(logits, scores):
+        norms, _, _ = confusion.car_trajectory([(logits, scores)], frequency_weights(COUNTS))
+        return 0.5 * float(norms[0]) + (criterion(logits, scores) if criterion else 0)
+
+    return value
+
+
+def _contrastive(embeddings, prototypes, scores):
+    embeddings, prototypes = F.normalize(embeddings, dim=-1), F.normalize(prototypes, dim=-1)
+    labels = scores.argmax(dim=1)
+    return 0.6 * float(contrastive.balanced_contrastive_loss(embeddings, labels, prototypes, 0.05))
+
+
+def _on_logits(build, reference):
+    return Case(build, reference, _logits, _saturated(200))
+
+
+def _on_cosines(build, reference):
+    return Case(build, reference, _cosines, _saturated(2))
+
+
+def _car_loss(criterion):
+    return lambda: CARLoss(criterion, class_counts=COUNTS, tolerance=0.0)
+
+
+CASES = {
+    'logit adjustment': _on_logits(
+        lambda: LogitAdjustedLoss(tau=0.8, class_counts=COUNTS), _adjusted(0.8)
+    ),
+    'logit adjustment, effective prior': _on_logits(
+        lambda: LogitAdjustedLoss(prior='effective', class_counts=COUNTS), _effective
+    ),
+    'logit adjustment, class weights': _on_logits(
+        lambda: LogitAdjustedLoss(tau=0.8, class_counts=COUNTS, class_weight='effective_number'),
+        _adjusted(0.8, weights=WEIGHTS),
+    ),
+    'LDAM': _on_cosines(lambda: LDAMLoss(class_counts=COUNTS), _ldam()),
+    'LDAM, class weights': _on_cosines(
+        lambda: LDAMLoss(class_counts=COUNTS, class_weight='effective_number'), _ldam(WEIGHTS)
+    ),
+    'CAR alone': _on_logits(_car_loss(None), _car()),
+    'CAR, cross-entropy': _on_logits(_car_loss(CE), _car(_adjusted(0.0))),
+    'CAR, logit adjustment': _on_logits(_car_loss(LA), _car(_adjusted(0.8))),
+    'balanced contrastive': Case(
+        lambda: BalancedContrastiveLoss(temperature=0.05, loss_weight=0.6),
+        _contrastive,
+        _vectors,
+        _opposite_vectors,
+        soft=False,
+    ),
+}

@@ -1,0 +1,95 @@
+"""What every loss promises: value, gradient, dtype, no NaN, the same on any number of ranks."""
+
+import copy
+
+import pytest
+import torch
+
+from tests.distributed.launch import run_ranks
+from tests.models.loss_cases import CASES, call, scores_of, targets_of
+
+EVERY = [
+    pytest.param(name, soft, id=f'{name}, {"soft" if soft else "hard"}')
+    for name, case in CASES.items()
+    for soft in ((False, True) if case.soft else (False,))
+]
+LOW = [torch.float32, torch.bfloat16, torch.float16]
+
+
+@pytest.mark.parametrize('name, soft', EVERY)
+def test_value_is_that_of_the_reference(name, soft):
+    case, targets = CASES[name], targets_of(soft)
+    inputs = case.inputs(torch.float64)
+    value = call(case.make(torch.float64), inputs, targets)
+    assert value.dtype == torch.float64
+    assert float(value) == pytest.approx(
+        float(case.reference(*inputs, scores_of(targets))), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize('name, soft', EVERY)
+def test_gradcheck(name, soft):
+    case, targets = CASES[name], targets_of(soft)
+    loss = case.make(torch.float64)
+    inputs = [part.requires_grad_() for part in case.inputs(torch.float64)]
+    # A call moves estimates, so each one starts from a copy.
+    assert torch.autograd.gradcheck(
+        lambda *parts: call(copy.deepcopy(loss), parts, targets), inputs
+    )
+
+
+@pytest.mark.parametrize('dtype', LOW)
+@pytest.mark.parametrize('name, soft', EVERY)
+def test_low_precision_is_computed_in_float32(name, soft, dtype):
+    case, targets = CASES[name], targets_of(soft)
+    targets = targets.float() if soft else targets
+    inputs = case.inputs(dtype)
+    value = call(case.make(), inputs, targets)
+    assert value.dtype == torch.float32
+    expected = call(case.make(), [part.float() for part in inputs], targets)
+    # MMPretrain's cross-entropy, inside of CAR, stays in the dtype of the logits.
+    rtol = 1e-2 if name == 'CAR, cross-entropy' else 1e-6
+    torch.testing.assert_close(value, expected, rtol=rtol, atol=0)
+
+
+@pytest.mark.parametrize('dtype', LOW)
+@pytest.mark.parametrize('name, soft', EVERY)
+def test_saturated_input_gives_a_finite_value_and_gradient(name, soft, dtype):
+    case, targets = CASES[name], targets_of(soft)
+    targets = targets.float() if soft else targets
+    inputs = [part.requires_grad_() for part in case.saturated(dtype)]
+    value = call(case.make(), inputs, targets)
+    value.backward()
+    assert value.isfinite()
+    assert all(part.grad.isfinite().all() for part in inputs)
+    assert name.startswith('CAR alone') or any(part.grad.any() for part in inputs)
+
+
+def on_a_rank(rank, world_size):
+    """Loss, gradients and state of every case; all in one launch, as starting takes longest."""
+    found = []
+    for parameters in EVERY:
+        name, soft = parameters.values
+        first, *shared = CASES[name].inputs(torch.float64)
+        mine = [first[rank::world_size].clone(), *shared]
+        inputs = [part.requires_grad_() for part in mine]
+        loss = CASES[name].make(torch.float64)
+        value = call(loss, inputs, targets_of(soft)[rank::world_size])
+        value.backward()
+        found.append((value.detach(), [part.grad for part in inputs], dict(loss.state_dict())))
+    return found
+
+
+def test_two_ranks_are_one_process():
+    """After the mean over ranks, which DistributedDataParallel takes of the gradients."""
+    ranks = run_ranks(on_a_rank, 2)
+    for parameters, one, first, second in zip(EVERY, on_a_rank(0, 1), *ranks, strict=True):
+        value, (gradient, *shared), state = one
+        close = dict(rtol=1e-9, atol=1e-12, msg=lambda text, case=parameters.id: f'{case}: {text}')
+        torch.testing.assert_close((first[0] + second[0]) / 2, value, **close)
+        together = torch.stack([first[1][0], second[1][0]], dim=1).flatten(0, 1) / 2
+        torch.testing.assert_close(together, gradient, **close)
+        for mine, other, expected in zip(first[1][1:], second[1][1:], shared, strict=True):
+            torch.testing.assert_close((mine + other) / 2, expected, **close)
+        for found in (first[2], second[2]):
+            torch.testing.assert_close(found, state, **close)
