@@ -1,14 +1,19 @@
-r"""Class counts of a long-tailed training set, and the images that are kept for them."""
+r"""Class counts of a long-tailed training set, and the images that are kept for them.
+
+Data sets such as CIFAR-10-LT are made from balanced ones; a method can be compared with published
+figures only if both train on the same images.
+"""
 
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from .checks import check_choice, check_integer, check_number
 
 __all__ = [
     'IMBALANCE_TYPES',
@@ -37,8 +42,7 @@ def exponential_class_counts(max_count: int, num_classes: int, imbalance_ratio: 
         ``K`` counts. The last ones are 0 where ``imbalance_ratio > max_count``.
 
     Raises:
-        TypeError: if a count is not an integer.
-        ValueError: if an argument is out of range.
+        OptionError: if an argument is out of range or no number.
 
     Reference:
         Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
@@ -50,7 +54,7 @@ def exponential_class_counts(max_count: int, num_classes: int, imbalance_ratio: 
         >>> exponential_class_counts(5000, 10, 100)
         [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
     """
-    max_count, num_classes = _check_profile(max_count, num_classes, imbalance_ratio)
+    _check_profile(max_count, num_classes, imbalance_ratio)
     factor = 1.0 / imbalance_ratio
     last = max(num_classes - 1, 1)
     return [_floor(max_count * factor ** (index / last)) for index in range(num_classes)]
@@ -68,8 +72,7 @@ def step_class_counts(max_count: int, num_classes: int, imbalance_ratio: float) 
         ``K`` counts; with an odd ``K`` the class in the middle is full.
 
     Raises:
-        TypeError: if a count is not an integer.
-        ValueError: if an argument is out of range.
+        OptionError: if an argument is out of range or no number.
 
     Reference:
         Buda et al., 2018, with half of the classes as minority, as in Cao et al., NeurIPS 2019.
@@ -79,7 +82,7 @@ def step_class_counts(max_count: int, num_classes: int, imbalance_ratio: float) 
         >>> step_class_counts(5000, 4, 100)
         [5000, 5000, 50, 50]
     """
-    max_count, num_classes = _check_profile(max_count, num_classes, imbalance_ratio)
+    _check_profile(max_count, num_classes, imbalance_ratio)
     minority = num_classes // 2
     small = _floor(max_count * (1.0 / imbalance_ratio))
     return [max_count] * (num_classes - minority) + [small] * minority
@@ -106,18 +109,14 @@ def imbalanced_class_counts(
         ``K`` counts, none larger than what is available.
 
     Raises:
-        TypeError: if a count is not an integer.
-        ValueError: if an argument is out of range, or ``imbalance_type`` is unknown.
+        OptionError: if an argument is out of range or no number, or ``imbalance_type`` is unknown.
 
     Example:
         >>> imbalanced_class_counts([100, 100, 2], 10)
         [100, 31, 2]
     """
+    check_choice('imbalance_type', imbalance_type, tuple(IMBALANCE_TYPES))
     counts = _as_counts('available', available)
-    if imbalance_type not in IMBALANCE_TYPES:
-        raise ValueError(
-            f'imbalance_type must be one of {sorted(IMBALANCE_TYPES)}, got {imbalance_type!r}'
-        )
     if max_count is None:
         max_count = int(counts.max(initial=1))
     profile = IMBALANCE_TYPES[imbalance_type](max_count, counts.size, imbalance_ratio)
@@ -125,7 +124,9 @@ def imbalanced_class_counts(
 
 
 def long_tail_indices(
-    labels: Sequence[int] | npt.NDArray[Any], class_counts: Sequence[int], seed: int = 0
+    labels: Sequence[int] | npt.NDArray[Any],
+    class_counts: Sequence[int] | npt.NDArray[Any],
+    seed: int = 0,
 ) -> npt.NDArray[np.int64]:
     """Positions of the images that make a data set long-tailed.
 
@@ -135,8 +136,8 @@ def long_tail_indices(
     Args:
         labels: ``(N,)`` integer classes of the full set, in ``[0, K)``.
         class_counts: ``(K,)`` images to keep of each class; 0 is allowed.
-        seed: of ``numpy.random.RandomState``, whose stream equals the global one after
-            ``numpy.random.seed``. LDAM-DRW and BCL use 0, the ConCutMix code uses 10.
+        seed: of ``numpy.random.RandomState``, in ``[0, 2**32)``; its stream equals the global one
+            after ``numpy.random.seed``. LDAM-DRW and BCL use 0, the ConCutMix code uses 10.
 
     Returns:
         ``(sum(class_counts),)`` int64 positions in ``labels``, class by class.
@@ -155,20 +156,20 @@ def long_tail_indices(
     targets = np.asarray(labels)
     if targets.ndim != 1 or (targets.size and not np.issubdtype(targets.dtype, np.integer)):
         raise TypeError(
-            'labels must be a one-dimensional list of integers, '
+            'labels: expected a one-dimensional list of integers, '
             f'got dtype {targets.dtype} with shape {targets.shape}'
         )
     targets = targets.astype(np.int64)
     counts = _as_counts('class_counts', class_counts)
     if targets.size and (targets.min() < 0 or targets.max() >= counts.size):
         raise ValueError(
-            f'labels must lie in [0, {counts.size}) as class_counts has {counts.size} entries, '
+            f'labels: expected classes in [0, {counts.size}), one for each entry of class_counts, '
             f'got {targets.min()} to {targets.max()}'
         )
     available = np.bincount(targets, minlength=counts.size)
     for k in np.flatnonzero(counts > available)[:1]:
         raise ValueError(
-            f'class_counts asks for {counts[k]} images of class {k}, which has {available[k]}'
+            f'class_counts: expected at most {available[k]} images of class {k}, got {counts[k]}'
         )
     # One stable sort gives every class its positions in ascending order; a search per class
     # would cost K passes over the labels.
@@ -185,29 +186,18 @@ def _floor(value: float) -> int:
     return math.floor(value * (1.0 + _ROUNDING_SLACK))
 
 
-def _as_counts(name: str, counts: Sequence[int]) -> npt.NDArray[np.int64]:
+def _as_counts(name: str, counts: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     array = np.asarray(counts)
     if array.ndim != 1 or not array.size:
-        raise ValueError(f'{name} must be a list with one entry a class, got shape {array.shape}')
+        raise ValueError(f'{name}: expected one number per class, got shape {array.shape}')
     if not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f'{name} must be integers, got dtype {array.dtype}')
+        raise TypeError(f'{name}: expected integers, got dtype {array.dtype}')
     if array.min() < 0:
-        raise ValueError(f'{name} must not be negative, got {array.min()}')
+        raise ValueError(f'{name}: expected integers of at least 0, got {array.min()}')
     return array.astype(np.int64)
 
 
-def _check_profile(max_count: int, num_classes: int, imbalance_ratio: float) -> tuple[int, int]:
-    sizes = []
-    for name, value in (('max_count', max_count), ('num_classes', num_classes)):
-        try:
-            sizes.append(operator.index(value))
-        except TypeError as error:
-            raise TypeError(f'{name} must be an integer, got {value!r}') from error
-        if sizes[-1] < 1:
-            raise ValueError(f'{name} must be at least 1, got {value}')
-    if not (math.isfinite(imbalance_ratio) and imbalance_ratio >= 1):
-        raise ValueError(
-            'imbalance_ratio must be largest over smallest class, at least 1 '
-            f'(100, not 0.01), got {imbalance_ratio}'
-        )
-    return sizes[0], sizes[1]
+def _check_profile(max_count: int, num_classes: int, imbalance_ratio: float) -> None:
+    check_integer('max_count', max_count, '[1, inf)')
+    check_integer('num_classes', num_classes, '[1, inf)')
+    check_number('imbalance_ratio', imbalance_ratio, '[1, inf)')
