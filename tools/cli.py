@@ -5,25 +5,33 @@ from __future__ import annotations
 import argparse
 import os
 import os.path as osp
+import pickle
 from copy import deepcopy
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 
-__all__ = ['add_common_arguments', 'prepare_cpu_ranks', 'set_loader_defaults', 'set_work_dir']
+__all__ = [
+    'add_common_arguments',
+    'add_run_arguments',
+    'load_checkpoint',
+    'prepare_cpu_ranks',
+    'set_loader_defaults',
+    'set_work_dir',
+]
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of MMPretrain's tools that training and testing have in common."""
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of every tool that builds a runner from a config."""
     parser.add_argument('--work-dir', help='folder for logs, checkpoints and metrics')
     parser.add_argument(
-        '--amp',
-        action='store_true',
-        help='mixed precision; bfloat16 autocast where there is no GPU',
-    )
-    parser.add_argument(
-        '--no-pin-memory', action='store_true', help='do not pin the memory of the data loaders'
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
     )
     parser.add_argument(
         '--cfg-options',
@@ -32,11 +40,18 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help='override settings of the config, key=value; lists as key="[a,b]" or key=a,b, '
         'nested ones as key="[(a,b),(c,d)]", quoted and without white space',
     )
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of MMPretrain's tools that training and testing have in common."""
+    add_run_arguments(parser)
     parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher',
+        '--amp',
+        action='store_true',
+        help='mixed precision; bfloat16 autocast where there is no GPU',
+    )
+    parser.add_argument(
+        '--no-pin-memory', action='store_true', help='do not pin the memory of the data loaders'
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
@@ -111,3 +126,23 @@ def prepare_cpu_ranks(cfg: Config) -> None:
     wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
     wrapper.update(cfg.get('model_wrapper_cfg') or {})
     cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of MMEngine, on the CPU.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: if the file is missing or is not such a checkpoint.
+    """
+    if not path.is_file():
+        raise ValueError(f'{path}: no such file')
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise ValueError(f'{path}: cannot be read as a checkpoint: {error}') from error
+    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+        raise ValueError(f'{path}: expected a checkpoint of MMEngine, got one without state_dict')
+    return checkpoint

@@ -266,7 +266,7 @@ class BenchmarkList(LongTailListDataset):
         kwargs.setdefault('num_classes', self.NUM_CLASSES)
         super().__init__(
             data_root=data_root,
-            ann_file=ann_file or self.LISTS[split],
+            ann_file=self.LISTS[split] if ann_file == '' else ann_file,
             data_prefix=data_prefix,
             **kwargs,
         )

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmpretrain.registry import METRICS
 from numpy.typing import NDArray
-from worst_class_ratio import load_config
+from worst_class_ratio import add_run_arguments, load_config
 
 from mmlt.evaluation import LongTailMetric
 from mmlt.functional.counts import shot_groups
@@ -45,14 +45,14 @@ class KeptLabelsMetric(LongTailMetric):
     labels: NDArray[np.int32]
 
     def compute_metrics(self, results: Sequence[NDArray[np.int32]]) -> dict[str, float]:
-        """Figures as ever; the labels stay."""
+        """The figures of LongTailMetric."""
         self.labels = np.concatenate(results)[:, :2]
         return super().compute_metrics(results)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one model does with the test set."""
+    """What one model predicts on the test set."""
 
     title: str
     checkpoint: str
@@ -72,17 +72,10 @@ def label_keeping_evaluator(evaluator: Any) -> dict[str, Any]:
     Returns:
         A new config: shot thresholds and post-hoc adjustment act as in a test.
     """
-    metrics = [evaluator] if isinstance(evaluator, Mapping) else list(evaluator or ())
-    settings = next(
-        (
-            dict(metric)
-            for metric in metrics
-            if str(metric.get('type')).split('.')[-1] == 'LongTailMetric'
-        ),
-        {},
-    )
-    for output in ('csv_file', 'prefix'):
-        settings.pop(output, None)
+    settings: dict[str, Any] = {}
+    for metric in [evaluator] if isinstance(evaluator, Mapping) else list(evaluator or ()):
+        if not settings and str(metric.get('type')).split('.')[-1] == 'LongTailMetric':
+            settings = {k: v for k, v in metric.items() if k not in ('csv_file', 'prefix')}
     return dict(settings, type='KeptLabelsMetric')
 
 
@@ -105,8 +98,8 @@ def evaluate(cfg: Config, title: str) -> Evaluation:
     runner.test()
     if metric.class_counts is None:
         raise ValueError(
-            f'{cfg.load_from}: no training class counts, so there are no shot '
-            'groups; train and test with ClassCountsHook in the config'
+            f'{cfg.load_from}: expected training class counts for the shot groups, got none; train '
+            "and test with default_hooks = dict(long_tail=dict(type='LongTailHook'))"
         )
     true, predicted = metric.labels.T
     num_classes = len(metric.class_counts)
@@ -123,154 +116,12 @@ def evaluate(cfg: Config, title: str) -> Evaluation:
 
 
 def check_comparable(before: Evaluation, after: Evaluation) -> None:
-    """Raises ValueError unless both models saw the same training counts and test classes."""
+    """Raise ``ValueError`` unless both models have the same training counts and classes."""
     if before.class_counts != after.class_counts or before.names != after.names:
         raise ValueError(
             f'{after.checkpoint}: expected the classes and training counts of '
             f'{before.checkpoint}, got others'
         )
-
-
-def report(
-    evaluations: Sequence[Evaluation], groups: Mapping[str, NDArray[np.bool_]], count: int
-) -> tuple[str, dict[str, Any]]:
-    """All tables.
-
-    Args:
-        evaluations: one model or two.
-        groups: shot name -> ``(K,)`` bool.
-        count: how many pairs.
-
-    Returns:
-        The Markdown text, and the same and the confusion counts for JSON, rates in per cent.
-    """
-    names = evaluations[0].names
-    shots = [shot for k in range(len(names)) for shot, mask in groups.items() if mask[k]]
-    pairs = compare_pairs({one.title: one.confusion for one in evaluations}, count)
-    text, models = [], {}
-    for one in evaluations:
-        grouped = group_confusion(one.confusion, groups)
-        text += [f'{one.title}: {one.checkpoint}', '', group_table(grouped), '']
-        if one.unpredicted:
-            text += [f'{one.unpredicted} images without a prediction are left out.', '']
-        models[one.title] = summary(one, grouped, len(pairs.true))
-    text.append(
-        pair_table(pairs, [f'{name} ({shot})' for name, shot in zip(names, shots, strict=True)])
-    )
-    if len(evaluations) == 2:
-        change = pairs.means['after'] - pairs.means['before']
-        own = ', '.join(f'{title} {model["own_top_mean"]:.2f}' for title, model in models.items())
-        text += [
-            '',
-            f"Change on these pairs: {change:+.2f} points. Mean of each model's own top "
-            f'{len(pairs.true)}: {own}.',
-        ]
-    return '\n'.join(text), dict(
-        models=models,
-        classes=names,
-        shots=shots,
-        means=pairs.means,
-        pairs=dict(
-            true=pairs.true.tolist(),
-            predicted=pairs.predicted.tolist(),
-            **{title: rates.tolist() for title, rates in pairs.rates.items()},
-        ),
-    )
-
-
-def summary(one: Evaluation, grouped: GroupConfusion, num_pairs: int) -> dict[str, Any]:
-    """What JSON keeps of one model; ``confusion`` as [true, predicted, images] where not 0."""
-
-    def percent(shares: NDArray[np.float64]) -> dict[str, float | None]:
-        return {
-            name: None if np.isnan(share) else 100 * float(share)
-            for name, share in zip(grouped.names, shares, strict=True)
-        }
-
-    own = top_error_pairs(one.confusion, max(num_pairs, 1))[2]
-    true, predicted = np.nonzero(one.confusion)
-    return dict(
-        checkpoint=one.checkpoint,
-        unpredicted=one.unpredicted,
-        # Over as many places as the first model fills, so that few wrong pairs are no drawback.
-        own_top_mean=100 * float(own.sum()) / max(num_pairs, 1),
-        images=dict(zip(grouped.names, grouped.images.tolist(), strict=True)),
-        right=percent(grouped.right),
-        wrong={name: percent(row) for name, row in zip(grouped.names, grouped.wrong, strict=True)},
-        confusion=np.stack([true, predicted, one.confusion[true, predicted]], axis=1).tolist(),
-    )
-
-
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        'models',
-        nargs='+',
-        metavar='CONFIG CHECKPOINT',
-        help='config and checkpoint, once or twice: before, after',
-    )
-    parser.add_argument('--top', type=int, default=10, help='how many pairs')
-    parser.add_argument(
-        '--thresholds',
-        type=int,
-        nargs=2,
-        metavar=('MANY', 'FEW'),
-        help='training images above which a class is many-shot, and below which '
-        'it is few-shot (default: those of the config)',
-    )
-    parser.add_argument('--work-dir', help='folder for the logs')
-    parser.add_argument('--out', type=Path, help='file for the result (.json)')
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the configs, key=value',
-    )
-    args = parser.parse_args(argv)
-    if len(args.models) not in (2, 4):
-        parser.error(f'expected CONFIG CHECKPOINT once or twice, got {len(args.models)} arguments')
-    if args.top < 1:
-        parser.error(f'--top: expected at least 1, got {args.top}')
-    return args
-
-
-def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    args = parse_args(argv)
-    evaluations = []
-    for title, config, checkpoint in zip(
-        ('before', 'after'), args.models[::2], args.models[1::2], strict=False
-    ):
-        folder = Path(args.work_dir or Path('work_dirs') / Path(config).stem / 'confusion_by_shot')
-        model = argparse.Namespace(
-            **{
-                **vars(args),
-                'config': config,
-                'checkpoint': checkpoint,
-                'work_dir': str(folder / title),
-            }
-        )
-        evaluations.append(evaluate(load_config(model), title))
-    if len(evaluations) == 2:
-        check_comparable(*evaluations)
-    first = evaluations[0]
-    groups = shot_groups(first.class_counts, *(args.thresholds or first.thresholds))
-    text, known = report(evaluations, groups, args.top)
-    if is_main_process():
-        print(text)
-        if args.out:
-            args.out.parent.mkdir(parents=True, exist_ok=True)
-            args.out.write_text(json.dumps(known, indent=2) + '\n', encoding='utf-8')
-    return known
-
-
-if __name__ == '__main__':
-    main()
 
 
 @dataclass(frozen=True)
@@ -294,14 +145,7 @@ class PairRates:
 
     @property
     def means(self) -> dict[str, float]:
-        """Mean over the pairs.
-
-        Args:
-            None.
-
-        Returns:
-            Model -> per cent; 0 where there is no pair.
-        """
+        """Mean over the pairs, model -> per cent; 0 where there is no pair."""
         return {
             title: float(rates.sum()) / max(len(rates), 1) for title, rates in self.rates.items()
         }
@@ -403,3 +247,133 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = ['| ' + ' | '.join(cells) + ' |' for cells in (header, *rows)]
     lines.insert(1, '|---' * len(header) + '|')
     return '\n'.join(lines)
+
+
+def report(
+    evaluations: Sequence[Evaluation], groups: Mapping[str, NDArray[np.bool_]], count: int
+) -> tuple[str, dict[str, Any]]:
+    """All tables.
+
+    Args:
+        evaluations: one model or two.
+        groups: shot name -> ``(K,)`` bool.
+        count: how many pairs.
+
+    Returns:
+        The Markdown text, and the same and the confusion counts for JSON, rates in per cent.
+    """
+    names = evaluations[0].names
+    shots = [shot for k in range(len(names)) for shot, mask in groups.items() if mask[k]]
+    pairs = compare_pairs({one.title: one.confusion for one in evaluations}, count)
+    text, models = [], {}
+    for one in evaluations:
+        grouped = group_confusion(one.confusion, groups)
+        text += [f'{one.title}: {one.checkpoint}', '', group_table(grouped), '']
+        if one.unpredicted:
+            text += [f'{one.unpredicted} images without a prediction are left out.', '']
+        models[one.title] = summary(one, grouped, len(pairs.true))
+    text.append(
+        pair_table(pairs, [f'{name} ({shot})' for name, shot in zip(names, shots, strict=True)])
+    )
+    if len(evaluations) == 2:
+        change = pairs.means['after'] - pairs.means['before']
+        own = ', '.join(f'{title} {model["own_top_mean"]:.2f}' for title, model in models.items())
+        text += [
+            '',
+            f"Change on these pairs: {change:+.2f} points. Mean of each model's own top "
+            f'{len(pairs.true)}: {own}.',
+        ]
+    return '\n'.join(text), dict(
+        models=models,
+        classes=names,
+        shots=shots,
+        means=pairs.means,
+        pairs=dict(
+            true=pairs.true.tolist(),
+            predicted=pairs.predicted.tolist(),
+            **{title: rates.tolist() for title, rates in pairs.rates.items()},
+        ),
+    )
+
+
+def summary(one: Evaluation, grouped: GroupConfusion, num_pairs: int) -> dict[str, Any]:
+    """What JSON keeps of one model; ``confusion`` as [true, predicted, images] where not 0."""
+
+    def percent(shares: NDArray[np.float64]) -> dict[str, float | None]:
+        return {
+            name: None if np.isnan(share) else 100 * float(share)
+            for name, share in zip(grouped.names, shares, strict=True)
+        }
+
+    own = top_error_pairs(one.confusion, max(num_pairs, 1))[2]
+    true, predicted = np.nonzero(one.confusion)
+    return dict(
+        checkpoint=one.checkpoint,
+        unpredicted=one.unpredicted,
+        # Over as many places as the first model fills, so that few wrong pairs are no drawback.
+        own_top_mean=100 * float(own.sum()) / max(num_pairs, 1),
+        images=dict(zip(grouped.names, grouped.images.tolist(), strict=True)),
+        right=percent(grouped.right),
+        wrong={name: percent(row) for name, row in zip(grouped.names, grouped.wrong, strict=True)},
+        confusion=np.stack([true, predicted, one.confusion[true, predicted]], axis=1).tolist(),
+    )
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        'models',
+        nargs='+',
+        metavar='CONFIG CHECKPOINT',
+        help='config and checkpoint, once or twice: before, after',
+    )
+    parser.add_argument('--top', type=int, default=10, help='how many pairs')
+    parser.add_argument(
+        '--thresholds',
+        type=int,
+        nargs=2,
+        metavar=('MANY', 'FEW'),
+        help='training images above which a class is many-shot, and below which '
+        'it is few-shot (default: those of the config)',
+    )
+    add_run_arguments(parser)
+    parser.add_argument('--out', type=Path, help='file for the result (.json)')
+    args = parser.parse_args(argv)
+    if len(args.models) not in (2, 4):
+        parser.error(f'expected CONFIG CHECKPOINT once or twice, got {len(args.models)} arguments')
+    if args.top < 1:
+        parser.error(f'--top: expected at least 1, got {args.top}')
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
+    args = parse_args(argv)
+    evaluations = []
+    for title, config, checkpoint in zip(
+        ('before', 'after'), args.models[::2], args.models[1::2], strict=False
+    ):
+        folder = Path(args.work_dir or Path('work_dirs') / Path(config).stem / 'confusion_by_shot')
+        model = argparse.Namespace(
+            **{
+                **vars(args),
+                'config': config,
+                'checkpoint': checkpoint,
+                'work_dir': str(folder / title),
+            }
+        )
+        evaluations.append(evaluate(load_config(model), title))
+    if len(evaluations) == 2:
+        check_comparable(*evaluations)
+    first = evaluations[0]
+    groups = shot_groups(first.class_counts, *(args.thresholds or first.thresholds))
+    text, known = report(evaluations, groups, args.top)
+    if is_main_process():
+        print(text)
+        if args.out:
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            args.out.write_text(json.dumps(known, indent=2) + '\n', encoding='utf-8')
+    return known
+
+
+if __name__ == '__main__':
+    main()

@@ -24,7 +24,7 @@ MARKED_CLASSES = 60
 
 
 def load_tables(paths: Sequence[Path]) -> tuple[list[PerClassRow], NDArray[np.float64]]:
-    """Tables of one method, one a seed.
+    """Tables of one method, one per seed.
 
     Args:
         paths: the CSV files.
@@ -42,7 +42,8 @@ def load_tables(paths: Sequence[Path]) -> tuple[list[PerClassRow], NDArray[np.fl
     for path, table in zip(paths, tables, strict=True):
         if any(row.train_count is None for row in table):
             raise ValueError(
-                f'{path}: no training counts; evaluate with ClassCountsHook in the config'
+                f'{path}: expected training counts, got none; evaluate with '
+                "default_hooks = dict(long_tail=dict(type='LongTailHook'))"
             )
         if [(row.class_id, row.train_count) for row in table] != known:
             raise ValueError(f'{path}: other classes or training counts than {paths[0]}')
@@ -73,7 +74,7 @@ def plot_per_class(
     """Draw one line per method, the mean over seeds with a band of one standard deviation.
 
     Args:
-        csv_by_method: name of a method -> its tables, one a seed.
+        csv_by_method: name of a method -> its tables, one per seed.
         out: picture to write; its suffix chooses the format.
         smooth: running mean over this many classes of similar frequency; by default none up to
             60 classes, a thirtieth of the classes beyond.
@@ -169,7 +170,7 @@ def parse_method(text: str) -> tuple[str, list[Path]]:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        'methods', nargs='+', metavar='NAME=CSV[,CSV...]', help='tables of one method, one a seed'
+        'methods', nargs='+', metavar='NAME=CSV[,CSV...]', help='tables of one method, one per seed'
     )
     parser.add_argument(
         '--out',

@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 
 EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.ppm', '.tif', '.tiff')
-Split = list[list[str]]  # for each class the paths of its images
+Split = list[list[str]]  # paths of the images of each class
 
 
 def find_images(root: Path, extensions: Sequence[str] = EXTENSIONS) -> dict[str, list[str]]:
     """Images of each class folder, in alphabetical order, relative to ``root``.
 
     Args:
-        root: folder with one folder a class; images may lie deeper.
+        root: folder with one folder per class; images may be deeper.
         extensions: of image files, in lower case, with the dot.
 
     Returns:
@@ -35,7 +35,7 @@ def find_images(root: Path, extensions: Sequence[str] = EXTENSIONS) -> dict[str,
         ValueError: if there are no class folders, or a file name cannot stand in a list.
     """
     if not root.is_dir():
-        raise ValueError(f'image root {root} does not exist, or is not a folder')
+        raise ValueError(f'image_root: expected a folder, got {root}')
     folders = sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith('.'))
     images = {
         folder.name: sorted(
@@ -47,12 +47,15 @@ def find_images(root: Path, extensions: Sequence[str] = EXTENSIONS) -> dict[str,
     }
     if not any(images.values()):
         raise ValueError(
-            f'{root} holds no images; expected {root}/CLASS/IMAGE with the '
-            f'extensions {" ".join(extensions)}'
+            f'image_root: expected {root}/CLASS/IMAGE with the extensions {" ".join(extensions)}, '
+            'got no such image'
         )
     for path in (path for paths in images.values() for path in paths):
         if path != path.strip() or '\n' in path or '\r' in path:
-            raise ValueError(f'{path!r}: blanks at the ends and line breaks do not fit in a list')
+            raise ValueError(
+                'image_root: expected paths without line breaks or blanks at their ends, '
+                f'got {path!r}'
+            )
     return images
 
 
@@ -68,7 +71,7 @@ def split_images(
     """Draw balanced test and validation splits, then a long-tailed one for training.
 
     Args:
-        images: for each class the paths of its images.
+        images: paths of the images of each class.
         imbalance_ratio: largest over smallest class; ``None`` trains on all that is left.
         imbalance_type: ``'exp'`` or ``'step'``; the first class is the largest.
         max_count: training images of the largest class; ``None``: all that it has.
@@ -82,21 +85,21 @@ def split_images(
     Raises:
         ValueError: if a class has too few images, or an option is out of range.
     """
+    from mmlt.functional.checks import check_integer, refuse
     from mmlt.functional.imbalance import imbalanced_class_counts
 
-    if val_per_class < 0 or test_per_class < 0:
-        raise ValueError('val_per_class and test_per_class must not be negative')
+    check_integer('val_per_class', val_per_class, '[0, inf)')
+    check_integer('test_per_class', test_per_class, '[0, inf)')
     if max_count is not None and imbalance_ratio is None:
-        raise ValueError('max_count needs an imbalance_ratio (1 makes all classes equal)')
+        raise refuse('max_count', 'an imbalance_ratio beside it (1 for equal classes)', max_count)
     held_out = val_per_class + test_per_class
     short = [k for k, paths in enumerate(images) if 0 < len(paths) <= held_out]
     if short:
         smallest = min(short, key=lambda k: len(images[k]))
         raise ValueError(
-            f'--test-per-class {test_per_class} and --val-per-class {val_per_class} leave no '
-            f'training image in {len(short)} of {len(images)} classes; the smallest, class '
-            f'{smallest} ({images[smallest][0]}, ...), has {len(images[smallest])}. Hold out '
-            f'fewer, at most {len(images[smallest]) - 1} together'
+            f'test_per_class + val_per_class: expected at most {len(images[smallest]) - 1}, which '
+            f'leaves class {smallest} ({images[smallest][0]}, ...) one training image, got '
+            f'{test_per_class} + {val_per_class}; {len(short)} of {len(images)} classes are short'
         )
     splits: dict[str, Split] = {'train': [], 'val': [], 'test': []}
     for k, paths in enumerate(images):
@@ -114,7 +117,7 @@ def split_images(
 
 
 def format_list(split: Split) -> str:
-    """Text of a list file: one ``path label`` line an image."""
+    """Text of a list file: one ``path label`` line per image."""
     return ''.join(f'{path} {label}\n' for label, paths in enumerate(split) for path in paths)
 
 
@@ -124,7 +127,7 @@ def histogram(classes: Sequence[str], counts: Sequence[int], rows: int = 40) -> 
     Args:
         classes: ``(K,)`` names.
         counts: ``(K,)`` training images.
-        rows: bars to show at most; of more classes, the largest and the smallest are shown.
+        rows: how many bars at most; of more classes, the largest and the smallest are shown.
 
     Returns:
         Lines of text, the largest class first.
@@ -145,8 +148,8 @@ def histogram(classes: Sequence[str], counts: Sequence[int], rows: int = 40) -> 
     smallest = min(counts)
     ratio = f'{largest / smallest:.1f}' if smallest else 'undefined, a class has no images'
     lines.append(
-        f'{sum(counts)} training images of {len(counts)} classes, {largest} to {smallest} a class, '
-        f'imbalance ratio {ratio}; '
+        f'{sum(counts)} training images of {len(counts)} classes, {largest} to {smallest} per '
+        f'class, imbalance ratio {ratio}; '
         + ', '.join(f'{number} {name}-shot' for name, number in groups.items())
     )
     return '\n'.join(lines)
@@ -168,7 +171,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add('image_root', type=Path, help='folder with one folder of images a class')
+    add('image_root', type=Path, help='folder with one folder of images per class')
     add('--out', type=Path, help='folder for the list files (default: the image root)')
     add(
         '--imbalance-ratio',
@@ -238,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         files['classes.txt'] = ''.join(f'{name}\n' for name in images)
         present = [name for name in files if (out / name).exists()]
         if present and not args.overwrite:
-            raise ValueError(f'{out} has {", ".join(present)} already; --overwrite replaces them')
+            raise ValueError(f'--out: {out} has {", ".join(present)} already; see --overwrite')
         out.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             (out / name).write_text(text, encoding='utf-8')

@@ -12,7 +12,7 @@ fine-tuned, not resumed.
 from __future__ import annotations
 
 import argparse
-import pickle
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -23,29 +23,14 @@ import torch
 from torch import Tensor
 
 import mmlt  # noqa: F401  lets torch load checkpoints safely
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from cli import load_checkpoint
+
+from mmlt.functional.checks import check_choice, refuse
 from mmlt.functional.logit_adjustment import adjusted_bias, tau_normalize
 
 METHODS = ('logit_adjustment', 'tau_norm')
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of MMEngine, on the CPU.
-
-    Args:
-        path: the file.
-
-    Raises:
-        ValueError: if the file is missing or is no checkpoint.
-    """
-    if not path.is_file():
-        raise ValueError(f'{path}: no such file')
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise ValueError(f'{path}: cannot be read as a checkpoint: {error}') from error
-    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
-        raise ValueError(f'{path}: no `state_dict`; expected a checkpoint written by MMEngine')
-    return checkpoint
 
 
 def class_counts_of(checkpoint: Mapping[str, Any], path: Path) -> list[int]:
@@ -62,8 +47,8 @@ def class_counts_of(checkpoint: Mapping[str, Any], path: Path) -> list[int]:
     counts = (meta.get('dataset_meta') or {}).get('class_counts')
     if counts is None:
         raise ValueError(
-            f"{path}: no class counts in meta['dataset_meta']['class_counts']; name "
-            'a checkpoint that was trained with mmlt with --class-counts-from'
+            f"{path}: expected meta['dataset_meta']['class_counts'], got none; "
+            '--class-counts-from names another checkpoint, which was trained with mmlt'
         )
     return [int(count) for count in counts]
 
@@ -115,8 +100,9 @@ def rebalance(
     Raises:
         ValueError: if the classifier does not suit the method.
     """
+    check_choice('method', method, METHODS)
     if weight_key not in state_dict:
-        raise ValueError(f'the checkpoint has no {weight_key!r}')
+        raise ValueError(f'--weight-key: expected a name of the checkpoint, got {weight_key!r}')
     if not weight_key.endswith('weight'):
         raise ValueError(f'--weight-key: expected a name that ends in weight, got {weight_key!r}')
     bias_key = f'{weight_key.removesuffix("weight")}bias'
@@ -130,10 +116,8 @@ def rebalance(
         changed[weight_key] = tau_normalize(state_dict[weight_key], tau)
         changed[bias_key] = torch.zeros_like(state_dict[bias_key])
         return changed
-    if method != 'logit_adjustment':
-        raise ValueError(f'method: expected one of {", ".join(METHODS)}, got {method!r}')
     if class_counts is None:
-        raise ValueError('logit_adjustment needs class counts')
+        raise refuse('class_counts', 'the training images per class', class_counts)
     if bias_key not in state_dict:
         raise ValueError(
             f'{weight_key!r} has no bias to adjust (a cosine classifier, perhaps); evaluate with '

@@ -11,7 +11,7 @@ and meta data: it can be tested and fine-tuned, not resumed.
 from __future__ import annotations
 
 import argparse
-import pickle
+import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -21,6 +21,9 @@ import torch
 from torch import Tensor
 
 import mmlt  # noqa: F401  lets torch load checkpoints safely
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from cli import load_checkpoint
 
 KEPT = ('backbone.', 'head.fc.')
 CLASSIFIER = 'head.fc.weight'
@@ -72,16 +75,9 @@ def convert(source: Path, target: Path, scale: float = 30.0) -> dict[str, Any]:
     Raises:
         ValueError: if the source cannot be converted, or would be overwritten.
     """
-    if not source.is_file():
-        raise ValueError(f'{source}: no such file')
     if target.resolve() == source.resolve():
         raise ValueError(f'OUT is IN ({source}); the original is kept, choose another name')
-    try:
-        checkpoint = torch.load(source, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise ValueError(f'{source}: cannot be read as a checkpoint: {error}') from error
-    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
-        raise ValueError(f'{source}: no `state_dict`; expected a checkpoint written by MMEngine')
+    checkpoint = load_checkpoint(source)
     weights = plain_state_dict(checkpoint['state_dict'])
     target.parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(meta=deepcopy(checkpoint.get('meta') or {}), state_dict=weights), target)
@@ -89,8 +85,8 @@ def convert(source: Path, target: Path, scale: float = 30.0) -> dict[str, Any]:
 
 
 def _has_class_token(path: Path) -> bool:
-    """Whether the backbone is a transformer, which hands on one vector an image."""
-    names = torch.load(path, map_location='cpu', weights_only=True)['state_dict']
+    """Whether the backbone is a transformer, which gives one vector per image and needs no neck."""
+    names = load_checkpoint(path)['state_dict']
     return any(name in names for name in ('backbone.cls_token', 'backbone.pos_embed'))
 
 
