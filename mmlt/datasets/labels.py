@@ -36,20 +36,9 @@ Labels = npt.NDArray[np.int64]
 
 
 def read_labels(data_list: Sequence[dict]) -> Labels | None:
-    """Collect the labels of loaded annotations.
+    """Labels ``(N,)`` of loaded annotations, one dict per image; None if they carry no labels.
 
-    Args:
-        data_list: one dict per image.
-
-    Returns:
-        ``(N,)`` int64, or ``None`` if the annotations carry no labels.
-
-    Raises:
-        ValueError: if some images lack a label, or a label is not one integer.
-
-    Example:
-        >>> read_labels([dict(gt_label=1), dict(gt_label=0)])
-        array([1, 0])
+    Raises ``ValueError`` if some images lack a label, or a label is not one integer.
     """
     found = [info['gt_label'] for info in data_list if 'gt_label' in info]
     if data_list and not found:
@@ -103,15 +92,7 @@ def dataset_labels(dataset: Any) -> Labels:
 
     Raises:
         TypeError: if the data set offers no labels.
-        ValueError: if it is empty, a label is not one integer, or images and labels differ in
-            number.
-
-    Example:
-        >>> class TwoImages:
-        ...     def __len__(self): return 2
-        ...     def get_gt_labels(self): return [1, 0]
-        >>> dataset_labels(TwoImages())
-        array([1, 0])
+        ValueError: if it is empty, or the labels are not one integer for each image.
     """
     size = len(dataset)
     if size == 0:
@@ -125,17 +106,9 @@ def dataset_labels(dataset: Any) -> Labels:
 
 
 def dataset_class_counts(dataset: Any) -> list[int] | None:
-    """``class_counts`` of a data set's meta information, also through MMEngine's wrappers.
+    """``class_counts`` of the meta information; None where a data set does not give them.
 
-    Args:
-        dataset: any; the counts of the parts of a ``ConcatDataset`` are added.
-
-    Returns:
-        ``K`` numbers; None where a data set does not give them.
-
-    Example:
-        >>> dataset_class_counts(object()) is None
-        True
+    The counts of the parts of a ``ConcatDataset`` are added.
     """
     dataset = unsliced(dataset)
     if isinstance(dataset, KFoldDataset):
@@ -189,37 +162,14 @@ def training_class_counts(dataset: Any, num_classes: int | None = None) -> list[
 
 
 def unsliced(dataset: Any) -> Any:
-    """The data set behind the proxy that MMEngine's ``num_batch_per_epoch`` puts in front of it.
-
-    Args:
-        dataset: of a data loader.
-
-    Returns:
-        The whole data set; ``dataset`` itself where there is no such proxy.
-
-    Example:
-        >>> unsliced([1, 2])
-        [1, 2]
-    """
+    """The data set behind the proxy that MMEngine's ``num_batch_per_epoch`` puts in front of it."""
     return dataset._dataset if type(dataset).__name__ == '_SlicedDataset' else dataset
 
 
 def dataset_num_classes(dataset: Any, labels: Labels) -> int:
     """Number of classes, from the meta information or else from the largest label.
 
-    Args:
-        dataset: with or without ``metainfo`` (``class_counts``, ``classes`` or ``categories``).
-        labels: ``(M,)`` its labels.
-
-    Returns:
-        ``K``, more than any label.
-
-    Raises:
-        ValueError: if the meta information names fewer classes than the labels need.
-
-    Example:
-        >>> dataset_num_classes(object(), np.array([0, 2]))
-        3
+    Raises ``ValueError`` if the meta information names fewer classes than the labels need.
     """
     needed = int(labels.max(initial=0)) + 1
     metainfo = getattr(dataset, 'metainfo', None) or {}

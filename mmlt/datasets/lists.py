@@ -32,18 +32,9 @@ _MOST_CLASSES = 1_000_000  # a larger label in a list without num_classes is a s
 
 
 def read_image_list(ann_file: str, num_classes: int | None = None) -> tuple[list[str], Labels]:
-    """Read a list file.
+    """Read a list file, from a path or URL that MMEngine can read; see ``parse_image_list``.
 
-    Args:
-        ann_file: path or URL that MMEngine can read.
-        num_classes: ``K``; labels must lie in ``[0, K)``. ``None``: any from 0.
-
-    Returns:
-        Paths and ``(N,)`` int64 labels. Image ``i`` stands in line ``i + 1``.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is not text, or a line is wrong.
+    Raises ``FileNotFoundError`` if there is no such file, ``ValueError`` if it is not such a list.
     """
     try:
         raw = get(ann_file)
@@ -69,7 +60,7 @@ def parse_image_list(
         num_classes: ``K``; labels must lie in ``[0, K)``. ``None``: any from 0.
 
     Returns:
-        Paths and ``(N,)`` int64 labels. Image ``i`` stands in line ``i + 1``.
+        Paths and ``(N,)`` int64 labels. Image ``i`` is in line ``i + 1``.
 
     Raises:
         ValueError: names the file and the line.
@@ -95,16 +86,10 @@ def parse_image_list(
 
 
 def folder_names(paths: Sequence[str], labels: Labels, num_classes: int) -> tuple[str, ...]:
-    """Names of the classes, taken from the folders of their images.
+    """Names of the ``K`` classes, taken from the folders of their images.
 
-    Args:
-        paths: of the images.
-        labels: ``(N,)`` classes of the images.
-        num_classes: ``K``.
-
-    Returns:
-        ``K`` names: the folder of a class's images, if every class has one folder that no other
-        class shares; otherwise the numbers. A class without images has its number.
+    They are the folders if every class has one that no other class shares; otherwise the numbers. A
+    class without images has its number.
 
     Example:
         >>> folder_names(['val/bar/1.jpg', 'val/sea/2.jpg'], np.array([1, 0]), 3)
@@ -121,13 +106,13 @@ def folder_names(paths: Sequence[str], labels: Labels, num_classes: int) -> tupl
 
 
 def check_images_exist(ann_file: str, paths: Sequence[str], root: str, how_many: int = 8) -> None:
-    """Look for a few images, evenly spread over the list.
+    """Look for ``how_many`` images, evenly spread over the list; 0 switches the check off.
 
     Args:
         ann_file: the list, for messages.
         paths: full paths of the images, in the order of the list.
-        root: folder that they lie under; empty if there is none.
-        how_many: images to look for; 0 switches the check off.
+        root: folder that they are in; empty if there is none.
+        how_many: images to look for.
 
     Raises:
         FileNotFoundError: if the root or one of the images does not exist.

@@ -79,7 +79,7 @@ class LongTailMixin(BaseDataset):
     def _kept_positions(self, labels: Labels) -> Labels:
         """Positions that the imbalance leaves, class by class.
 
-        A class with fewer images than its share keeps all of them, and the log says so.
+        A class with fewer images than its share keeps all of them, with a warning in the log.
         """
         available = count_labels(labels, dataset_num_classes(self, labels))
         profile = IMBALANCE_TYPES[self.imbalance_type]
@@ -160,11 +160,7 @@ class LongTailDataset(LongTailMixin):
 
     Args:
         dataset: a data set with one integer label per image, or the config of one.
-        imbalance_ratio: largest over smallest class, at least 1 (100, never 0.01); ``None``: all
-            images are kept.
-        imbalance_type: ``'exp'`` or ``'step'``.
-        max_count: images of the largest class; ``None``: as many as the largest class has.
-        seed: which images are kept, in ``[0, 2**32)``.
+        imbalance_ratio, imbalance_type, max_count, seed: of :class:`LongTailMixin`.
         lazy_init: read the annotations only when they are needed.
         max_refetch: how many other images to try in place of one for which the pipeline returns
             None, in training.

@@ -20,21 +20,7 @@ __all__ = ['interleave_ranks', 'rank_classes', 'true_labels']
 
 
 def true_labels(data_samples: Sequence[dict[str, Any]]) -> Tensor:
-    """Labels of a batch.
-
-    Args:
-        data_samples: one dict per image, with ``gt_label`` ``(1,)``.
-
-    Returns:
-        ``(N,)`` integers.
-
-    Raises:
-        ValueError: if an image has not exactly one label.
-
-    Example:
-        >>> true_labels([{'gt_label': torch.tensor([3])}, {'gt_label': torch.tensor([1])}])
-        tensor([3, 1])
-    """
+    """Labels ``(N,)`` of a batch; ``ValueError`` if an image has not exactly one."""
     for sample in data_samples:
         if 'gt_label' not in sample or sample['gt_label'].numel() != 1:
             given = sample['gt_label'].numel() if 'gt_label' in sample else 'none'

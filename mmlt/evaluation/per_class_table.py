@@ -107,12 +107,7 @@ def per_class_rows(
 
 
 def write_per_class_csv(path: str | Path, rows: Sequence[PerClassRow]) -> None:
-    """Write the table; an older file of this name is replaced in one step.
-
-    Args:
-        path: file to write; its folder is created.
-        rows: the table.
-    """
+    """Write the table, with its folder; an older file is replaced in one step."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.name}.partial')
@@ -126,14 +121,7 @@ def write_per_class_csv(path: str | Path, rows: Sequence[PerClassRow]) -> None:
 def read_per_class_csv(path: str | Path) -> list[PerClassRow]:
     """Read a table that :func:`write_per_class_csv` has written.
 
-    Args:
-        path: the file.
-
-    Returns:
-        The rows, in the file's order.
-
-    Raises:
-        ValueError: if a column is missing or a number cannot be read.
+    Raises ``ValueError`` if a column is missing or a number cannot be read.
     """
     with Path(path).open(newline='', encoding='utf-8') as file:
         reader = csv.DictReader(file)
@@ -175,16 +163,9 @@ def _from_text(entry: Mapping[str, str]) -> PerClassRow:
 def describe_omissions(
     tallies: ClassTallies, ranked: NDArray[np.int32], topk: Sequence[int], has_class_counts: bool
 ) -> list[str]:
-    """What an evaluation leaves out, and why, for the log.
+    """What an evaluation leaves out, and why, in one sentence each, for the log.
 
-    Args:
-        tallies: counts per class.
-        ranked: ``(N, M)`` predictions, best first; -1 where the scores were not numbers.
-        topk: the top-k accuracies that were asked for.
-        has_class_counts: whether the training counts are known.
-
-    Returns:
-        One sentence each; none if nothing is missing.
+    ``ranked`` are ``(N, M)`` predictions, best first; -1 where the scores were not numbers.
 
     Example:
         >>> from mmlt.functional.metrics.tallies import count_predictions

@@ -15,6 +15,7 @@ from mmpretrain.registry import DATASETS
 from mmlt.datasets.digits_lt import DigitsLT
 from mmlt.datasets.labels import training_class_counts
 from mmlt.datasets.long_tail import LongTailDataset, LongTailMixin
+from mmlt.datasets.paired_dataset import PairedDataset
 from tests.datasets.logs import mmengine_log
 from tests.datasets.tiny_trees import make_image_folder
 from tests.references.imbalance import reference_indices
@@ -156,6 +157,16 @@ def test_concatenated_data_sets_without_prepare_data(folder: str) -> None:
     wrapped = LongTailDataset(both, imbalance_ratio=4)
     assert wrapped.metainfo['class_counts'] == [16, 8, 4]
     assert [wrapped[i]['gt_label'] for i in range(28)] == wrapped.get_gt_labels().tolist()
+
+
+def test_partners_of_concatenated_data_sets(folder: str) -> None:
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+    parts = [CustomDataset(data_prefix=folder, pipeline=pipeline) for _ in range(2)]
+    paired = PairedDataset(LongTailDataset(ConcatDataset(parts), imbalance_ratio=4))
+    assert paired.partner_pipeline is None
+    assert paired[0, 27]['partner']['data_samples'].gt_label.item() == 2
+    with pytest.raises(AttributeError):
+        paired.dataset.pipeline  # noqa: B018  the parts have one each
 
 
 def test_wrapped_long_tailed_set_counts_what_is_left() -> None:

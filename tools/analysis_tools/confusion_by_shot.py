@@ -66,11 +66,8 @@ class Evaluation:
 def label_keeping_evaluator(evaluator: Any) -> dict[str, Any]:
     """Config of a metric that keeps labels, with the settings of the config's LongTailMetric.
 
-    Args:
-        evaluator: the config's ``test_evaluator``, one dict or several; not changed.
-
-    Returns:
-        A new config: shot thresholds and post-hoc adjustment act as in a test.
+    Shot thresholds and post-hoc adjustment then act as in a test. ``evaluator`` is the config's
+    ``test_evaluator``, one dict or several; it is not changed.
     """
     settings: dict[str, Any] = {}
     for metric in [evaluator] if isinstance(evaluator, Mapping) else list(evaluator or ()):
@@ -82,15 +79,8 @@ def label_keeping_evaluator(evaluator: Any) -> dict[str, Any]:
 def evaluate(cfg: Config, title: str) -> Evaluation:
     """Run the test set through the runner's test loop.
 
-    Args:
-        cfg: a config with ``load_from`` set; its evaluator is replaced.
-        title: name of the model in the tables.
-
-    Returns:
-        Confusion matrix, training counts and class names.
-
-    Raises:
-        ValueError: if the checkpoint has no training class counts.
+    ``cfg`` has ``load_from`` set; its evaluator is replaced. Raises ``ValueError`` if the
+    checkpoint has no training class counts.
     """
     cfg.test_evaluator = label_keeping_evaluator(cfg.test_evaluator)
     runner = Runner.from_cfg(cfg)
@@ -126,17 +116,10 @@ def check_comparable(before: Evaluation, after: Evaluation) -> None:
 
 @dataclass(frozen=True)
 class PairRates:
-    """Error rates of several models on the same ordered pairs of classes.
+    """Error rates of several models on the same ``P`` ordered pairs of classes.
 
-    Args:
-        true: ``(P,)`` int64 true classes.
-        predicted: ``(P,)`` int64 predicted classes.
-        rates: model -> ``(P,)`` per cent of the true class's images.
-
-    Example:
-        >>> pair = np.array([0]), np.array([1])
-        >>> PairRates(*pair, {'before': np.array([30.0])}).means
-        {'before': 30.0}
+    ``true`` and ``predicted`` are ``(P,)`` classes; ``rates`` maps a model to ``(P,)`` per cent of
+    the true class's images.
     """
 
     true: NDArray[np.int64]
@@ -152,17 +135,14 @@ class PairRates:
 
 
 def compare_pairs(confusions: Mapping[str, NDArray[np.int64]], count: int) -> PairRates:
-    """Error rates on the pairs that the first model confuses most.
-
-    Pairs that are chosen on the same images as they are measured on are partly chosen by chance:
-    any other model, another seed too, is expected to lower them a little.
+    """Error rates of all models on the pairs that the first model confuses most.
 
     Args:
         confusions: model -> ``(K, K)`` counts, ``confusion[true, predicted]``; the first chooses.
         count: how many pairs, at least 1; fewer where the first confuses fewer.
 
     Returns:
-        The pairs, largest rate of the first model first, and the rates of all models.
+        The pairs, largest rate of the first model first.
 
     Raises:
         ValueError: if there is no model or the matrices do not have one shape.
@@ -189,11 +169,7 @@ def compare_pairs(confusions: Mapping[str, NDArray[np.int64]], count: int) -> Pa
 def group_table(grouped: GroupConfusion) -> str:
     """A row for each group of true classes, in per cent of its images.
 
-    Args:
-        grouped: from :func:`~mmlt.functional.metrics.tallies.group_confusion`.
-
-    Returns:
-        A Markdown table; the cells of a group without images are empty.
+    The cells of a group without images are empty.
 
     Example:
         >>> from mmlt.functional.metrics.tallies import group_confusion
@@ -218,23 +194,7 @@ def group_table(grouped: GroupConfusion) -> str:
 
 
 def pair_table(pairs: PairRates, names: Sequence[str]) -> str:
-    """A row for each pair, and the means.
-
-    Args:
-        pairs: from :func:`compare_pairs`.
-        names: ``K`` names of the classes.
-
-    Returns:
-        A Markdown table.
-
-    Example:
-        >>> pairs = PairRates(np.array([0]), np.array([1]), {'before': np.array([30.0])})
-        >>> print(pair_table(pairs, ['cat', 'dog']))
-        | true | predicted | before |
-        |---|---|---|
-        | cat | dog | 30.0 |
-        | mean of 1 |  | 30.00 |
-    """
+    """A row for each pair, and the means; ``names`` are those of the ``K`` classes."""
     rows = [
         [names[j], names[i], *(f'{rate:.1f}' for rate in rates)]
         for j, i, *rates in zip(pairs.true, pairs.predicted, *pairs.rates.values(), strict=True)
@@ -252,15 +212,9 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def report(
     evaluations: Sequence[Evaluation], groups: Mapping[str, NDArray[np.bool_]], count: int
 ) -> tuple[str, dict[str, Any]]:
-    """All tables.
+    """All tables of one model or two: the Markdown text, and the same for JSON, in per cent.
 
-    Args:
-        evaluations: one model or two.
-        groups: shot name -> ``(K,)`` bool.
-        count: how many pairs.
-
-    Returns:
-        The Markdown text, and the same and the confusion counts for JSON, rates in per cent.
+    ``groups`` maps a shot to ``(K,)`` bool; ``count`` is the number of pairs.
     """
     names = evaluations[0].names
     shots = [shot for k in range(len(names)) for shot, mask in groups.items() if mask[k]]

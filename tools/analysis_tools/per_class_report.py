@@ -24,16 +24,9 @@ MARKED_CLASSES = 60
 
 
 def load_tables(paths: Sequence[Path]) -> tuple[list[PerClassRow], NDArray[np.float64]]:
-    """Tables of one method, one per seed.
+    """The first of one method's tables, and accuracies ``(seeds, K)`` in per cent of all.
 
-    Args:
-        paths: the CSV files.
-
-    Returns:
-        The rows of the first table, and accuracies in per cent ``(seeds, K)``.
-
-    Raises:
-        ValueError: if there is none, the classes disagree or the training counts are unknown.
+    Raises ``ValueError`` if there is none, the classes disagree or training counts are unknown.
     """
     if not paths:
         raise ValueError('expected at least one table for each method')
@@ -78,12 +71,9 @@ def plot_per_class(
         out: picture to write; its suffix chooses the format.
         smooth: running mean over this many classes of similar frequency; by default none up to
             60 classes, a thirtieth of the classes beyond.
-
-    Raises:
-        ValueError: if a table is unusable, or methods have other training counts.
     """
     if not csv_by_method:
-        raise ValueError('csv_by_method: expected at least one method')
+        raise ValueError('csv_by_method: expected at least one method, got none')
     loaded = {
         name: load_tables([Path(path) for path in paths]) for name, paths in csv_by_method.items()
     }

@@ -45,15 +45,7 @@ class WorstClass:
 def training_set_for_testing(dataset: dict[str, Any], pipeline: list[Any]) -> dict[str, Any]:
     """Config of the training set with the test pipeline and without partners for mixing.
 
-    Args:
-        dataset: config of the training set, possibly wrapped; not changed.
-        pipeline: pipeline of the test set.
-
-    Returns:
-        A new config.
-
-    Raises:
-        ValueError: if no part of the config has a pipeline to replace.
+    ``dataset`` is not changed. Raises ``ValueError`` if no part of it has a pipeline to replace.
     """
     dataset = deepcopy(dataset)
     while dataset.get('type') in PAIRING_WRAPPERS:
@@ -89,14 +81,7 @@ def per_class_accuracy_of(cfg: Config, dataset: dict[str, Any]) -> tuple[Any, li
 
 
 def measure(cfg: Config) -> WorstClass:
-    """Evaluate training and test set.
-
-    Args:
-        cfg: a config with ``load_from`` set; not changed.
-
-    Returns:
-        The worst class of the test set and its ratio.
-    """
+    """The worst class of the test set and its ratio; ``cfg`` has ``load_from`` set."""
     test_set = cfg.test_dataloader.dataset
     if not test_set.get('pipeline'):
         raise ValueError(

@@ -22,17 +22,10 @@ Split = list[list[str]]  # paths of the images of each class
 
 
 def find_images(root: Path, extensions: Sequence[str] = EXTENSIONS) -> dict[str, list[str]]:
-    """Images of each class folder, in alphabetical order, relative to ``root``.
+    """Images of each class folder, relative to ``root``; the order of the folders is their label.
 
-    Args:
-        root: folder with one folder per class; images may be deeper.
-        extensions: of image files, in lower case, with the dot.
-
-    Returns:
-        Paths of each class; the order of the classes is their label.
-
-    Raises:
-        ValueError: if there are no class folders, or a file name cannot stand in a list.
+    Images may be deeper than the class folder. Raises ``ValueError`` if there are none, or if a
+    file name cannot be written in a list.
     """
     if not root.is_dir():
         raise ValueError(f'image_root: expected a folder, got {root}')
@@ -75,8 +68,7 @@ def split_images(
         imbalance_ratio: largest over smallest class; ``None`` trains on all that is left.
         imbalance_type: ``'exp'`` or ``'step'``; the first class is the largest.
         max_count: training images of the largest class; ``None``: all that it has.
-        val_per_class: validation images of each class.
-        test_per_class: test images of each class.
+        val_per_class, test_per_class: images of each class.
         seed: of the draw.
 
     Returns:
@@ -122,15 +114,9 @@ def format_list(split: Split) -> str:
 
 
 def histogram(classes: Sequence[str], counts: Sequence[int], rows: int = 40) -> str:
-    """Text with a bar for each class and a summary line.
+    """A bar for each class, the largest first, and a summary line.
 
-    Args:
-        classes: ``(K,)`` names.
-        counts: ``(K,)`` training images.
-        rows: how many bars at most; of more classes, the largest and the smallest are shown.
-
-    Returns:
-        Lines of text, the largest class first.
+    Of more than ``rows`` classes, the largest and the smallest are shown.
     """
     from mmlt.functional.counts import shot_groups
 
@@ -173,49 +159,19 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add('image_root', type=Path, help='folder with one folder of images per class')
     add('--out', type=Path, help='folder for the list files (default: the image root)')
-    add(
-        '--imbalance-ratio',
-        type=float,
-        metavar='R',
-        help='largest over smallest training class, such as 100 (default: train on all that is '
-        'left after the test and validation images)',
-    )
-    add(
-        '--imbalance-type',
-        choices=('exp', 'step'),
-        default='exp',
-        help='exp: sizes fall exponentially with the label; step: the second half of the classes '
-        'is small (default: %(default)s)',
-    )
-    add(
-        '--max-count',
-        type=int,
-        metavar='N',
-        help='training images of the largest class (default: all it has); only with '
-        '--imbalance-ratio',
-    )
-    add(
-        '--test-per-class',
-        type=int,
-        default=20,
-        metavar='N',
-        help='test images of each class (default: %(default)s)',
-    )
-    add(
-        '--val-per-class',
-        type=int,
-        default=0,
-        metavar='N',
-        help='validation images of each class (default: %(default)s)',
-    )
-    add('--seed', type=int, default=0, help='of the draw (default: %(default)s)')
-    add(
-        '--rows',
-        type=int,
-        default=40,
-        metavar='N',
-        help='bars of the histogram at most (default: %(default)s)',
-    )
+    ratio = 'largest over smallest training class, such as 100 (default: all that is left is kept)'
+    add('--imbalance-ratio', type=float, metavar='R', help=ratio)
+    kinds = 'exp: sizes fall exponentially with the label; step: half of the classes are small'
+    add('--imbalance-type', choices=('exp', 'step'), default='exp', help=kinds)
+    largest = 'training images of the largest class (default: all it has); needs --imbalance-ratio'
+    add('--max-count', type=int, metavar='N', help=largest)
+    for name, default, text in (
+        ('--test-per-class', 20, 'test images of each class'),
+        ('--val-per-class', 0, 'validation images of each class'),
+        ('--seed', 0, 'of the draw'),
+        ('--rows', 40, 'bars of the histogram at most'),
+    ):
+        add(name, type=int, default=default, metavar='N', help=f'{text} (default: {default})')
     add('--overwrite', action='store_true', help='replace list files that exist')
     return parser.parse_args(argv)
 

@@ -34,15 +34,7 @@ METHODS = ('logit_adjustment', 'tau_norm')
 
 
 def class_counts_of(checkpoint: Mapping[str, Any], path: Path) -> list[int]:
-    """Training counts in the meta data of a checkpoint.
-
-    Args:
-        checkpoint: the checkpoint.
-        path: its file, for the message.
-
-    Raises:
-        ValueError: if it has none.
-    """
+    """Training counts in the meta data of a checkpoint; ``ValueError`` if it has none."""
     meta = checkpoint.get('meta') or {}
     counts = (meta.get('dataset_meta') or {}).get('class_counts')
     if counts is None:
@@ -54,14 +46,9 @@ def class_counts_of(checkpoint: Mapping[str, Any], path: Path) -> list[int]:
 
 
 def classifier_key(state_dict: Mapping[str, Tensor], num_classes: int | None) -> str:
-    """Name of the classifier's weight: the matrix in ``head.`` with one row per class.
+    """Name of the classifier's weight: the one matrix in ``head.`` with a row per class.
 
-    Args:
-        state_dict: weights of a model.
-        num_classes: ``K`` if known.
-
-    Raises:
-        ValueError: if there is none, or more than one.
+    Raises ``ValueError`` if there is none, or more than one; ``num_classes`` is None if unknown.
     """
     matrices = {
         key: tuple(value.shape)
@@ -85,7 +72,7 @@ def rebalance(
     tau: float,
     class_counts: Sequence[int] | None,
 ) -> dict[str, Tensor]:
-    """Weights with the classifier rebalanced.
+    """A new state dict with the classifier rebalanced.
 
     Args:
         state_dict: weights of a model; not changed.
@@ -93,9 +80,6 @@ def rebalance(
         method: ``'logit_adjustment'`` or ``'tau_norm'``.
         tau: strength.
         class_counts: ``(K,)`` training images, for ``'logit_adjustment'``.
-
-    Returns:
-        A new state dict.
 
     Raises:
         ValueError: if the classifier does not suit the method.
@@ -143,7 +127,7 @@ def convert(
         method: ``'logit_adjustment'`` or ``'tau_norm'``.
         tau: strength.
         class_counts_from: another checkpoint whose meta data has the training counts.
-        weight_key: name of the classifier's weight, where it is not found by itself.
+        weight_key: name of the classifier's weight, where it is not found automatically.
 
     Returns:
         The name of the weight.

@@ -30,17 +30,7 @@ CLASSIFIER = 'head.fc.weight'
 
 
 def plain_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of the backbone and the classifier.
-
-    Args:
-        state_dict: weights of a model with ``ContrastiveClsHead``; not changed.
-
-    Returns:
-        A new state dict.
-
-    Raises:
-        ValueError: if there is no such classifier.
-    """
+    """Weights of backbone and classifier, as a new dict; ``ValueError`` without a classifier."""
     if CLASSIFIER not in state_dict:
         heads = sorted(key for key in state_dict if key.startswith('head.'))
         raise ValueError(f'expected the classifier {CLASSIFIER!r}, found {heads or "no head"}')
@@ -50,9 +40,7 @@ def plain_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def plain_head(state_dict: Mapping[str, Tensor], scale: float) -> dict[str, Any]:
     """Config of the head that loads these weights.
 
-    Args:
-        state_dict: weights as :func:`plain_state_dict` gives them.
-        scale: of a cosine classifier, which is recognised by its missing bias.
+    A cosine classifier, with its ``scale``, is recognised by its missing bias.
     """
     num_classes, in_channels = state_dict[CLASSIFIER].shape
     shape = dict(num_classes=num_classes, in_channels=in_channels)
@@ -62,18 +50,9 @@ def plain_head(state_dict: Mapping[str, Tensor], scale: float) -> dict[str, Any]
 
 
 def convert(source: Path, target: Path, scale: float = 30.0) -> dict[str, Any]:
-    """Write the plain checkpoint.
+    """Write the plain checkpoint; returns the config of its head.
 
-    Args:
-        source: checkpoint to read.
-        target: checkpoint to write.
-        scale: of a cosine classifier.
-
-    Returns:
-        Config of the head.
-
-    Raises:
-        ValueError: if the source cannot be converted, or would be overwritten.
+    Raises ``ValueError`` if the source cannot be converted, or would be overwritten.
     """
     if target.resolve() == source.resolve():
         raise ValueError(f'OUT is IN ({source}); the original is kept, choose another name')

@@ -25,27 +25,11 @@ __all__ = ['ExpertLosses', 'MultiExpertClsHead']
 
 
 class ExpertLosses(nn.ModuleList):
-    """One loss module for each expert, in the place of the ``loss_module`` of other heads.
-
-    Example:
-        >>> losses = ExpertLosses.build(dict(type='CrossEntropyLoss'), num_experts=2)
-        >>> len(losses)
-        2
-    """
+    """One loss module for each expert, in the place of the ``loss_module`` of other heads."""
 
     @classmethod
     def build(cls, loss: Any, num_experts: int) -> ExpertLosses:
-        """From configs or modules.
-
-        Args:
-            loss: config or module of one loss, built (or copied) once for each expert, or a list
-                of one for each expert.
-            num_experts: ``E``.
-
-        Raises:
-            OptionError: if a loss is neither a config nor a module, or a list has another length
-                than ``E``.
-        """
+        """From one config or module, built or copied for each expert, or a list with one each."""
         if isinstance(loss, (dict, nn.Module)):
             loss = [loss] * num_experts
         if not isinstance(loss, (list, tuple)) or len(loss) != num_experts:
@@ -54,16 +38,7 @@ class ExpertLosses(nn.ModuleList):
         return cls([copy.deepcopy(build_module('loss', part)) for part in loss])
 
     def forward(self, cls_score: Tensor, target: Tensor, **kwargs: Any) -> list[Tensor]:
-        """The loss of each expert.
-
-        Args:
-            cls_score: ``(E, N, K)`` logits.
-            target: ``(N,)`` integers or ``(N, K)`` scores, the same for all experts.
-            **kwargs: for the losses, for example ``avg_factor``.
-
-        Returns:
-            ``E`` losses.
-        """
+        """``E`` losses of the experts' logits ``(E, N, K)`` and the target that they share."""
         return [
             loss(logits, target, **kwargs) for loss, logits in zip(self, cls_score, strict=True)
         ]
