@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import os.path as osp
+import pickle
+import sys
 from copy import deepcopy
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
-from mmengine.logging import print_log
 
 __all__ = [
     'add_common_arguments',
+    'add_run_arguments',
+    'load_checkpoint',
     'prepare_cpu_ranks',
     'set_loader_defaults',
     'set_work_dir',
-    'trust_checkpoints',
 ]
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of MMPretrain's tools that training and testing have in common."""
+class TrustCheckpoint(argparse.Action):
+    """Switches safe loading off for this process, with a warning."""
+
+    def __call__(self, *args: Any) -> None:
+        os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] = '1'
+        print(
+            'warning: --trust-checkpoint: checkpoints are loaded without safety and can run any '
+            'code',
+            file=sys.stderr,
+        )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of every tool that builds a runner from a config."""
     parser.add_argument('--work-dir', help='folder for logs, checkpoints and metrics')
     parser.add_argument(
-        '--amp',
-        action='store_true',
-        help='mixed precision; bfloat16 autocast where there is no GPU',
-    )
-    parser.add_argument(
         '--trust-checkpoint',
-        action='store_true',
+        action=TrustCheckpoint,
+        nargs=0,
         help='load checkpoints that hold more than tensors and plain types. They can run any code: '
         'only for files that you or people you trust have made',
     )
     parser.add_argument(
-        '--no-pin-memory', action='store_true', help='do not pin the memory of the data loaders'
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
     )
     parser.add_argument(
         '--cfg-options',
@@ -46,24 +60,20 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help='override settings of the config, key=value; lists as key="[a,b]" or key=a,b, '
         'nested ones as key="[(a,b),(c,d)]", quoted and without white space',
     )
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of MMPretrain's tools that training and testing have in common."""
+    add_run_arguments(parser)
     parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher',
+        '--amp',
+        action='store_true',
+        help='mixed precision; bfloat16 autocast where there is no GPU',
+    )
+    parser.add_argument(
+        '--no-pin-memory', action='store_true', help='do not pin the memory of the data loaders'
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-
-
-def trust_checkpoints(args: argparse.Namespace) -> None:
-    """Switch safe loading off where ``--trust-checkpoint`` says so, with a warning."""
-    if args.trust_checkpoint:
-        os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] = '1'
-        print_log(
-            '--trust-checkpoint: checkpoints are loaded without safety and can run any code',
-            logger='current',
-            level=logging.WARNING,
-        )
 
 
 def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
@@ -133,3 +143,23 @@ def prepare_cpu_ranks(cfg: Config) -> None:
     wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
     wrapper.update(cfg.get('model_wrapper_cfg') or {})
     cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of MMEngine, on the CPU.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: if the file is missing or is not such a checkpoint.
+    """
+    if not path.is_file():
+        raise ValueError(f'{path}: no such file')
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise ValueError(f'{path}: cannot be read as a checkpoint: {error}') from error
+    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+        raise ValueError(f'{path}: expected a checkpoint of MMEngine, got one without state_dict')
+    return checkpoint

@@ -9,13 +9,7 @@ from copy import deepcopy
 
 import mmengine
 import torch
-from cli import (
-    add_common_arguments,
-    prepare_cpu_ranks,
-    set_loader_defaults,
-    set_work_dir,
-    trust_checkpoints,
-)
+from cli import add_common_arguments, prepare_cpu_ranks, set_loader_defaults, set_work_dir
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
@@ -101,7 +95,6 @@ def add_test_time_augmentation(cfg: Config) -> None:
 def main(argv: Sequence[str] | None = None) -> dict:
     """Test; returns the metrics, for callers in the same process."""
     args = parse_args(argv)
-    trust_checkpoints(args)
     cfg = merge_args(Config.fromfile(args.config), args)
     prepare_cpu_ranks(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -7,13 +7,7 @@ import os
 from collections.abc import Sequence
 
 import torch
-from cli import (
-    add_common_arguments,
-    prepare_cpu_ranks,
-    set_loader_defaults,
-    set_work_dir,
-    trust_checkpoints,
-)
+from cli import add_common_arguments, prepare_cpu_ranks, set_loader_defaults, set_work_dir
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
@@ -92,7 +86,6 @@ def choose_autocast(cfg: Config) -> None:
 def main(argv: Sequence[str] | None = None) -> Runner:
     """Train; returns the runner, for callers in the same process."""
     args = parse_args(argv)
-    trust_checkpoints(args)
     cfg = merge_args(Config.fromfile(args.config), args)
     prepare_cpu_ranks(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

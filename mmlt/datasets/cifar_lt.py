@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os.path as osp
+from os import PathLike
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -12,13 +13,15 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import CIFAR10, CIFAR100
 from mmpretrain.registry import DATASETS
 
+from mmlt.functional.checks import check_choice, check_flag, refuse
+
 from .long_tail import LongTailMixin
 
 __all__ = ['CIFAR10LT', 'CIFAR100LT']
 
 
 class _LongTailCIFAR(LongTailMixin):
-    """Imbalance on the training split only, and plain words about missing files."""
+    """Imposes the imbalance on the training split only, and says which files are missing."""
 
     def __init__(
         self,
@@ -27,10 +30,12 @@ class _LongTailCIFAR(LongTailMixin):
         imbalance_ratio: float | None = 100,
         **kwargs: Any,
     ) -> None:
-        if split not in ('train', 'test'):
-            raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-        if not data_root and not kwargs.get('data_prefix'):
-            raise ValueError(f'data_root must name the folder that holds {self.base_folder}')
+        check_choice('split', split, ('train', 'test'))
+        check_flag('download', kwargs.get('download', True))
+        if not isinstance(data_root, (str, PathLike)) or not (
+            data_root or kwargs.get('data_prefix')
+        ):
+            raise refuse('data_root', f'the folder that holds {self.base_folder}', data_root)
         super().__init__(
             data_root=data_root,
             split=split,
@@ -71,11 +76,11 @@ class CIFAR10LT(_LongTailCIFAR, CIFAR10):
     Args:
         data_root: folder that holds ``cifar-10-batches-py``.
         split: ``'train'`` or ``'test'``.
-        imbalance_ratio: largest over smallest class, 10, 50, 100 and 200 in the literature;
-            ``None`` keeps all images. Without effect on the test split.
+        imbalance_ratio: largest over smallest class, at least 1; 10, 50, 100 and 200 in the
+            literature; ``None`` keeps all images. Without effect on the test split.
         imbalance_type: ``'exp'`` or ``'step'``.
         seed: which images are kept: 0 in LDAM-DRW and BCL, 10 in the ConCutMix code.
-        download: download the files if they are missing (the host's default).
+        download: download the files if they are missing (the default of MMPretrain).
         **kwargs: other options of ``mmpretrain.datasets.CIFAR10``.
 
     Raises:
@@ -94,24 +99,9 @@ class CIFAR10LT(_LongTailCIFAR, CIFAR10):
 
 @DATASETS.register_module()
 class CIFAR100LT(_LongTailCIFAR, CIFAR100):
-    """CIFAR-100 with an imbalanced training split; the test split is the balanced one.
+    """CIFAR-100 with an imbalanced training split; options and reference of :class:`CIFAR10LT`.
 
-    Args:
-        data_root: folder that holds ``cifar-100-python``.
-        split: ``'train'`` or ``'test'``.
-        imbalance_ratio: largest over smallest class, 10, 50, 100 and 200 in the literature;
-            ``None`` keeps all images. Without effect on the test split.
-        imbalance_type: ``'exp'`` or ``'step'``.
-        seed: which images are kept: 0 in LDAM-DRW and BCL, 10 in the ConCutMix code.
-        download: download the files if they are missing (the host's default).
-        **kwargs: other options of ``mmpretrain.datasets.CIFAR100``.
-
-    Raises:
-        ValueError: if an option is out of range.
-        FileNotFoundError: if the files are missing or differ, and could not be downloaded.
-
-    Reference:
-        Cao et al., NeurIPS 2019. The kept images and their order are those of the released code.
+    ``data_root`` is the folder that holds ``cifar-100-python``.
 
     Example:
         >>> train = dict(type='CIFAR100LT', data_root='data/cifar100', imbalance_ratio=50)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from mmpretrain.registry import DATASETS
 
-from mmlt.functional.counts import count_labels
+from mmlt.functional.checks import check_choice, check_integer
 from mmlt.functional.imbalance import long_tail_indices
 
 from .long_tail import LongTailMixin
@@ -15,6 +15,7 @@ from .long_tail import LongTailMixin
 __all__ = ['DigitsLT']
 
 _NUM_CLASSES = 10
+_FEWEST = 174  # images of the rarest digit
 _BRIGHTEST = 16  # scikit-learn's digits have grey levels from 0 to 16
 
 
@@ -28,11 +29,12 @@ class DigitsLT(LongTailMixin):
     Args:
         split: ``'train'`` or ``'test'``. The test split has ``test_per_class`` images of every
             digit and shares none with the training split.
-        imbalance_ratio: largest over smallest training class; ``None``: ``max_count`` of each.
+        imbalance_ratio: largest over smallest training class, at least 1; ``None``:
+            ``max_count`` of each. Without effect on the test split.
         imbalance_type: ``'exp'`` or ``'step'``.
-        max_count: training images of the largest class, at most 110 with 60 test images.
+        max_count: training images of the largest class, at most ``174 - test_per_class``.
         test_per_class: test images of each digit.
-        seed: of the split and of the imbalance.
+        seed: of the split and of the imbalance, in ``[0, 2**32)``.
         **kwargs: other options of ``mmpretrain.datasets.BaseDataset``.
 
     Raises:
@@ -55,39 +57,25 @@ class DigitsLT(LongTailMixin):
         imbalance_ratio: float | None = 50,
         max_count: int = 110,
         test_per_class: int = 60,
-        seed: int = 0,
-        ann_file: str = '',
         **kwargs: Any,
     ) -> None:
-        if split not in ('train', 'test'):
-            raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-        if test_per_class < 1:
-            raise ValueError(f'test_per_class must be at least 1, got {test_per_class}')
-        if ann_file:
-            raise ValueError(f'the digits come without an annotation file, got {ann_file=}')
-        self.split = split
-        self.pool_per_class = max_count
+        self.split = check_choice('split', split, ('train', 'test'))
+        check_integer('test_per_class', test_per_class, f'[1, {_FEWEST - 1}]')
+        check_integer('max_count', max_count, f'[1, {_FEWEST - test_per_class}]')
         self.test_per_class = test_per_class
         super().__init__(
             ann_file='',
             imbalance_ratio=imbalance_ratio if split == 'train' else None,
             max_count=max_count,
-            seed=seed,
             **kwargs,
         )
 
     def load_data_list(self) -> list[dict]:
-        """Draw the split: the test images, or the pool that the imbalance thins out."""
+        """Draw the split: the test images, or those from which the imbalance takes its share."""
         images, labels = _read_digits()
-        smallest = min(count_labels(labels, _NUM_CLASSES))
-        if self.test_per_class + self.pool_per_class > smallest:
-            raise ValueError(
-                f'test_per_class + max_count must be at most {smallest} (the images of the rarest '
-                f'digit), got {self.test_per_class} + {self.pool_per_class}'
-            )
-        # Per digit, in shuffled order: first the test images, then the pool for training.
-        per_class = self.test_per_class + self.pool_per_class
-        drawn = long_tail_indices(labels, [per_class] * _NUM_CLASSES, self.imbalance.seed)
+        # Per digit, in shuffled order: first the test images, then those for training.
+        per_class = self.test_per_class + self.max_count
+        drawn = long_tail_indices(labels, [per_class] * _NUM_CLASSES, self.seed)
         drawn = drawn.reshape(_NUM_CLASSES, per_class)
         cut = self.test_per_class
         chosen = drawn[:, :cut] if self.split == 'test' else drawn[:, cut:]

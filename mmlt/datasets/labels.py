@@ -1,4 +1,8 @@
-"""Labels of a data set: read them out of annotations, report what is missing."""
+"""Labels and class counts of a data set, also of one inside the wrappers of MMEngine.
+
+Samplers and losses need every label before the first image is loaded, so the labels are read from
+the annotations.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import KFoldDataset
 from torch.utils.data import ConcatDataset, Subset
 
+from mmlt.functional.checks import refuse
 from mmlt.functional.counts import count_labels
 
 __all__ = [
@@ -31,47 +36,39 @@ Labels = npt.NDArray[np.int64]
 
 
 def read_labels(data_list: Sequence[dict]) -> Labels | None:
-    """Collect the labels of loaded annotations.
+    """Labels ``(N,)`` of loaded annotations, one dict per image; None if they carry no labels.
 
-    Args:
-        data_list: one dict an image.
-
-    Returns:
-        ``(N,)`` int64, or ``None`` if the annotations carry no labels.
-
-    Raises:
-        ValueError: if some image has no label, or not exactly one integer.
-
-    Example:
-        >>> read_labels([dict(gt_label=1), dict(gt_label=0)])
-        array([1, 0])
+    Raises ``ValueError`` if some images lack a label, or a label is not one integer.
     """
     found = [info['gt_label'] for info in data_list if 'gt_label' in info]
     if data_list and not found:
         return None
     if len(found) < len(data_list):
-        raise ValueError(f'{len(data_list) - len(found)} of {len(data_list)} images have no label')
+        missing = len(data_list) - len(found)
+        raise ValueError(
+            f'gt_label: expected one for each of {len(data_list)} images, got {missing} without'
+        )
     return as_labels(found)
 
 
 def as_labels(values: Any) -> Labels:
-    """One integer an image, or a ``ValueError`` that shows the first value that is not."""
+    """``(N,)`` int64; a ``ValueError`` shows the first value that is not one integer."""
     try:
         labels = np.asarray(values)
-    except ValueError:  # lists of different lengths: several labels an image
+    except ValueError:  # lists of different lengths: several labels per image
         labels = np.asarray([None])
     if labels.size == 0:
         return np.zeros(0, dtype=np.int64)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         wrong = next((v for v in values if not isinstance(v, (int, np.integer))), values[0])
-        raise ValueError(f'every image needs one integer label, got {wrong!r}')
+        raise refuse('gt_label', 'one integer label per image', wrong)
     return labels.astype(np.int64)
 
 
 def report_empty_classes(
     class_counts: Sequence[int], classes: Sequence[str] | None, level: int = logging.WARNING
 ) -> None:
-    """Say in the log which classes have no images; silent if all have some."""
+    """Log which classes have no images, if any."""
     empty = [k for k, count in enumerate(class_counts) if count == 0]
     if empty:
         names = ', '.join(f'{k} ({classes[k]})' if classes else str(k) for k in empty[:10])
@@ -95,39 +92,23 @@ def dataset_labels(dataset: Any) -> Labels:
 
     Raises:
         TypeError: if the data set offers no labels.
-        ValueError: if it is empty, if an image has not exactly one integer label, or if there are
-            fewer labels than images.
-
-    Example:
-        >>> class TwoImages:
-        ...     def __len__(self): return 2
-        ...     def get_gt_labels(self): return [1, 0]
-        >>> dataset_labels(TwoImages())
-        array([1, 0])
+        ValueError: if it is empty, or the labels are not one integer for each image.
     """
     size = len(dataset)
     if size == 0:
-        raise ValueError(f'{type(dataset).__name__}: the data set is empty')
+        raise ValueError(f'{type(dataset).__name__}: expected at least one image, got none')
     labels = _collect(dataset)
     if unsliced(dataset) is not dataset:
         labels = labels[:size]
     if len(labels) != size:
-        raise ValueError(f'{type(dataset).__name__}: {size} images but {len(labels)} labels')
+        raise ValueError(f'{type(dataset).__name__}: expected {size} labels, got {len(labels)}')
     return labels
 
 
 def dataset_class_counts(dataset: Any) -> list[int] | None:
-    """``class_counts`` of a data set's meta information, also through MMEngine's wrappers.
+    """``class_counts`` of the meta information; None where a data set does not give them.
 
-    Args:
-        dataset: any; the counts of the parts of a ``ConcatDataset`` are added.
-
-    Returns:
-        ``K`` numbers, or None where a data set does not tell.
-
-    Example:
-        >>> dataset_class_counts(object()) is None
-        True
+    The counts of the parts of a ``ConcatDataset`` are added.
     """
     dataset = unsliced(dataset)
     if isinstance(dataset, KFoldDataset):
@@ -143,18 +124,18 @@ def dataset_class_counts(dataset: Any) -> list[int] | None:
 
 
 def training_class_counts(dataset: Any, num_classes: int | None = None) -> list[int]:
-    """Training images per class: as the data set tells them, else by its labels.
+    """Training images per class, from the meta information or else from the labels.
 
     Args:
         dataset: the training data. An image that ``RepeatDataset`` or ``ClassBalancedDataset``
-            repeats is one image.
-        num_classes: ``K``, for a data set that tells neither counts nor the names of its classes.
+            repeats is counted once.
+        num_classes: ``K``, for a data set without counts and without class names.
 
     Returns:
         ``K`` numbers.
 
     Raises:
-        ValueError: if it tells neither counts nor one label an image.
+        ValueError: if it has neither counts nor one label per image.
 
     Example:
         >>> class TwoImages:
@@ -171,9 +152,8 @@ def training_class_counts(dataset: Any, num_classes: int | None = None) -> list[
         labels = np.concatenate([dataset_labels(part) for part in _without_repetition(whole)])
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f'class counts: the training data set {type(whole).__name__} has no class_counts in '
-            'its metainfo, and its labels cannot be counted; expected get_gt_labels() with one '
-            f'class an image, got: {error}'
+            f'class counts: expected class_counts in the metainfo of {type(whole).__name__}, or '
+            f'get_gt_labels() with one class per image, got neither ({error})'
         ) from error
     known = dataset_num_classes(whole, labels)
     if num_classes is not None and not _class_names(whole):
@@ -182,47 +162,24 @@ def training_class_counts(dataset: Any, num_classes: int | None = None) -> list[
 
 
 def unsliced(dataset: Any) -> Any:
-    """The data set behind the proxy with which ``num_batch_per_epoch`` hides most images.
-
-    Args:
-        dataset: of a data loader.
-
-    Returns:
-        The whole data set; ``dataset`` itself where there is no such proxy.
-
-    Example:
-        >>> unsliced([1, 2])
-        [1, 2]
-    """
+    """The data set behind the proxy that MMEngine's ``num_batch_per_epoch`` puts in front of it."""
     return dataset._dataset if type(dataset).__name__ == '_SlicedDataset' else dataset
 
 
 def dataset_num_classes(dataset: Any, labels: Labels) -> int:
-    """Number of classes: from the meta information, else from the largest label.
+    """Number of classes, from the meta information or else from the largest label.
 
-    Args:
-        dataset: with or without ``metainfo`` (``class_counts`` or ``classes``).
-        labels: ``(M,)`` its labels.
-
-    Returns:
-        ``K``, more than any label.
-
-    Raises:
-        ValueError: if the meta information names fewer classes than the labels need.
-
-    Example:
-        >>> dataset_num_classes(object(), np.array([0, 2]))
-        3
+    Raises ``ValueError`` if the meta information names fewer classes than the labels need.
     """
     needed = int(labels.max(initial=0)) + 1
     metainfo = getattr(dataset, 'metainfo', None) or {}
-    for key in ('class_counts', 'classes'):
+    for key in ('class_counts', 'classes', 'categories'):
         if metainfo.get(key) is not None and len(metainfo[key]):
             num_classes = len(metainfo[key])
             if num_classes < needed:
                 raise ValueError(
-                    f"{type(dataset).__name__}: metainfo['{key}'] has {num_classes} classes, but "
-                    f'a label is {needed - 1}'
+                    f'{type(dataset).__name__}: expected labels below {num_classes}, the length '
+                    f"of metainfo['{key}'], got {needed - 1}"
                 )
             return num_classes
     return needed
@@ -253,22 +210,15 @@ def _collect(dataset: Any) -> Labels:
     if isinstance(dataset, Subset):
         return _collect(dataset.dataset)[np.asarray(dataset.indices, dtype=np.int64)]
     if callable(getattr(dataset, 'get_gt_labels', None)):
-        return as_labels(_labels_of_host(dataset))
+        try:
+            return as_labels(dataset.get_gt_labels())
+        except KeyError as error:
+            raise ValueError(f'{type(dataset).__name__}: an image has no {error}') from error
     if callable(getattr(dataset, 'get_cat_ids', None)):
-        return as_labels([_only(dataset.get_cat_ids(i)) for i in range(len(dataset))])
+        classes = [dataset.get_cat_ids(i) for i in range(len(dataset))]
+        # An image with several classes stays a list, for as_labels to refuse.
+        return as_labels([one[0] if len(one) == 1 else one for one in classes])
     raise TypeError(
-        f'{type(dataset).__name__}: cannot tell the labels; a data set needs get_gt_labels() or '
-        'get_cat_ids(index)'
+        f'{type(dataset).__name__}: expected get_gt_labels() or get_cat_ids(index) for the labels, '
+        'got neither'
     )
-
-
-def _labels_of_host(dataset: Any) -> Any:
-    try:
-        return dataset.get_gt_labels()
-    except KeyError as error:
-        raise ValueError(f'{type(dataset).__name__}: an image has no {error}') from error
-
-
-def _only(categories: Any) -> Any:
-    """The single category of an image; all of them, for ``as_labels`` to refuse, otherwise."""
-    return categories[0] if len(categories) == 1 else categories

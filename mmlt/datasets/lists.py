@@ -1,14 +1,21 @@
-"""List files with one ``path label`` line an image: reading them, and saying what is wrong."""
+"""Data sets that are given by a list file with one ``path label`` line per image.
+
+The published long-tailed benchmarks are such lists. A mistake in one is found when it is read, not
+hours later in training, and is reported with its line.
+"""
 
 from __future__ import annotations
 
 import os.path as osp
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
 from mmengine.fileio import LocalBackend, get, get_file_backend
 from mmpretrain.registry import DATASETS
+
+from mmlt.functional.checks import check_choice, check_flag, check_integer, refuse
 
 from .labels import Labels
 from .long_tail import LongTailMixin
@@ -25,117 +32,64 @@ _MOST_CLASSES = 1_000_000  # a larger label in a list without num_classes is a s
 
 
 def read_image_list(ann_file: str, num_classes: int | None = None) -> tuple[list[str], Labels]:
-    """Read a list file.
+    """Read a list file, from a path or URL that MMEngine can read; see ``parse_image_list``.
 
-    Args:
-        ann_file: path or URL that MMEngine can read.
-        num_classes: ``K``; labels must lie in ``[0, K)``. ``None``: any from 0.
-
-    Returns:
-        Paths and ``(N,)`` int64 labels. Image ``i`` stands in line ``i + 1``.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is no text, or a line is wrong.
+    Raises ``FileNotFoundError`` if there is no such file, ``ValueError`` if it is not such a list.
     """
     try:
         raw = get(ann_file)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f'ann_file: there is no list {ann_file}') from error
+        raise FileNotFoundError(f'ann_file: expected a list file, got no {ann_file}') from error
     except OSError as error:
-        raise ValueError(f'ann_file: cannot read {ann_file}: {error}') from error
+        raise ValueError(f'ann_file: expected a list file, got {ann_file}: {error}') from error
     try:
         text = raw.decode('utf-8-sig')
     except UnicodeDecodeError as error:
-        raise ValueError(f'ann_file: {ann_file} is not a text file (utf-8): {error}') from error
+        raise ValueError(f'ann_file: expected text (utf-8), got {ann_file}: {error}') from error
     return parse_image_list(text, ann_file, num_classes)
 
 
 def parse_image_list(
     text: str, name: str, num_classes: int | None = None
 ) -> tuple[list[str], Labels]:
-    """Parse the text of a list; 437,513 lines take about half a second.
+    """Parse the text of a list.
 
     Args:
-        text: one ``path label`` line an image; paths may contain blanks.
+        text: one ``path label`` line per image; paths may contain blanks.
         name: of the file, for messages.
         num_classes: ``K``; labels must lie in ``[0, K)``. ``None``: any from 0.
 
     Returns:
-        Paths and ``(N,)`` int64 labels. Image ``i`` stands in line ``i + 1``.
+        Paths and ``(N,)`` int64 labels. Image ``i`` is in line ``i + 1``.
 
     Raises:
-        ValueError: names the file, the line, and what is wrong with it.
+        ValueError: names the file and the line.
 
     Example:
         >>> parse_image_list('train/a cat.jpg 0\\ntrain/dog.jpg 1\\n', 'list.txt')
         (['train/a cat.jpg', 'train/dog.jpg'], array([0, 1]))
     """
     if not text.strip():
-        raise ValueError(f"{name} is empty, expected one 'path label' line an image")
+        raise ValueError(f"{name}: expected 'path label' lines, got an empty file")
     limit = _MOST_CLASSES if num_classes is None else num_classes
     paths, labels = [], []
     for number, line in enumerate(text.rstrip().split('\n'), start=1):
         fields = line.rsplit(None, 1)
-        if len(fields) != 2 or not fields[1].isdecimal():
-            raise ValueError(f'{name}, line {number}: {_describe_fault(line)}')
-        label = int(fields[1])
-        if label >= limit:
-            hint = '; labels start at 0' if label == num_classes else ''
+        if len(fields) != 2 or not fields[1].isdecimal() or int(fields[1]) >= limit:
             raise ValueError(
-                f'{name}, line {number}: label {label} is out of range, '
-                f'expected 0 to {limit - 1}{hint}'
+                f"{name}, line {number}: expected 'path label' with a label in [0, {limit}), "
+                f'got {line.strip()[:120]!r}'
             )
         paths.append(fields[0])
-        labels.append(label)
+        labels.append(int(fields[1]))
     return paths, np.array(labels, dtype=np.int64)
 
 
-def _describe_fault(line: str) -> str:
-    """What is wrong with a line that is not ``path label``."""
-    shown = line.strip()
-    shown = repr(shown if len(shown) <= 120 else shown[:117] + '...')
-    fields = line.split()
-    if not fields:
-        return "the line is empty, expected 'path label'"
-    first, last = fields[0], fields[-1]
-    if len(fields) > 1 and _is_integer(last):
-        return f'label {last} is out of range, labels start at 0, got {shown}'
-    if len(fields) > 1 and _is_integer(first):
-        return f"wrong order, expected 'path label', got 'label path': {shown}"
-    if len(fields) == 1:
-        if ',' in first:
-            return f"expected 'path label' separated by a blank, got {shown}"
-        what = 'path' if _is_integer(first) else 'label'
-        return f"the {what} is missing, expected 'path label', got {shown}"
-    if osp.splitext(last)[1] and not _is_number(last):
-        return f"the label is missing, expected 'path label', got {shown}"
-    return f"label {last!r} is not an integer, expected 'path label', got {shown}"
-
-
-def _is_integer(text: str) -> bool:
-    return text.removeprefix('-').removeprefix('+').isdecimal()
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def folder_names(paths: Sequence[str], labels: Labels, num_classes: int) -> tuple[str, ...]:
-    """Names of the classes, from the folders of their images.
+    """Names of the ``K`` classes, taken from the folders of their images.
 
-    Args:
-        paths: of the images.
-        labels: ``(N,)`` classes of the images.
-        num_classes: ``K``.
-
-    Returns:
-        ``K`` names: the folder that holds a class's images, if every class has just one and no
-        two share it; otherwise the numbers. A class without images has its number.
+    They are the folders if every class has one that no other class shares; otherwise the numbers. A
+    class without images has its number.
 
     Example:
         >>> folder_names(['val/bar/1.jpg', 'val/sea/2.jpg'], np.array([1, 0]), 3)
@@ -152,13 +106,13 @@ def folder_names(paths: Sequence[str], labels: Labels, num_classes: int) -> tupl
 
 
 def check_images_exist(ann_file: str, paths: Sequence[str], root: str, how_many: int = 8) -> None:
-    """Look for a few images, evenly over the list, before hours of training.
+    """Look for ``how_many`` images, evenly spread over the list; 0 switches the check off.
 
     Args:
-        ann_file: of the list, for messages.
+        ann_file: the list, for messages.
         paths: full paths of the images, in the order of the list.
-        root: folder that they lie under; empty if there is none.
-        how_many: images to look for; 0 switches the check off.
+        root: folder that they are in; empty if there is none.
+        how_many: images to look for.
 
     Raises:
         FileNotFoundError: if the root or one of the images does not exist.
@@ -167,16 +121,16 @@ def check_images_exist(ann_file: str, paths: Sequence[str], root: str, how_many:
         return
     if root and not osp.isdir(root):
         raise FileNotFoundError(
-            f'data_prefix: the image root {root} of {ann_file} does not exist, '
-            'or is not a folder (it is data_root joined with data_prefix)'
+            'data_prefix: expected that data_root joined with data_prefix is the folder of the '
+            f'images of {ann_file}, got {root}, which is no folder'
         )
     probes = np.unique(np.linspace(0, len(paths) - 1, min(how_many, len(paths))).astype(int))
     missing = [int(i) for i in probes if not osp.isfile(paths[i])]
     if missing:
         raise FileNotFoundError(
             f'{ann_file}, line {missing[0] + 1}: there is no image {paths[missing[0]]} '
-            f'({len(missing)} of {len(probes)} images looked for are missing); '
-            'data_root joined with data_prefix must be the folder that the list refers to'
+            f'({len(missing)} of {len(probes)} images looked for are missing); data_prefix: '
+            'expected that data_root joined with it is the folder that the list refers to'
         )
 
 
@@ -186,20 +140,19 @@ class LongTailListDataset(LongTailMixin):
 
     Args:
         data_root: folder that ``ann_file`` and ``data_prefix`` are relative to.
-        ann_file: the list, one ``path label`` line an image, labels from 0.
+        ann_file: the list, one ``path label`` line per image, labels from 0.
         data_prefix: folder that the paths of the list are relative to.
-        num_classes: ``K``; ``None``: as many as ``classes``, or largest label of the list + 1.
-            Give it where some list lacks the last classes.
+        num_classes: ``K``; ``None``: as many as ``classes``, or the largest label of the list + 1.
+            Needed where a list lacks the last classes.
         check_images: how many images to look for when the list is read; 0: none.
-        imbalance_ratio: imposes an imbalance on the list; ``None``: takes it as it is.
-        **kwargs: other options of :class:`LongTailMixin` and ``mmpretrain.datasets.BaseDataset``:
-            ``classes``, ``pipeline``, ``indices``, ``test_mode``, ``lazy_init``, ``metainfo``, ...
-            Without ``classes`` the class names are those of the images' folders, where each class
-            has one of its own, or else the numbers.
+        **kwargs: options of :class:`LongTailMixin` (``imbalance_ratio``, ...) and
+            ``mmpretrain.datasets.BaseDataset`` (``classes``, ``pipeline``, ``indices``, ...).
+            Without ``classes``, classes are named after the folders of their images, where each
+            class has one of its own, or else by their numbers.
 
     Raises:
         FileNotFoundError: if the list, the image root, or one of a few images does not exist.
-        ValueError: if an option or a line of the list is wrong; names the file and the line.
+        ValueError: if an option or a line of the list is wrong.
 
     Example:
         >>> train = dict(
@@ -214,15 +167,23 @@ class LongTailListDataset(LongTailMixin):
         data_prefix: str | dict = '',
         num_classes: int | None = None,
         check_images: int = 8,
+        lazy_init: bool = False,
         **kwargs: Any,
     ) -> None:
+        for name, value, kinds in (
+            ('data_root', data_root, (str, PathLike)),
+            ('ann_file', ann_file, (str, PathLike)),
+            ('data_prefix', data_prefix, (str, PathLike, dict)),
+        ):
+            if not isinstance(value, kinds):
+                raise refuse(name, 'a path', value)
         if not ann_file:
-            raise ValueError(f'ann_file must name a list file, got {ann_file!r}')
-        if num_classes is not None and num_classes < 1:
-            raise ValueError(f'num_classes must be at least 1, got {num_classes}')
+            raise refuse('ann_file', 'the path of a list file', ann_file)
+        if num_classes is not None:
+            check_integer('num_classes', num_classes, f'[1, {_MOST_CLASSES}]')
+        check_flag('lazy_init', lazy_init)
         self.num_classes = num_classes
-        self.check_images = check_images
-        lazy_init = kwargs.pop('lazy_init', False)
+        self.check_images = check_integer('check_images', check_images, '[0, inf)')
         super().__init__(
             data_root=data_root,
             ann_file=ann_file,
@@ -232,9 +193,7 @@ class LongTailListDataset(LongTailMixin):
         )
         if self.CLASSES is not None:
             if num_classes is not None and num_classes != len(self.CLASSES):
-                raise ValueError(
-                    f'num_classes is {num_classes}, but there are {len(self.CLASSES)} class names'
-                )
+                raise refuse('num_classes', f'{len(self.CLASSES)}, as classes has', num_classes)
             self.num_classes = len(self.CLASSES)
         if not lazy_init:
             self.full_init()
@@ -248,7 +207,7 @@ class LongTailListDataset(LongTailMixin):
         if self.CLASSES is None:
             names = folder_names(paths, labels, self.num_classes)
             self._metainfo = {**self._metainfo, 'classes': names}
-        # One concatenation a line: the backend's join_path costs more than all the rest.
+        # One concatenation per line: the backend's join_path costs more than all the rest.
         folder = root if not root or root.endswith('/') else f'{root}/'
         full = [path if path.startswith('/') else folder + path for path in paths]
         if isinstance(get_file_backend(root or '.', enable_singleton=True), LocalBackend):
@@ -260,10 +219,21 @@ class LongTailListDataset(LongTailMixin):
 
 
 class BenchmarkList(LongTailListDataset):
-    """A published list: knows its file names and the number of its classes.
+    """A published benchmark, which knows the names of its lists and the number of its classes.
 
-    ``LISTS`` maps a split to the name of its list, which is looked for in ``data_root`` unless
-    ``ann_file`` names another.
+    The lists are those that classifier-balancing distributes.
+
+    Args:
+        data_root: folder of the images and the lists.
+        split: a key of ``LISTS``: ``'train'``, ``'val'`` or, where there is one, ``'test'``.
+        ann_file: another place of the list, relative to ``data_root`` or absolute.
+        data_prefix: folder that the paths of the list start from, relative to ``data_root`` or
+            absolute.
+        **kwargs: other options of :class:`LongTailListDataset`.
+
+    Raises:
+        FileNotFoundError: if the list, the image root, or one of a few images does not exist.
+        ValueError: if an option or a line of the list is wrong.
     """
 
     LISTS: dict[str, str] = {}
@@ -277,13 +247,11 @@ class BenchmarkList(LongTailListDataset):
         data_prefix: str | dict = '',
         **kwargs: Any,
     ) -> None:
-        if split not in self.LISTS:
-            raise ValueError(f'split must be one of {sorted(self.LISTS)}, got {split!r}')
+        self.split = check_choice('split', split, tuple(self.LISTS))
         kwargs.setdefault('num_classes', self.NUM_CLASSES)
-        self.split = split
         super().__init__(
             data_root=data_root,
-            ann_file=ann_file or self.LISTS[split],
+            ann_file=self.LISTS[split] if ann_file == '' else ann_file,
             data_prefix=data_prefix,
             **kwargs,
         )

@@ -201,7 +201,7 @@ def _first_view_pipeline(pipelines: list[list[Callable[..., Any]]]) -> Compose |
 
 def _pipelines(dataset: Any) -> Iterator[list[Callable[..., Any]]]:
     """Transforms of the data sets inside MMEngine's wrappers."""
-    if isinstance(dataset, BaseDataset):
+    if isinstance(dataset, BaseDataset) and hasattr(dataset, 'pipeline'):
         yield list(dataset.pipeline.transforms)
         return
     for inner in getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]:

@@ -1,4 +1,8 @@
-"""From a batch of the host's data samples to labels and ranked classes."""
+"""From data samples of MMPretrain to rows of true class and ranked predictions.
+
+A row of a few integers per image is all that is kept, so that evaluation needs little memory even
+with 8,142 classes, and ranks have little to exchange.
+"""
 
 from __future__ import annotations
 
@@ -16,27 +20,13 @@ __all__ = ['interleave_ranks', 'rank_classes', 'true_labels']
 
 
 def true_labels(data_samples: Sequence[dict[str, Any]]) -> Tensor:
-    """Labels of a batch.
-
-    Args:
-        data_samples: one dict an image with ``gt_label`` ``(1,)``.
-
-    Returns:
-        ``(N,)`` integers.
-
-    Raises:
-        ValueError: if an image has not exactly one label.
-
-    Example:
-        >>> true_labels([{'gt_label': torch.tensor([3])}, {'gt_label': torch.tensor([1])}])
-        tensor([3, 1])
-    """
+    """Labels ``(N,)`` of a batch; ``ValueError`` if an image has not exactly one."""
     for sample in data_samples:
         if 'gt_label' not in sample or sample['gt_label'].numel() != 1:
             given = sample['gt_label'].numel() if 'gt_label' in sample else 'none'
             raise ValueError(
-                '`gt_label`: expected one label per image (single-label data with '
-                f'ground truth), got {given}'
+                'gt_label: expected one label per image (single-label data with ground truth), '
+                f'got {given}'
             )
     return torch.cat([sample['gt_label'].reshape(1) for sample in data_samples])
 
@@ -48,7 +38,7 @@ def rank_classes(
 
     Args:
         scores: ``(N, K)``; probabilities if ``post_hoc_tau`` is not 0.
-        k: how many; at most ``K`` are given.
+        k: how many; all ``K`` if it is larger.
         class_counts: ``(K,)`` training images per class, for the adjustment.
         post_hoc_tau: rank by ``log p - tau * log prior``; 0 ranks by the scores as they are.
 
@@ -68,13 +58,13 @@ def rank_classes(
     if post_hoc_tau:
         if class_counts is None:
             raise ValueError(
-                'post_hoc_tau needs the training class counts: add '
-                "dict(type='ClassCountsHook') to `custom_hooks`"
+                'post_hoc_tau: expected to know the training class counts, got none; add '
+                "default_hooks = dict(long_tail=dict(type='LongTailHook'))"
             )
         if bool((scores < 0).any()):
             raise ValueError(
-                'post_hoc_tau expects probabilities in `pred_score` (a head that '
-                'ends in a softmax), got negative values'
+                'post_hoc_tau: expected probabilities in pred_score (a head that ends in a '
+                'softmax), got negative values'
             )
         scores = adjust_logits(scores.float().log(), class_counts, post_hoc_tau)
     best = scores.topk(min(k, scores.shape[1]), dim=1).indices
@@ -82,14 +72,14 @@ def rank_classes(
 
 
 def interleave_ranks(parts: Sequence[NDArray[np.int32]], size: int) -> NDArray[np.int32]:
-    """Rows of all ranks in the order of the data set, without the sampler's padding.
+    """Rows of all ranks in the order of the data set, without the images that pad the ranks.
 
-    The host's samplers give image ``i`` to rank ``i % world_size`` and repeat images at the end
-    until every rank has the same number.
+    The samplers of MMEngine give image ``i`` to rank ``i % world_size`` and repeat images at the
+    end until every rank has the same number.
 
     Args:
-        parts: one ``(N_r, M)`` array per rank, in rank order; lengths may differ by the images
-            that the sampler does not pad.
+        parts: one ``(N_r, M)`` array per rank, in rank order; lengths may differ by one where the
+            sampler does not pad.
         size: images in the data set; what follows is padding.
 
     Returns:

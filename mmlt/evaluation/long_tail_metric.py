@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
 from numpy.typing import NDArray
 
+from mmlt.functional.checks import check_integer, check_number, refuse
 from mmlt.functional.counts import shot_groups, validate_class_counts
 from mmlt.functional.metrics.figures import long_tail_figures
 from mmlt.functional.metrics.tallies import ClassTallies, count_predictions, most_confused_with
@@ -32,31 +34,33 @@ class LongTailMetric(BaseMetric):
     ``macro_f1``.
 
     The accuracy of a shot group is the mean over its classes. Classes without test images are
-    left out of every per-class figure, which the log says, and a group that is empty then is not
-    reported. Of each image only the label and the best few predictions are kept; every rank
-    computes the same figures, in the order of the data set and without the sampler's padding.
+    left out of every per-class figure, with a warning in the log, and a group without classes is
+    not reported. Of each image only the label and the best few predictions are kept; every rank
+    computes the same figures, in the order of the data set and without the images that pad ranks.
 
     The shot groups come from the class counts of the **training** set, which
-    :class:`~mmlt.hooks.ClassCountsHook` hands over through :meth:`set_class_counts`. Without
-    them the groups are left out, with a warning.
+    :class:`~mmlt.hooks.LongTailHook` passes to :meth:`set_class_counts`. Without them the groups
+    are left out, with a warning.
 
     Args:
         many_threshold: a class with more training images than this is many-shot.
-        few_threshold: a class with fewer training images than this is few-shot.
-        topk: which top-k accuracies to report besides the arg-max figures; one that exceeds the
-            number of classes is left out.
+        few_threshold: a class with fewer training images than this is few-shot; at most
+            ``many_threshold + 1``, so that no class is both.
+        topk: which top-k accuracies to report, one integer or several of at least 1; one that
+            exceeds the number of classes is left out.
         post_hoc_tau: post-hoc logit adjustment: images are ranked by ``log p - tau * log prior``
             instead of the predicted probability ``p``. Right for any head that ends in a
             softmax. 0 switches it off.
-        floor: accuracies below this fraction count as this fraction in the harmonic and the
-            geometric mean, which are 0 otherwise once a class is never recognised.
+        floor: accuracies below this fraction, in ``[0, 1)``, count as this fraction in the
+            harmonic and the geometric mean, which are 0 otherwise once a class is never
+            recognised.
         csv_file: where to write one row per class after each evaluation, replacing the last.
-        prefix: put before the names of the figures; give each of two metrics in one evaluator
-            its own, for instance ``prefix='post_hoc'``.
-        collect_device, collect_dir: accepted for the host's sake, not needed.
+        prefix: put before the names of the figures, ``'long_tail'`` by default; give each of two
+            metrics in one evaluator its own, for instance ``prefix='post_hoc'``.
+        **kwargs: ``collect_device`` and ``collect_dir`` of ``BaseMetric``, which have no effect.
 
     Raises:
-        ValueError: if ``topk``, ``post_hoc_tau`` or ``floor`` is out of range.
+        ValueError: if an option is out of range.
 
     Example:
         >>> metric = LongTailMetric(topk=(1,))
@@ -72,27 +76,30 @@ class LongTailMetric(BaseMetric):
         self,
         many_threshold: int = 100,
         few_threshold: int = 20,
-        topk: Sequence[int] = (1, 5),
+        topk: int | Sequence[int] = (1, 5),
         post_hoc_tau: float = 0.0,
         floor: float = 0.0,
         csv_file: str | Path | None = None,
         prefix: str | None = None,
-        collect_device: str = 'cpu',
-        collect_dir: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
-        self.topk = tuple(topk)
-        if not self.topk or any(not isinstance(k, int) or k < 1 for k in self.topk):
-            raise ValueError(f'topk: expected integers of at least 1, got {topk!r}')
-        if not np.isfinite(post_hoc_tau):
-            raise ValueError(f'post_hoc_tau: expected a finite number, got {post_hoc_tau!r}')
-        if not 0 <= floor < 1:
-            raise ValueError(f'floor: expected a fraction in [0, 1), got {floor!r}')
-        shot_groups([1], many_threshold, few_threshold)  # refuses overlapping thresholds early
-        self.many_threshold = many_threshold
-        self.few_threshold = few_threshold
-        self.post_hoc_tau = post_hoc_tau
-        self.floor = floor
+        for name, value, kinds in (
+            ('csv_file', csv_file, (str, PathLike)),
+            ('prefix', prefix, (str,)),
+        ):
+            if value is not None and (not isinstance(value, kinds) or value == ''):
+                raise refuse(name, 'a text or None', value)
+        super().__init__(prefix=prefix, **kwargs)
+        ks = topk if isinstance(topk, (list, tuple)) else (topk,)
+        if not ks:
+            raise refuse('topk', 'at least one integer', topk)
+        self.topk = tuple(check_integer('topk', k, '[1, inf)') for k in ks)
+        self.post_hoc_tau = check_number('post_hoc_tau', post_hoc_tau)
+        self.floor = check_number('floor', floor, '[0, 1)')
+        self.many_threshold = check_integer('many_threshold', many_threshold, '[0, inf)')
+        self.few_threshold = check_integer(
+            'few_threshold', few_threshold, f'[0, {many_threshold + 1}]'
+        )
         self.csv_file = csv_file
         self.class_counts: list[int] | None = None
         #: Per-class counts of the last evaluation, the same on every rank.
@@ -117,8 +124,8 @@ class LongTailMetric(BaseMetric):
 
         Args:
             data_batch: not used.
-            data_samples: one dict an image with ``gt_label`` ``(1,)`` and ``pred_score``
-                ``(K,)``; without scores ``pred_label`` ``(1,)``, which gives no top-k.
+            data_samples: one dict per image, with ``gt_label`` ``(1,)`` and ``pred_score``
+                ``(K,)``, or instead of the scores ``pred_label`` ``(1,)``, which gives no top-k.
 
         Raises:
             ValueError: if an image has not exactly one label, or the scores do not fit the
@@ -134,20 +141,19 @@ class LongTailMetric(BaseMetric):
             ranked = rank_classes(scores, max(self.topk), self.class_counts, self.post_hoc_tau)
         elif self.post_hoc_tau:
             raise ValueError(
-                'post_hoc_tau needs `pred_score` in the data samples; the head '
-                'gives only `pred_label`'
+                'post_hoc_tau: expected pred_score in the data samples, got pred_label only'
             )
         else:
             ranked = torch.stack([sample['pred_label'].reshape(1) for sample in data_samples])
         rows = torch.cat([targets[:, None].to(ranked), ranked], dim=1)
-        # The figures are computed on the host: one copy of a few integers an image per batch.
+        # The figures are computed on the CPU: one copy per batch, a few integers per image.
         self.results.append(rows.to(torch.int32).cpu().numpy())
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Figures over the images of all ranks.
 
         Args:
-            size: images in the data set; what the sampler has padded beyond is dropped.
+            size: images in the data set; the images that pad the ranks are dropped.
 
         Returns:
             Prefixed name -> per cent, the same on every rank.
@@ -177,7 +183,7 @@ class LongTailMetric(BaseMetric):
         """
         rows = np.concatenate(results) if results else np.zeros((0, 2), np.int32)
         if not len(rows):
-            raise ValueError('LongTailMetric: no image was evaluated')
+            raise ValueError('LongTailMetric: expected evaluated images, got no image')
         targets, ranked = rows[:, 0], rows[:, 1:]
         num_classes = self._resolve_num_classes(rows)
         self._check_class_counts(num_classes)
@@ -215,8 +221,8 @@ class LongTailMetric(BaseMetric):
     def _check_class_counts(self, num_classes: int) -> None:
         if self.class_counts is not None and len(self.class_counts) != num_classes:
             raise ValueError(
-                f'LongTailMetric: the training set has {len(self.class_counts)} classes '
-                f'(class counts), the model predicts {num_classes}'
+                f'class counts: expected {num_classes}, as many as the model predicts classes, '
+                f'got {len(self.class_counts)} from the training set'
             )
 
     def _log_once(self, notes: Sequence[str]) -> None:

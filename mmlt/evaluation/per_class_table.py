@@ -1,11 +1,11 @@
-"""The per-class table of an evaluation: one row per class, as a CSV file."""
+"""The per-class table of an evaluation, a CSV file, and what an evaluation has to leave out."""
 
 from __future__ import annotations
 
 import csv
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,6 @@ __all__ = [
     'read_per_class_csv',
     'write_per_class_csv',
 ]
-
-COLUMNS = (
-    'class_id',
-    'name',
-    'train_count',
-    'shot',
-    'test_images',
-    'accuracy',
-    'precision',
-    'f1',
-    'most_confused_with',
-    'most_confused_name',
-)
 
 
 @dataclass(frozen=True)
@@ -63,6 +50,9 @@ class PerClassRow:
     f1: float | None
     most_confused_with: int | None
     most_confused_name: str
+
+
+COLUMNS = tuple(field.name for field in fields(PerClassRow))
 
 
 def per_class_rows(
@@ -117,42 +107,29 @@ def per_class_rows(
 
 
 def write_per_class_csv(path: str | Path, rows: Sequence[PerClassRow]) -> None:
-    """Write the table; an older file of this name is replaced in one step.
-
-    Args:
-        path: file to write; its folder is created.
-        rows: the table.
-    """
+    """Write the table, with its folder; an older file is replaced in one step."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.name}.partial')
     with partial.open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for row in rows:
-            writer.writerow([_to_text(getattr(row, column)) for column in COLUMNS])
+        writer.writerows(map(_to_text, astuple(row)) for row in rows)
     os.replace(partial, path)
 
 
 def read_per_class_csv(path: str | Path) -> list[PerClassRow]:
     """Read a table that :func:`write_per_class_csv` has written.
 
-    Args:
-        path: the file.
-
-    Returns:
-        The rows, in the file's order.
-
-    Raises:
-        ValueError: if a column is missing or a number cannot be read.
+    Raises ``ValueError`` if a column is missing or a number cannot be read.
     """
     with Path(path).open(newline='', encoding='utf-8') as file:
         reader = csv.DictReader(file)
         missing = set(COLUMNS) - set(reader.fieldnames or ())
         if missing:
             raise ValueError(
-                f'{path}: no column {", ".join(sorted(missing))}; expected a table '
-                'written by LongTailMetric(csv_file=...)'
+                f'{path}: expected a table of LongTailMetric(csv_file=...), got one without '
+                f'column {", ".join(sorted(missing))}'
             )
         rows = []
         for entry in reader:
@@ -163,6 +140,12 @@ def read_per_class_csv(path: str | Path) -> list[PerClassRow]:
     return rows
 
 
+_NUMBERS: dict[type, tuple[str, ...]] = {
+    int: ('class_id', 'train_count', 'test_images', 'most_confused_with'),
+    float: ('accuracy', 'precision', 'f1'),
+}
+
+
 def _to_text(value: Any) -> str:
     if value is None:
         return ''
@@ -170,36 +153,19 @@ def _to_text(value: Any) -> str:
 
 
 def _from_text(entry: Mapping[str, str]) -> PerClassRow:
-    def number(column: str, kind: type) -> Any:
-        return kind(entry[column]) if entry[column] else None
-
-    return PerClassRow(
-        class_id=int(entry['class_id']),
-        name=entry['name'],
-        train_count=number('train_count', int),
-        shot=entry['shot'],
-        test_images=int(entry['test_images']),
-        accuracy=number('accuracy', float),
-        precision=number('precision', float),
-        f1=number('f1', float),
-        most_confused_with=number('most_confused_with', int),
-        most_confused_name=entry['most_confused_name'],
-    )
+    values: dict[str, Any] = {column: entry[column] for column in COLUMNS}
+    for kind, columns in _NUMBERS.items():
+        for column in columns:
+            values[column] = kind(values[column]) if values[column] else None
+    return PerClassRow(**values)
 
 
 def describe_omissions(
     tallies: ClassTallies, ranked: NDArray[np.int32], topk: Sequence[int], has_class_counts: bool
 ) -> list[str]:
-    """Sentences about the figures, classes and images that are left out.
+    """What an evaluation leaves out, and why, in one sentence each, for the log.
 
-    Args:
-        tallies: counts per class.
-        ranked: ``(N, M)`` predictions, best first; -1 where the scores were not numbers.
-        topk: the top-k accuracies that were asked for.
-        has_class_counts: whether the training counts are known.
-
-    Returns:
-        One sentence each; empty if nothing is missing.
+    ``ranked`` are ``(N, M)`` predictions, best first; -1 where the scores were not numbers.
 
     Example:
         >>> from mmlt.functional.metrics.tallies import count_predictions
@@ -210,8 +176,8 @@ def describe_omissions(
     if not has_class_counts:
         notes.append(
             'no training class counts: many_shot, medium_shot and few_shot are left out. Add '
-            "dict(type='ClassCountsHook') to `custom_hooks`; it takes the counts from the "
-            'training set, or from the checkpoint at test'
+            "default_hooks = dict(long_tail=dict(type='LongTailHook')), which takes the counts "
+            'from the training set, or from the checkpoint at test'
         )
     num_classes = len(tallies.targets)
     untested = np.flatnonzero(tallies.targets == 0)

@@ -127,13 +127,15 @@ def test_wrong_md5_is_said(cifar10: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_bad_options(cifar10: str) -> None:
-    with pytest.raises(ValueError, match="split must be 'train' or 'test', got 'val'"):
+    with pytest.raises(ValueError, match="split: expected 'train' or 'test', got 'val'"):
         CIFAR10LT(cifar10, split='val')
-    with pytest.raises(ValueError, match='data_root'):
+    with pytest.raises(
+        ValueError, match='data_root: expected the folder that holds cifar-10-batches-py'
+    ):
         CIFAR10LT()
-    with pytest.raises(ValueError, match='imbalance_ratio'):
+    with pytest.raises(ValueError, match='imbalance_ratio: expected'):
         CIFAR10LT(cifar10, imbalance_ratio=0.01)
-    with pytest.raises(ValueError, match='imbalance_type'):
+    with pytest.raises(ValueError, match="imbalance_type: expected 'exp' or 'step', got 'linear'"):
         CIFAR10LT(cifar10, imbalance_type='linear')
 
 

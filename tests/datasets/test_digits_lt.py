@@ -69,14 +69,22 @@ def test_stock_pipeline() -> None:
     assert item['data_samples'].gt_label.item() == 9
 
 
-def test_bad_options() -> None:
-    with pytest.raises(ValueError, match="split must be 'train' or 'test', got 'val'"):
-        DigitsLT('val')
-    with pytest.raises(ValueError, match=r'at most 174 .*, got 60 \+ 150'):
-        DigitsLT(max_count=150)
-    with pytest.raises(ValueError, match='test_per_class must be at least 1'):
-        DigitsLT(test_per_class=0)
-    with pytest.raises(ValueError, match='annotation file'):
-        DigitsLT(ann_file='x.txt')
-    with pytest.raises(ValueError, match='imbalance_ratio'):
-        DigitsLT(imbalance_ratio=0.02)
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(split='val'), "split: expected 'train' or 'test', got 'val'"),
+        (dict(max_count=150), r'max_count: expected an integer in \[1, 114\], got 150'),
+        (dict(test_per_class=0), 'test_per_class: expected an integer'),
+        (dict(test_per_class=174), 'test_per_class: expected an integer'),
+        (dict(imbalance_ratio=0.02), r'imbalance_ratio: expected a number in \[1, inf\), got 0.02'),
+        (dict(seed=-1), 'seed: expected an integer'),
+    ],
+)
+def test_bad_options(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DigitsLT(**options)
+
+
+def test_the_rarest_digit_limits_both_splits() -> None:
+    assert min(np.bincount(load_digits().target)) == 174
+    assert len(DigitsLT(imbalance_ratio=None, max_count=173, test_per_class=1)) == 1730

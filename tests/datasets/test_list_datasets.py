@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import time
 from pathlib import Path
 
@@ -109,30 +110,37 @@ def test_paths_with_blanks_tabs_and_windows_line_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ('line', 'message'),
+    'line',
     [
-        ('a.jpg', 'the label is missing'),
-        ('my dog.jpg', 'the label is missing'),
-        ('3', 'the path is missing'),
-        ('', 'the line is empty'),
-        ('a.jpg 3', r'label 3 is out of range, expected 0 to 2; labels start at 0'),
-        ('a.jpg 99999999999999999999', 'label 99999999999999999999 is out of range'),
-        ('a.jpg -1', 'label -1 is out of range'),
-        ('a.jpg 1.0', "label '1.0' is not an integer"),
-        ('a.jpg cat', "label 'cat' is not an integer"),
-        ('1 a.jpg', "wrong order, expected 'path label', got 'label path': '1 a.jpg'"),
-        ('a.jpg,1', 'separated by a blank'),
+        'a.jpg',
+        'my dog.jpg',
+        '3',
+        '',
+        'a.jpg 3',
+        'a.jpg 99999999999999999999',
+        'a.jpg -1',
+        'a.jpg 1.0',
+        'a.jpg cat',
+        '1 a.jpg',
+        'a.jpg,1',
     ],
 )
-def test_faulty_line_is_named(birds: Path, tmp_path: Path, line: str, message: str) -> None:
+def test_faulty_line_is_named(birds: Path, tmp_path: Path, line: str) -> None:
     ann_file = tmp_path / 'bad.txt'
     ann_file.write_text(f'class_0/0.jpg 0\nclass_0/1.jpg 0\n{line}\nclass_1/0.jpg 1\n')
-    with pytest.raises(ValueError, match=f'bad.txt, line 3: .*{message}'):
+    message = f"bad.txt, line 3: expected 'path label' with a label in [0, 3), got '{line}'"
+    with pytest.raises(ValueError, match=re.escape(message)):
         _birds(birds, ann_file=str(ann_file), num_classes=3)
 
 
+def test_a_long_faulty_line_is_cut() -> None:
+    with pytest.raises(ValueError, match=r"got 'xxx") as caught:
+        parse_image_list('x' * 10_000, 'list')
+    assert len(str(caught.value)) < 250
+
+
 def test_slip_in_a_list_without_num_classes_does_not_fill_the_memory() -> None:
-    with pytest.raises(ValueError, match='list, line 1: label 20180101 is out of range'):
+    with pytest.raises(ValueError, match=r'list, line 1: .* in \[0, 1000000\), .*20180101'):
         parse_image_list('a.jpg 20180101', 'list')
 
 
@@ -144,20 +152,24 @@ def test_byte_order_mark_of_windows_is_dropped(birds: Path, tmp_path: Path) -> N
 def test_unreadable_lists(birds: Path, tmp_path: Path) -> None:
     (tmp_path / 'packed.txt').write_bytes(gzip.compress(b'a.jpg 0'))
     (tmp_path / 'empty.txt').write_text('\n')
-    with pytest.raises(FileNotFoundError, match=r'ann_file: there is no list .*absent\.txt'):
+    with pytest.raises(
+        FileNotFoundError, match=r'ann_file: expected a list file, got no .*absent\.txt'
+    ):
         _birds(birds, ann_file='absent.txt')
-    with pytest.raises(ValueError, match=r'ann_file: cannot read .*images'):
+    with pytest.raises(ValueError, match=r'ann_file: expected a list file, got .*images'):
         _birds(birds, ann_file='images')
-    with pytest.raises(ValueError, match=r'packed\.txt is not a text file'):
+    with pytest.raises(ValueError, match=r'expected text \(utf-8\), got .*packed\.txt'):
         _birds(birds, ann_file=str(tmp_path / 'packed.txt'))
-    with pytest.raises(ValueError, match=r'empty\.txt is empty'):
+    with pytest.raises(ValueError, match=r'empty\.txt: .* got an empty file'):
         _birds(birds, ann_file=str(tmp_path / 'empty.txt'))
-    with pytest.raises(ValueError, match='ann_file must name a list'):
+    with pytest.raises(ValueError, match="ann_file: expected the path of a list file, got ''"):
         LongTailListDataset(data_root=str(birds))
 
 
 def test_missing_images_are_found_before_training(birds: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r'data_prefix: the image root .*photos'):
+    with pytest.raises(
+        FileNotFoundError, match=r'data_prefix: .*, got .*photos, which is no folder'
+    ):
         _birds(birds, data_prefix='photos')
     (tmp_path / 'far.txt').write_text('class_0/0.jpg 0\nclass_0/99.jpg 0\n')
     far = str(tmp_path / 'far.txt')
@@ -167,9 +179,9 @@ def test_missing_images_are_found_before_training(birds: Path, tmp_path: Path) -
 
 
 def test_contradicting_numbers_of_classes(birds: Path) -> None:
-    with pytest.raises(ValueError, match='num_classes is 4, but there are 2 class names'):
+    with pytest.raises(ValueError, match='num_classes: expected 2, as classes has, got 4'):
         _birds(birds, num_classes=4, classes=['a', 'b'])
-    with pytest.raises(ValueError, match='num_classes must be at least 1'):
+    with pytest.raises(ValueError, match=r'num_classes: expected an integer in \[1, '):
         _birds(birds, num_classes=0)
 
 
@@ -180,7 +192,9 @@ def test_imagenet_lt_tree(tmp_path: Path) -> None:
     assert test.metainfo['class_counts'] == [1] * 1000
     assert train.CLASSES[0] == 'tench, Tinca tinca' and len(test.CLASSES) == 1000
     assert 'ILSVRC2012_val' in test.get_data_info(0)['img_path']
-    with pytest.raises(ValueError, match=r"split must be one of.*got 'minival'"):
+    with pytest.raises(
+        ValueError, match="split: expected 'train' or 'val' or 'test', got 'minival'"
+    ):
         ImageNetLT(root, split='minival')
 
 

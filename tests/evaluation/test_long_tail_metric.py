@@ -116,7 +116,7 @@ def test_without_counts_groups_are_left_out_with_advice(warnings):
         figures = evaluate(metric, *draw(), counts=None)
         assert set(figures) == {f'long_tail/{name}' for name in NAMES if 'shot' not in name}
     assert len(warnings) == 1, 'said once, not at every epoch'
-    assert 'ClassCountsHook' in warnings[0]
+    assert 'LongTailHook' in warnings[0]
 
 
 def test_class_without_test_images_is_left_out_and_said(warnings):
@@ -210,7 +210,7 @@ def test_csv_has_one_row_per_class(tmp_path):
 
 def test_csv_of_something_else_is_refused(tmp_path):
     (tmp_path / 'a.csv').write_text('a,b\n1,2\n')
-    with pytest.raises(ValueError, match='no column'):
+    with pytest.raises(ValueError, match='got one without column'):
         read_per_class_csv(tmp_path / 'a.csv')
     write_per_class_csv(tmp_path / 'b.csv', [])
     with (tmp_path / 'b.csv').open('a') as file:
@@ -247,25 +247,50 @@ def test_ranks_are_interleaved(lengths):
     [
         (dict(topk=()), 'topk'),
         (dict(topk=(0,)), 'topk'),
+        (dict(topk=1.0), 'topk'),
+        (dict(topk='15'), 'topk'),
+        (dict(topk=True), 'topk'),
+        (dict(many_threshold=float('inf')), 'many_threshold'),
+        (dict(few_threshold=-1), 'few_threshold'),
+        (dict(post_hoc_tau='1'), 'post_hoc_tau'),
+        (dict(csv_file=3), 'csv_file'),
+        (dict(prefix=''), 'prefix'),
         (dict(post_hoc_tau=float('nan')), 'post_hoc_tau'),
         (dict(floor=1.0), 'floor'),
         (dict(many_threshold=10, few_threshold=20), 'few_threshold'),
     ],
 )
 def test_bad_options_are_named(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f'{message}: expected'):
         LongTailMetric(**options)
+
+
+def test_topk_is_one_integer_or_several():
+    scores, targets = draw()
+    expected = evaluate(LongTailMetric(topk=(3,)), scores, targets)
+    assert 'long_tail/top3' in expected and 'long_tail/top5' not in expected
+    assert evaluate(LongTailMetric(topk=3), scores, targets) == expected
+
+
+def test_thresholds_move_the_groups():
+    scores, targets = draw()
+    metric = LongTailMetric(many_threshold=70, few_threshold=71)
+    figures = evaluate(metric, scores, targets)
+    assert 'long_tail/medium_shot' not in figures
+    accuracy = reference.per_class(scores.argmax(1).tolist(), targets.tolist(), 7)
+    assert figures['long_tail/many_shot'] == pytest.approx(100 * sum(accuracy[:3]) / 3)
+    assert figures['long_tail/few_shot'] == pytest.approx(100 * sum(accuracy[3:]) / 4)
 
 
 def test_bad_batches_are_named():
     score = torch.full((7,), 1 / 7)
-    with pytest.raises(ValueError, match=r'class counts.* the model predicts 7'):
+    with pytest.raises(ValueError, match=r'class counts: expected 7, .* got 6'):
         evaluate(LongTailMetric(), *draw(), counts=COUNTS[:6])
     with pytest.raises(ValueError, match='gt_label'):
         LongTailMetric().process(None, [{'pred_score': score}])
     with pytest.raises(ValueError, match='one label per image'):
         LongTailMetric().process(None, [{'pred_score': score, 'gt_label': torch.tensor([0, 1])}])
-    with pytest.raises(ValueError, match='ClassCountsHook'):
+    with pytest.raises(ValueError, match=r'post_hoc_tau: .*LongTailHook'):
         evaluate(LongTailMetric(post_hoc_tau=1.0), *draw(), counts=None)
     with pytest.raises(ValueError, match='probabilities'):
         evaluate(LongTailMetric(post_hoc_tau=1.0), -draw()[0], draw()[1])

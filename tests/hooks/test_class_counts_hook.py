@@ -124,7 +124,7 @@ def test_several_labels_an_image_cannot_be_counted():
         def get_gt_labels(self):
             return [[0, 1]] * len(self)
 
-    with pytest.raises(ValueError, match=r'Several.*one class an image'):
+    with pytest.raises(ValueError, match=r'Several.*one class per image'):
         training_class_counts(Several(labels=[0, 1], num_classes=2, pipeline=[]))
 
 

@@ -46,9 +46,9 @@ def test_stem_and_last_stage_are_the_network():
     last.blocks.load_state_dict(whole.stages[2].state_dict())
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(last(stem(images)[-1]), whole(images)[-1])
-    with pytest.raises(ValueError, match='stage'):
+    with pytest.raises(ValueError, match='stage: expected 0 or 1 or 2, got 3'):
         CIFARResNetStage(stage=3)
-    with pytest.raises(ValueError, match='depth'):
+    with pytest.raises(ValueError, match='depth: expected 6n'):
         CIFARResNetStage(depth=9)
 
 
@@ -60,10 +60,14 @@ def test_stem_and_last_stage_are_the_network():
         dict(depth=2),
         dict(out_indices=(3,)),
         dict(num_stages=2, out_indices=(2,)),
+        dict(out_indices=2),
+        dict(in_channels=0),
+        dict(base_channels=-1),
+        dict(depth=32.0),
     ],
 )
 def test_impossible_backbones_are_refused(options):
-    with pytest.raises(ValueError, match=list(options)[-1]):
+    with pytest.raises(ValueError, match=f'{list(options)[-1]}: expected'):
         CIFARResNet(**options)
 
 
@@ -99,7 +103,7 @@ def test_cosine_head_trains_and_predicts_in_an_unmodified_classifier():
     assert float(predictions[0].pred_score.sum()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize('options', [dict(num_classes=0), dict(scale=0.0)])
+@pytest.mark.parametrize('options', [dict(num_classes=1), dict(scale=0.0), dict(in_channels=None)])
 def test_impossible_heads_are_refused(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
+    with pytest.raises(ValueError, match=f'{next(iter(options))}: expected'):
         CosineClsHead(**{'num_classes': 3, 'in_channels': 4, **options})

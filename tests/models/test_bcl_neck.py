@@ -5,7 +5,7 @@ import torch
 from mmpretrain.models import GlobalAveragePooling
 from mmpretrain.registry import MODELS
 
-from mmlt.models.necks.bcl_neck import BCLNeck, projection_mlp
+from mmlt.models.necks.bcl_neck import BCLNeck
 
 
 def test_features_are_those_of_global_average_pooling():
@@ -46,11 +46,13 @@ def test_tokens_of_a_transformer_pass():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match='in_channels is 6'):
+    with pytest.raises(
+        ValueError, match='in_channels: expected 5, the channels of the backbone, got 6'
+    ):
         BCLNeck(6, 3)((torch.zeros(2, 5, 1, 1),))
     with pytest.raises(ValueError, match='expected'):
         BCLNeck(6, 3)((torch.zeros(2, 5, 6),))
     with pytest.raises(ValueError, match='expected'):
         BCLNeck(6, 3)(([torch.zeros(2, 6), torch.zeros(2, 6)],))
     with pytest.raises(ValueError, match='out_channels'):
-        projection_mlp(4, None, 0)
+        BCLNeck(4, 0)

@@ -153,10 +153,14 @@ def test_in_a_classifier_of_the_host():
         (dict(reduction='max'), 'reduction'),
         (dict(loss=[dict(type='CrossEntropyLoss')]), 'loss'),
         (dict(loss='CrossEntropyLoss'), 'loss'),
+        (dict(num_experts=2.0), 'num_experts'),
+        (dict(cosine='yes'), 'cosine'),
+        (dict(scale=float('inf')), 'scale'),
+        (dict(expert='CIFARResNetStage'), 'expert'),
     ],
 )
 def test_bad_options(options, name):
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=f'{name}: expected'):
         build(**options)
 
 

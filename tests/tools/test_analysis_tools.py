@@ -147,7 +147,7 @@ class TestPerClassReport:
             per_class_report.plot_per_class({'CE': [one, other]}, tmp_path / 'a.png')
         with pytest.raises(ValueError, match='different class counts'):
             per_class_report.plot_per_class({'CE': [one], 'LA': [other]}, tmp_path / 'a.png')
-        with pytest.raises(ValueError, match='no training counts'):
+        with pytest.raises(ValueError, match='expected training counts'):
             per_class_report.plot_per_class({'CE': [unknown]}, tmp_path / 'a.png')
         with pytest.raises(ValueError, match='at least one'):
             per_class_report.plot_per_class({}, tmp_path / 'a.png')
@@ -169,7 +169,7 @@ class TestWorstClassRatio:
         concatenated = dict(type='ConcatDataset', datasets=[plain, plain])
         parts = worst_class_ratio.training_set_for_testing(concatenated, ['pack'])['datasets']
         assert [part['pipeline'] for part in parts] == [['pack'], ['pack']]
-        with pytest.raises(ValueError, match='no `pipeline`'):
+        with pytest.raises(ValueError, match='expected a pipeline'):
             worst_class_ratio.training_set_for_testing(dict(type='DigitsLT'), ['pack'])
 
     def test_a_checkpoint_of_digits(self, tmp_path, capsys):

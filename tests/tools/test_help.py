@@ -1,7 +1,8 @@
-"""Every tool explains itself."""
+"""Every tool explains itself, and can be run as a script."""
 
 from __future__ import annotations
 
+import ast
 import sys
 
 import pytest
@@ -24,3 +25,10 @@ def test_help(script, capsys, monkeypatch):
         load_tool(script).main()
     assert end.value.code == 0
     assert 'usage' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('script', SCRIPTS)
+def test_nothing_is_defined_after_the_call_of_main(script):
+    """``main`` of a script runs before what follows it is defined; an import would not show it."""
+    last = ast.parse((TOOLS / script).read_text(encoding='utf-8')).body[-1]
+    assert isinstance(last, ast.If) and '__main__' in ast.unparse(last.test)

@@ -64,7 +64,7 @@ def test_written_lists_read_back(
     assert train.CLASSES == ('class_0', 'class_1', 'class_2')
     assert len(splits['val']) == 12 and len(splits['test']) == 18
     printed = capsys.readouterr().out
-    assert '14 training images of 3 classes, 10 to 1 a class, imbalance ratio 10.0' in printed
+    assert '14 training images of 3 classes, 10 to 1 per class, imbalance ratio 10.0' in printed
     assert '0 many-shot, 0 medium-shot, 3 few-shot' in printed
     assert printed.splitlines()[0] == f'class_0      10  {"#" * 40}'
 
@@ -93,17 +93,22 @@ def test_existing_lists_are_not_overwritten(
     command = [str(images), '--out', str(tmp_path), '--test-per-class', '2']
     assert tool.main(command) == 0
     assert tool.main([*command, '--seed', '1']) == 2
-    assert 'has train.txt, test.txt, classes.txt already; --overwrite' in capsys.readouterr().err
+    assert (
+        'has train.txt, test.txt, classes.txt already; see --overwrite' in capsys.readouterr().err
+    )
     assert tool.main([*command, '--overwrite']) == 0
 
 
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['--test-per-class', '20'], 'no training image in 3 of 3 classes; .* class 0 .* most 19'),
+        (
+            ['--test-per-class', '20'],
+            'expected at most 19, .* class 0 .* got 20 . 0; 3 of 3 classes',
+        ),
         (['--imbalance-ratio', '0.1', '--test-per-class', '2'], 'imbalance_ratio'),
-        (['--max-count', '5', '--test-per-class', '2'], 'max_count needs an imbalance_ratio'),
-        (['--test-per-class', '-1'], 'must not be negative'),
+        (['--max-count', '5', '--test-per-class', '2'], 'max_count: expected an imbalance_ratio'),
+        (['--test-per-class', '-1'], r'test_per_class: expected an integer in \[0, inf\), got -1'),
     ],
 )
 def test_mistakes(
@@ -118,9 +123,9 @@ def test_missing_and_empty_roots(
     tool: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     assert tool.main([str(tmp_path / 'absent')]) == 2
-    assert 'does not exist' in capsys.readouterr().err
+    assert 'image_root: expected a folder, got' in capsys.readouterr().err
     assert tool.main([str(tmp_path)]) == 2
-    assert 'holds no images; expected' in capsys.readouterr().err
+    assert 'got no such image' in capsys.readouterr().err
 
 
 def test_class_without_images_is_kept(tool: ModuleType, images: Path, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_several_matrices_need_a_name(tmp_path):
     [
         (lambda path: None, 'no such file'),
         (lambda path: path.write_bytes(b'not a checkpoint'), 'cannot be read'),
-        (lambda path: torch.save({'weights': 1}, path), 'no `state_dict`'),
+        (lambda path: torch.save({'weights': 1}, path), 'without state_dict'),
         (lambda path: save(path, counts=None), '--class-counts-from'),
         (lambda path: save(path, counts=[1, 2]), 'one weight matrix with 2 rows'),
         (lambda path: save(path, counts=[1, 0, 2]), 'no training image'),

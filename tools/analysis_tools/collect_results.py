@@ -24,7 +24,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Run:
-    """One run: figures at its last and at its best epoch; per cent."""
+    """One run: its figures at the last and at the best epoch, in per cent."""
 
     method: str
     seed: int
@@ -34,15 +34,9 @@ class Run:
 
 
 def validation_series(folder: Path, prefix: str) -> dict[int, Figures]:
-    """Validation figures by epoch.
+    """Validation figures by epoch: epoch -> name without prefix -> per cent.
 
-    Args:
-        folder: work directory of a run; one that was resumed has several logs, of which the
-            newest wins where epochs overlap.
-        prefix: prefix of the metric.
-
-    Returns:
-        epoch -> name without prefix -> per cent.
+    A run that was resumed has several logs; the newest wins where epochs overlap.
     """
     series: dict[int, Figures] = {}
     for path in sorted(folder.glob('*/vis_data/scalars.json')):
@@ -68,17 +62,9 @@ def last_test(folder: Path, prefix: str) -> Figures:
 
 
 def read_run(folder: Path, method: str, seed: int, prefix: str, best_by: str) -> Run | None:
-    """One run.
+    """One run, or None for a folder without figures.
 
-    Args:
-        folder: its work directory.
-        method: name of the method.
-        seed: its seed.
-        prefix: prefix of the metric.
-        best_by: figure, without prefix, that chooses the best epoch; the first of equals.
-
-    Returns:
-        ``None`` for a folder without figures.
+    ``best_by`` is the figure, without prefix, that chooses the best epoch; the first of equals.
     """
     series = validation_series(folder, prefix)
     if series:
@@ -95,7 +81,7 @@ def collect(
     prefix: str = 'long_tail',
     best_by: str = 'top1',
 ) -> list[Run]:
-    """All runs at and below some folders.
+    """All runs in some folders and below, in the order of method and seed.
 
     Args:
         work_dirs: folders to search.
@@ -103,9 +89,6 @@ def collect(
             ``method`` and ``seed``.
         prefix: prefix of the metric.
         best_by: figure that chooses the best epoch.
-
-    Returns:
-        Runs in the order of method and seed.
 
     Raises:
         ValueError: if ``pattern`` lacks a group or a folder does not exist.
@@ -132,14 +115,9 @@ def collect(
 
 
 def to_markdown(runs: Sequence[Run], metrics: Sequence[str] = DEFAULT_METRICS) -> str:
-    """The table; a cell without a measurement stays empty.
+    """One row per method, with the last and the best epoch of each figure, without prefix.
 
-    Args:
-        runs: all runs.
-        metrics: figures to show, without prefix.
-
-    Returns:
-        Markdown: one row per method, for each figure the last and the best epoch.
+    A cell without a measurement stays empty.
     """
     head = ['method', 'seeds', 'epochs']
     head += [f'{metric} {when}' for metric in metrics for when in ('last', 'best')]

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmpretrain.registry import METRICS
 from numpy.typing import NDArray
-from worst_class_ratio import load_config
+from worst_class_ratio import add_run_arguments, load_config
 
 from mmlt.evaluation import LongTailMetric
 from mmlt.functional.counts import shot_groups
@@ -45,14 +45,14 @@ class KeptLabelsMetric(LongTailMetric):
     labels: NDArray[np.int32]
 
     def compute_metrics(self, results: Sequence[NDArray[np.int32]]) -> dict[str, float]:
-        """Figures as ever; the labels stay."""
+        """The figures of LongTailMetric."""
         self.labels = np.concatenate(results)[:, :2]
         return super().compute_metrics(results)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one model does with the test set."""
+    """What one model predicts on the test set."""
 
     title: str
     checkpoint: str
@@ -66,38 +66,21 @@ class Evaluation:
 def label_keeping_evaluator(evaluator: Any) -> dict[str, Any]:
     """Config of a metric that keeps labels, with the settings of the config's LongTailMetric.
 
-    Args:
-        evaluator: the config's ``test_evaluator``, one dict or several; not changed.
-
-    Returns:
-        A new config: shot thresholds and post-hoc adjustment act as in a test.
+    Shot thresholds and post-hoc adjustment then act as in a test. ``evaluator`` is the config's
+    ``test_evaluator``, one dict or several; it is not changed.
     """
-    metrics = [evaluator] if isinstance(evaluator, Mapping) else list(evaluator or ())
-    settings = next(
-        (
-            dict(metric)
-            for metric in metrics
-            if str(metric.get('type')).split('.')[-1] == 'LongTailMetric'
-        ),
-        {},
-    )
-    for output in ('csv_file', 'prefix'):
-        settings.pop(output, None)
+    settings: dict[str, Any] = {}
+    for metric in [evaluator] if isinstance(evaluator, Mapping) else list(evaluator or ()):
+        if not settings and str(metric.get('type')).split('.')[-1] == 'LongTailMetric':
+            settings = {k: v for k, v in metric.items() if k not in ('csv_file', 'prefix')}
     return dict(settings, type='KeptLabelsMetric')
 
 
 def evaluate(cfg: Config, title: str) -> Evaluation:
     """Run the test set through the runner's test loop.
 
-    Args:
-        cfg: a config with ``load_from`` set; its evaluator is replaced.
-        title: name of the model in the tables.
-
-    Returns:
-        Confusion matrix, training counts and class names.
-
-    Raises:
-        ValueError: if the checkpoint has no training class counts.
+    ``cfg`` has ``load_from`` set; its evaluator is replaced. Raises ``ValueError`` if the
+    checkpoint has no training class counts.
     """
     cfg.test_evaluator = label_keeping_evaluator(cfg.test_evaluator)
     runner = Runner.from_cfg(cfg)
@@ -105,8 +88,8 @@ def evaluate(cfg: Config, title: str) -> Evaluation:
     runner.test()
     if metric.class_counts is None:
         raise ValueError(
-            f'{cfg.load_from}: no training class counts, so there are no shot '
-            'groups; train and test with ClassCountsHook in the config'
+            f'{cfg.load_from}: expected training class counts for the shot groups, got none; train '
+            "and test with default_hooks = dict(long_tail=dict(type='LongTailHook'))"
         )
     true, predicted = metric.labels.T
     num_classes = len(metric.class_counts)
@@ -123,7 +106,7 @@ def evaluate(cfg: Config, title: str) -> Evaluation:
 
 
 def check_comparable(before: Evaluation, after: Evaluation) -> None:
-    """Raises ValueError unless both models saw the same training counts and test classes."""
+    """Raise ``ValueError`` unless both models have the same training counts and classes."""
     if before.class_counts != after.class_counts or before.names != after.names:
         raise ValueError(
             f'{after.checkpoint}: expected the classes and training counts of '
@@ -131,18 +114,107 @@ def check_comparable(before: Evaluation, after: Evaluation) -> None:
         )
 
 
+@dataclass(frozen=True)
+class PairRates:
+    """Error rates of several models on the same ``P`` ordered pairs of classes.
+
+    ``true`` and ``predicted`` are ``(P,)`` classes; ``rates`` maps a model to ``(P,)`` per cent of
+    the true class's images.
+    """
+
+    true: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    rates: dict[str, NDArray[np.float64]]
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Mean over the pairs, model -> per cent; 0 where there is no pair."""
+        return {
+            title: float(rates.sum()) / max(len(rates), 1) for title, rates in self.rates.items()
+        }
+
+
+def compare_pairs(confusions: Mapping[str, NDArray[np.int64]], count: int) -> PairRates:
+    """Error rates of all models on the pairs that the first model confuses most.
+
+    Args:
+        confusions: model -> ``(K, K)`` counts, ``confusion[true, predicted]``; the first chooses.
+        count: how many pairs, at least 1; fewer where the first confuses fewer.
+
+    Returns:
+        The pairs, largest rate of the first model first.
+
+    Raises:
+        ValueError: if there is no model or the matrices do not have one shape.
+
+    Example:
+        >>> before, after = np.array([[6, 4], [1, 9]]), np.array([[9, 1], [3, 7]])
+        >>> compare_pairs({'before': before, 'after': after}, 1).means
+        {'before': 40.0, 'after': 10.0}
+    """
+    shapes = {confusion.shape for confusion in confusions.values()}
+    if len(shapes) != 1:
+        raise ValueError(f'confusions: expected matrices of one shape, got {sorted(shapes)}')
+    true, predicted, _ = top_error_pairs(next(iter(confusions.values())), count)
+    return PairRates(
+        true,
+        predicted,
+        {
+            title: 100 * error_rates(confusion)[true, predicted]
+            for title, confusion in confusions.items()
+        },
+    )
+
+
+def group_table(grouped: GroupConfusion) -> str:
+    """A row for each group of true classes, in per cent of its images.
+
+    The cells of a group without images are empty.
+
+    Example:
+        >>> from mmlt.functional.metrics.tallies import group_confusion
+        >>> print(group_table(group_confusion(np.array([[3, 1], [2, 2]]), {'all': [1, 1]})))
+        | true class | images | right | wrong: all |
+        |---|---|---|---|
+        | all | 8 | 62.5 | 37.5 |
+    """
+    rows = [
+        [
+            name,
+            str(images),
+            *('' if np.isnan(share) else f'{100 * share:.1f}' for share in (right, *wrong)),
+        ]
+        for name, images, right, wrong in zip(
+            grouped.names, grouped.images, grouped.right, grouped.wrong, strict=True
+        )
+    ]
+    return _markdown(
+        ['true class', 'images', 'right', *(f'wrong: {name}' for name in grouped.names)], rows
+    )
+
+
+def pair_table(pairs: PairRates, names: Sequence[str]) -> str:
+    """A row for each pair, and the means; ``names`` are those of the ``K`` classes."""
+    rows = [
+        [names[j], names[i], *(f'{rate:.1f}' for rate in rates)]
+        for j, i, *rates in zip(pairs.true, pairs.predicted, *pairs.rates.values(), strict=True)
+    ]
+    means = [f'mean of {len(rows)}', '', *(f'{mean:.2f}' for mean in pairs.means.values())]
+    return _markdown(['true', 'predicted', *pairs.rates], [*rows, means])
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ['| ' + ' | '.join(cells) + ' |' for cells in (header, *rows)]
+    lines.insert(1, '|---' * len(header) + '|')
+    return '\n'.join(lines)
+
+
 def report(
     evaluations: Sequence[Evaluation], groups: Mapping[str, NDArray[np.bool_]], count: int
 ) -> tuple[str, dict[str, Any]]:
-    """All tables.
+    """All tables of one model or two: the Markdown text, and the same for JSON, in per cent.
 
-    Args:
-        evaluations: one model or two.
-        groups: shot name -> ``(K,)`` bool.
-        count: how many pairs.
-
-    Returns:
-        The Markdown text, and the same and the confusion counts for JSON, rates in per cent.
+    ``groups`` maps a shot to ``(K,)`` bool; ``count`` is the number of pairs.
     """
     names = evaluations[0].names
     shots = [shot for k in range(len(names)) for shot, mask in groups.items() if mask[k]]
@@ -218,20 +290,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help='training images above which a class is many-shot, and below which '
         'it is few-shot (default: those of the config)',
     )
-    parser.add_argument('--work-dir', help='folder for the logs')
+    add_run_arguments(parser)
     parser.add_argument('--out', type=Path, help='file for the result (.json)')
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the configs, key=value',
-    )
     args = parser.parse_args(argv)
     if len(args.models) not in (2, 4):
         parser.error(f'expected CONFIG CHECKPOINT once or twice, got {len(args.models)} arguments')
@@ -271,135 +331,3 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
 if __name__ == '__main__':
     main()
-
-
-@dataclass(frozen=True)
-class PairRates:
-    """Error rates of several models on the same ordered pairs of classes.
-
-    Args:
-        true: ``(P,)`` int64 true classes.
-        predicted: ``(P,)`` int64 predicted classes.
-        rates: model -> ``(P,)`` per cent of the true class's images.
-
-    Example:
-        >>> pair = np.array([0]), np.array([1])
-        >>> PairRates(*pair, {'before': np.array([30.0])}).means
-        {'before': 30.0}
-    """
-
-    true: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    rates: dict[str, NDArray[np.float64]]
-
-    @property
-    def means(self) -> dict[str, float]:
-        """Mean over the pairs.
-
-        Args:
-            None.
-
-        Returns:
-            Model -> per cent; 0 where there is no pair.
-        """
-        return {
-            title: float(rates.sum()) / max(len(rates), 1) for title, rates in self.rates.items()
-        }
-
-
-def compare_pairs(confusions: Mapping[str, NDArray[np.int64]], count: int) -> PairRates:
-    """Error rates on the pairs that the first model confuses most.
-
-    Pairs that are chosen on the same images as they are measured on are partly chosen by chance:
-    any other model, another seed too, is expected to lower them a little.
-
-    Args:
-        confusions: model -> ``(K, K)`` counts, ``confusion[true, predicted]``; the first chooses.
-        count: how many pairs, at least 1; fewer where the first confuses fewer.
-
-    Returns:
-        The pairs, largest rate of the first model first, and the rates of all models.
-
-    Raises:
-        ValueError: if there is no model or the matrices do not have one shape.
-
-    Example:
-        >>> before, after = np.array([[6, 4], [1, 9]]), np.array([[9, 1], [3, 7]])
-        >>> compare_pairs({'before': before, 'after': after}, 1).means
-        {'before': 40.0, 'after': 10.0}
-    """
-    shapes = {confusion.shape for confusion in confusions.values()}
-    if len(shapes) != 1:
-        raise ValueError(f'confusions: expected matrices of one shape, got {sorted(shapes)}')
-    true, predicted, _ = top_error_pairs(next(iter(confusions.values())), count)
-    return PairRates(
-        true,
-        predicted,
-        {
-            title: 100 * error_rates(confusion)[true, predicted]
-            for title, confusion in confusions.items()
-        },
-    )
-
-
-def group_table(grouped: GroupConfusion) -> str:
-    """A row for each group of true classes, in per cent of its images.
-
-    Args:
-        grouped: from :func:`~mmlt.functional.metrics.tallies.group_confusion`.
-
-    Returns:
-        A Markdown table; the cells of a group without images are empty.
-
-    Example:
-        >>> from mmlt.functional.metrics.tallies import group_confusion
-        >>> print(group_table(group_confusion(np.array([[3, 1], [2, 2]]), {'all': [1, 1]})))
-        | true class | images | right | wrong: all |
-        |---|---|---|---|
-        | all | 8 | 62.5 | 37.5 |
-    """
-    rows = [
-        [
-            name,
-            str(images),
-            *('' if np.isnan(share) else f'{100 * share:.1f}' for share in (right, *wrong)),
-        ]
-        for name, images, right, wrong in zip(
-            grouped.names, grouped.images, grouped.right, grouped.wrong, strict=True
-        )
-    ]
-    return _markdown(
-        ['true class', 'images', 'right', *(f'wrong: {name}' for name in grouped.names)], rows
-    )
-
-
-def pair_table(pairs: PairRates, names: Sequence[str]) -> str:
-    """A row for each pair, and the means.
-
-    Args:
-        pairs: from :func:`compare_pairs`.
-        names: ``K`` names of the classes.
-
-    Returns:
-        A Markdown table.
-
-    Example:
-        >>> pairs = PairRates(np.array([0]), np.array([1]), {'before': np.array([30.0])})
-        >>> print(pair_table(pairs, ['cat', 'dog']))
-        | true | predicted | before |
-        |---|---|---|
-        | cat | dog | 30.0 |
-        | mean of 1 |  | 30.00 |
-    """
-    rows = [
-        [names[j], names[i], *(f'{rate:.1f}' for rate in rates)]
-        for j, i, *rates in zip(pairs.true, pairs.predicted, *pairs.rates.values(), strict=True)
-    ]
-    means = [f'mean of {len(rows)}', '', *(f'{mean:.2f}' for mean in pairs.means.values())]
-    return _markdown(['true', 'predicted', *pairs.rates], [*rows, means])
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ['| ' + ' | '.join(cells) + ' |' for cells in (header, *rows)]
-    lines.insert(1, '|---' * len(header) + '|')
-    return '\n'.join(lines)

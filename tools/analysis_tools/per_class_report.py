@@ -24,16 +24,9 @@ MARKED_CLASSES = 60
 
 
 def load_tables(paths: Sequence[Path]) -> tuple[list[PerClassRow], NDArray[np.float64]]:
-    """Tables of one method, one a seed.
+    """The first of one method's tables, and accuracies ``(seeds, K)`` in per cent of all.
 
-    Args:
-        paths: the CSV files.
-
-    Returns:
-        The rows of the first table, and accuracies in per cent ``(seeds, K)``.
-
-    Raises:
-        ValueError: if there is none, the classes disagree or the training counts are unknown.
+    Raises ``ValueError`` if there is none, the classes disagree or training counts are unknown.
     """
     if not paths:
         raise ValueError('expected at least one table for each method')
@@ -42,7 +35,8 @@ def load_tables(paths: Sequence[Path]) -> tuple[list[PerClassRow], NDArray[np.fl
     for path, table in zip(paths, tables, strict=True):
         if any(row.train_count is None for row in table):
             raise ValueError(
-                f'{path}: no training counts; evaluate with ClassCountsHook in the config'
+                f'{path}: expected training counts, got none; evaluate with '
+                "default_hooks = dict(long_tail=dict(type='LongTailHook'))"
             )
         if [(row.class_id, row.train_count) for row in table] != known:
             raise ValueError(f'{path}: other classes or training counts than {paths[0]}')
@@ -73,16 +67,13 @@ def plot_per_class(
     """Draw one line per method, the mean over seeds with a band of one standard deviation.
 
     Args:
-        csv_by_method: name of a method -> its tables, one a seed.
+        csv_by_method: name of a method -> its tables, one per seed.
         out: picture to write; its suffix chooses the format.
         smooth: running mean over this many classes of similar frequency; by default none up to
             60 classes, a thirtieth of the classes beyond.
-
-    Raises:
-        ValueError: if a table is unusable, or methods have other training counts.
     """
     if not csv_by_method:
-        raise ValueError('csv_by_method: expected at least one method')
+        raise ValueError('csv_by_method: expected at least one method, got none')
     loaded = {
         name: load_tables([Path(path) for path in paths]) for name, paths in csv_by_method.items()
     }
@@ -169,7 +160,7 @@ def parse_method(text: str) -> tuple[str, list[Path]]:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        'methods', nargs='+', metavar='NAME=CSV[,CSV...]', help='tables of one method, one a seed'
+        'methods', nargs='+', metavar='NAME=CSV[,CSV...]', help='tables of one method, one per seed'
     )
     parser.add_argument(
         '--out',

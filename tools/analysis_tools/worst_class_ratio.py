@@ -3,7 +3,7 @@
 python tools/analysis_tools/worst_class_ratio.py CONFIG CHECKPOINT
 
 The model runs over the training images with the test pipeline, then over the test set, both
-through the runner's test loop, so that EMA weights and everything else act as they do in a test.
+through the runner's test loop, so that hooks and EMA weights act as they do in a test.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints safely
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from cli import prepare_cpu_ranks, set_loader_defaults
+from cli import add_run_arguments, prepare_cpu_ranks, set_loader_defaults
 
 from mmlt.functional.metrics.figures import worst_class_ratio
 
@@ -45,37 +45,26 @@ class WorstClass:
 def training_set_for_testing(dataset: dict[str, Any], pipeline: list[Any]) -> dict[str, Any]:
     """Config of the training set with the test pipeline and without partners for mixing.
 
-    Args:
-        dataset: config of the training set, possibly wrapped; not changed.
-        pipeline: pipeline of the test set.
-
-    Returns:
-        A new config.
-
-    Raises:
-        ValueError: if no part of the config has a pipeline to replace.
+    ``dataset`` is not changed. Raises ``ValueError`` if no part of it has a pipeline to replace.
     """
     dataset = deepcopy(dataset)
     while dataset.get('type') in PAIRING_WRAPPERS:
         dataset = dataset['dataset']
     if _replace_pipelines(dataset, pipeline) == 0:
         raise ValueError(
-            'train_dataloader.dataset: no `pipeline` found to replace by the one '
-            f'of the test set, in a data set of type {dataset.get("type")}'
+            'train_dataloader.dataset: expected a pipeline to replace by that of the test set, '
+            f'got none in {dataset.get("type")}'
         )
     return dataset
 
 
 def _replace_pipelines(dataset: dict[str, Any], pipeline: list[Any]) -> int:
     """Number of pipelines that were replaced, inside wrappers too."""
-    replaced = 0
-    if dataset.get('pipeline'):
+    replaced = 'pipeline' in dataset
+    if replaced:
         dataset['pipeline'] = deepcopy(pipeline)
-        replaced += 1
-    inner = dataset.get('dataset')
-    for part in [*([inner] if inner else []), *dataset.get('datasets', [])]:
-        replaced += _replace_pipelines(part, pipeline)
-    return replaced
+    inner = [dataset['dataset']] if 'dataset' in dataset else dataset.get('datasets', [])
+    return replaced + sum(_replace_pipelines(part, pipeline) for part in inner)
 
 
 def per_class_accuracy_of(cfg: Config, dataset: dict[str, Any]) -> tuple[Any, list[str]]:
@@ -92,19 +81,11 @@ def per_class_accuracy_of(cfg: Config, dataset: dict[str, Any]) -> tuple[Any, li
 
 
 def measure(cfg: Config) -> WorstClass:
-    """Evaluate training and test set.
-
-    Args:
-        cfg: a config with ``load_from`` set; not changed.
-
-    Returns:
-        The worst class of the test set and its ratio.
-    """
+    """The worst class of the test set and its ratio; ``cfg`` has ``load_from`` set."""
     test_set = cfg.test_dataloader.dataset
     if not test_set.get('pipeline'):
         raise ValueError(
-            'test_dataloader.dataset: expected a `pipeline`, which the training '
-            'images are to go through too'
+            'test_dataloader.dataset: expected a pipeline, for the training images too, got none'
         )
     train_set = training_set_for_testing(cfg.train_dataloader.dataset, test_set.pipeline)
     train, _ = per_class_accuracy_of(cfg, train_set)
@@ -152,20 +133,8 @@ def main(argv: Sequence[str] | None = None) -> WorstClass:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='path of the config file')
     parser.add_argument('checkpoint', help='path of the checkpoint')
-    parser.add_argument('--work-dir', help='folder for the logs')
+    add_run_arguments(parser)
     parser.add_argument('--out', type=Path, help='file for the result (.json)')
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config, key=value',
-    )
     args = parser.parse_args(argv)
     result = measure(load_config(args))
     print(describe(result))

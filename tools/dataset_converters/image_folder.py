@@ -18,24 +18,17 @@ from pathlib import Path
 import numpy as np
 
 EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.ppm', '.tif', '.tiff')
-Split = list[list[str]]  # for each class the paths of its images
+Split = list[list[str]]  # paths of the images of each class
 
 
 def find_images(root: Path, extensions: Sequence[str] = EXTENSIONS) -> dict[str, list[str]]:
-    """Images of each class folder, in alphabetical order, relative to ``root``.
+    """Images of each class folder, relative to ``root``; the order of the folders is their label.
 
-    Args:
-        root: folder with one folder a class; images may lie deeper.
-        extensions: of image files, in lower case, with the dot.
-
-    Returns:
-        Paths of each class; the order of the classes is their label.
-
-    Raises:
-        ValueError: if there are no class folders, or a file name cannot stand in a list.
+    Images may be deeper than the class folder. Raises ``ValueError`` if there are none, or if a
+    file name cannot be written in a list.
     """
     if not root.is_dir():
-        raise ValueError(f'image root {root} does not exist, or is not a folder')
+        raise ValueError(f'image_root: expected a folder, got {root}')
     folders = sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith('.'))
     images = {
         folder.name: sorted(
@@ -47,12 +40,15 @@ def find_images(root: Path, extensions: Sequence[str] = EXTENSIONS) -> dict[str,
     }
     if not any(images.values()):
         raise ValueError(
-            f'{root} holds no images; expected {root}/CLASS/IMAGE with the '
-            f'extensions {" ".join(extensions)}'
+            f'image_root: expected {root}/CLASS/IMAGE with the extensions {" ".join(extensions)}, '
+            'got no such image'
         )
     for path in (path for paths in images.values() for path in paths):
         if path != path.strip() or '\n' in path or '\r' in path:
-            raise ValueError(f'{path!r}: blanks at the ends and line breaks do not fit in a list')
+            raise ValueError(
+                'image_root: expected paths without line breaks or blanks at their ends, '
+                f'got {path!r}'
+            )
     return images
 
 
@@ -68,12 +64,11 @@ def split_images(
     """Draw balanced test and validation splits, then a long-tailed one for training.
 
     Args:
-        images: for each class the paths of its images.
+        images: paths of the images of each class.
         imbalance_ratio: largest over smallest class; ``None`` trains on all that is left.
         imbalance_type: ``'exp'`` or ``'step'``; the first class is the largest.
         max_count: training images of the largest class; ``None``: all that it has.
-        val_per_class: validation images of each class.
-        test_per_class: test images of each class.
+        val_per_class, test_per_class: images of each class.
         seed: of the draw.
 
     Returns:
@@ -82,21 +77,21 @@ def split_images(
     Raises:
         ValueError: if a class has too few images, or an option is out of range.
     """
+    from mmlt.functional.checks import check_integer, refuse
     from mmlt.functional.imbalance import imbalanced_class_counts
 
-    if val_per_class < 0 or test_per_class < 0:
-        raise ValueError('val_per_class and test_per_class must not be negative')
+    check_integer('val_per_class', val_per_class, '[0, inf)')
+    check_integer('test_per_class', test_per_class, '[0, inf)')
     if max_count is not None and imbalance_ratio is None:
-        raise ValueError('max_count needs an imbalance_ratio (1 makes all classes equal)')
+        raise refuse('max_count', 'an imbalance_ratio beside it (1 for equal classes)', max_count)
     held_out = val_per_class + test_per_class
     short = [k for k, paths in enumerate(images) if 0 < len(paths) <= held_out]
     if short:
         smallest = min(short, key=lambda k: len(images[k]))
         raise ValueError(
-            f'--test-per-class {test_per_class} and --val-per-class {val_per_class} leave no '
-            f'training image in {len(short)} of {len(images)} classes; the smallest, class '
-            f'{smallest} ({images[smallest][0]}, ...), has {len(images[smallest])}. Hold out '
-            f'fewer, at most {len(images[smallest]) - 1} together'
+            f'test_per_class + val_per_class: expected at most {len(images[smallest]) - 1}, which '
+            f'leaves class {smallest} ({images[smallest][0]}, ...) one training image, got '
+            f'{test_per_class} + {val_per_class}; {len(short)} of {len(images)} classes are short'
         )
     splits: dict[str, Split] = {'train': [], 'val': [], 'test': []}
     for k, paths in enumerate(images):
@@ -114,20 +109,14 @@ def split_images(
 
 
 def format_list(split: Split) -> str:
-    """Text of a list file: one ``path label`` line an image."""
+    """Text of a list file: one ``path label`` line per image."""
     return ''.join(f'{path} {label}\n' for label, paths in enumerate(split) for path in paths)
 
 
 def histogram(classes: Sequence[str], counts: Sequence[int], rows: int = 40) -> str:
-    """Text with a bar for each class and a summary line.
+    """A bar for each class, the largest first, and a summary line.
 
-    Args:
-        classes: ``(K,)`` names.
-        counts: ``(K,)`` training images.
-        rows: bars to show at most; of more classes, the largest and the smallest are shown.
-
-    Returns:
-        Lines of text, the largest class first.
+    Of more than ``rows`` classes, the largest and the smallest are shown.
     """
     from mmlt.functional.counts import shot_groups
 
@@ -145,8 +134,8 @@ def histogram(classes: Sequence[str], counts: Sequence[int], rows: int = 40) -> 
     smallest = min(counts)
     ratio = f'{largest / smallest:.1f}' if smallest else 'undefined, a class has no images'
     lines.append(
-        f'{sum(counts)} training images of {len(counts)} classes, {largest} to {smallest} a class, '
-        f'imbalance ratio {ratio}; '
+        f'{sum(counts)} training images of {len(counts)} classes, {largest} to {smallest} per '
+        f'class, imbalance ratio {ratio}; '
         + ', '.join(f'{number} {name}-shot' for name, number in groups.items())
     )
     return '\n'.join(lines)
@@ -168,51 +157,21 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add('image_root', type=Path, help='folder with one folder of images a class')
+    add('image_root', type=Path, help='folder with one folder of images per class')
     add('--out', type=Path, help='folder for the list files (default: the image root)')
-    add(
-        '--imbalance-ratio',
-        type=float,
-        metavar='R',
-        help='largest over smallest training class, such as 100 (default: train on all that is '
-        'left after the test and validation images)',
-    )
-    add(
-        '--imbalance-type',
-        choices=('exp', 'step'),
-        default='exp',
-        help='exp: sizes fall exponentially with the label; step: the second half of the classes '
-        'is small (default: %(default)s)',
-    )
-    add(
-        '--max-count',
-        type=int,
-        metavar='N',
-        help='training images of the largest class (default: all it has); only with '
-        '--imbalance-ratio',
-    )
-    add(
-        '--test-per-class',
-        type=int,
-        default=20,
-        metavar='N',
-        help='test images of each class (default: %(default)s)',
-    )
-    add(
-        '--val-per-class',
-        type=int,
-        default=0,
-        metavar='N',
-        help='validation images of each class (default: %(default)s)',
-    )
-    add('--seed', type=int, default=0, help='of the draw (default: %(default)s)')
-    add(
-        '--rows',
-        type=int,
-        default=40,
-        metavar='N',
-        help='bars of the histogram at most (default: %(default)s)',
-    )
+    ratio = 'largest over smallest training class, such as 100 (default: all that is left is kept)'
+    add('--imbalance-ratio', type=float, metavar='R', help=ratio)
+    kinds = 'exp: sizes fall exponentially with the label; step: half of the classes are small'
+    add('--imbalance-type', choices=('exp', 'step'), default='exp', help=kinds)
+    largest = 'training images of the largest class (default: all it has); needs --imbalance-ratio'
+    add('--max-count', type=int, metavar='N', help=largest)
+    for name, default, text in (
+        ('--test-per-class', 20, 'test images of each class'),
+        ('--val-per-class', 0, 'validation images of each class'),
+        ('--seed', 0, 'of the draw'),
+        ('--rows', 40, 'bars of the histogram at most'),
+    ):
+        add(name, type=int, default=default, metavar='N', help=f'{text} (default: {default})')
     add('--overwrite', action='store_true', help='replace list files that exist')
     return parser.parse_args(argv)
 
@@ -238,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         files['classes.txt'] = ''.join(f'{name}\n' for name in images)
         present = [name for name in files if (out / name).exists()]
         if present and not args.overwrite:
-            raise ValueError(f'{out} has {", ".join(present)} already; --overwrite replaces them')
+            raise ValueError(f'--out: {out} has {", ".join(present)} already; see --overwrite')
         out.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             (out / name).write_text(text, encoding='utf-8')

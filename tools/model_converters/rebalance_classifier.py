@@ -12,7 +12,7 @@ fine-tuned, not resumed.
 from __future__ import annotations
 
 import argparse
-import pickle
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -23,60 +23,32 @@ import torch
 from torch import Tensor
 
 import mmlt  # noqa: F401  lets torch load checkpoints safely
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from cli import load_checkpoint
+
+from mmlt.functional.checks import check_choice, refuse
 from mmlt.functional.logit_adjustment import adjusted_bias, tau_normalize
 
 METHODS = ('logit_adjustment', 'tau_norm')
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of MMEngine, on the CPU.
-
-    Args:
-        path: the file.
-
-    Raises:
-        ValueError: if the file is missing or is no checkpoint.
-    """
-    if not path.is_file():
-        raise ValueError(f'{path}: no such file')
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise ValueError(f'{path}: cannot be read as a checkpoint: {error}') from error
-    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
-        raise ValueError(f'{path}: no `state_dict`; expected a checkpoint written by MMEngine')
-    return checkpoint
-
-
 def class_counts_of(checkpoint: Mapping[str, Any], path: Path) -> list[int]:
-    """Training counts in the meta data of a checkpoint.
-
-    Args:
-        checkpoint: the checkpoint.
-        path: its file, for the message.
-
-    Raises:
-        ValueError: if it has none.
-    """
+    """Training counts in the meta data of a checkpoint; ``ValueError`` if it has none."""
     meta = checkpoint.get('meta') or {}
     counts = (meta.get('dataset_meta') or {}).get('class_counts')
     if counts is None:
         raise ValueError(
-            f"{path}: no class counts in meta['dataset_meta']['class_counts']; name "
-            'a checkpoint that was trained with mmlt with --class-counts-from'
+            f"{path}: expected meta['dataset_meta']['class_counts'], got none; "
+            '--class-counts-from names another checkpoint, which was trained with mmlt'
         )
     return [int(count) for count in counts]
 
 
 def classifier_key(state_dict: Mapping[str, Tensor], num_classes: int | None) -> str:
-    """Name of the classifier's weight: the matrix in ``head.`` with one row per class.
+    """Name of the classifier's weight: the one matrix in ``head.`` with a row per class.
 
-    Args:
-        state_dict: weights of a model.
-        num_classes: ``K`` if known.
-
-    Raises:
-        ValueError: if there is none, or more than one.
+    Raises ``ValueError`` if there is none, or more than one; ``num_classes`` is None if unknown.
     """
     matrices = {
         key: tuple(value.shape)
@@ -100,7 +72,7 @@ def rebalance(
     tau: float,
     class_counts: Sequence[int] | None,
 ) -> dict[str, Tensor]:
-    """Weights with the classifier rebalanced.
+    """A new state dict with the classifier rebalanced.
 
     Args:
         state_dict: weights of a model; not changed.
@@ -109,14 +81,12 @@ def rebalance(
         tau: strength.
         class_counts: ``(K,)`` training images, for ``'logit_adjustment'``.
 
-    Returns:
-        A new state dict.
-
     Raises:
         ValueError: if the classifier does not suit the method.
     """
+    check_choice('method', method, METHODS)
     if weight_key not in state_dict:
-        raise ValueError(f'the checkpoint has no {weight_key!r}')
+        raise ValueError(f'--weight-key: expected a name of the checkpoint, got {weight_key!r}')
     if not weight_key.endswith('weight'):
         raise ValueError(f'--weight-key: expected a name that ends in weight, got {weight_key!r}')
     bias_key = f'{weight_key.removesuffix("weight")}bias'
@@ -130,10 +100,8 @@ def rebalance(
         changed[weight_key] = tau_normalize(state_dict[weight_key], tau)
         changed[bias_key] = torch.zeros_like(state_dict[bias_key])
         return changed
-    if method != 'logit_adjustment':
-        raise ValueError(f'method: expected one of {", ".join(METHODS)}, got {method!r}')
     if class_counts is None:
-        raise ValueError('logit_adjustment needs class counts')
+        raise refuse('class_counts', 'the training images per class', class_counts)
     if bias_key not in state_dict:
         raise ValueError(
             f'{weight_key!r} has no bias to adjust (a cosine classifier, perhaps); evaluate with '
@@ -159,7 +127,7 @@ def convert(
         method: ``'logit_adjustment'`` or ``'tau_norm'``.
         tau: strength.
         class_counts_from: another checkpoint whose meta data has the training counts.
-        weight_key: name of the classifier's weight, where it is not found by itself.
+        weight_key: name of the classifier's weight, where it is not found automatically.
 
     Returns:
         The name of the weight.

@@ -11,7 +11,7 @@ and meta data: it can be tested and fine-tuned, not resumed.
 from __future__ import annotations
 
 import argparse
-import pickle
+import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -22,22 +22,15 @@ from torch import Tensor
 
 import mmlt  # noqa: F401  lets torch load checkpoints safely
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from cli import load_checkpoint
+
 KEPT = ('backbone.', 'head.fc.')
 CLASSIFIER = 'head.fc.weight'
 
 
 def plain_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of the backbone and the classifier.
-
-    Args:
-        state_dict: weights of a model with ``ContrastiveClsHead``; not changed.
-
-    Returns:
-        A new state dict.
-
-    Raises:
-        ValueError: if there is no such classifier.
-    """
+    """Weights of backbone and classifier, as a new dict; ``ValueError`` without a classifier."""
     if CLASSIFIER not in state_dict:
         heads = sorted(key for key in state_dict if key.startswith('head.'))
         raise ValueError(f'expected the classifier {CLASSIFIER!r}, found {heads or "no head"}')
@@ -47,9 +40,7 @@ def plain_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def plain_head(state_dict: Mapping[str, Tensor], scale: float) -> dict[str, Any]:
     """Config of the head that loads these weights.
 
-    Args:
-        state_dict: weights as :func:`plain_state_dict` gives them.
-        scale: of a cosine classifier, which is recognised by its missing bias.
+    A cosine classifier, with its ``scale``, is recognised by its missing bias.
     """
     num_classes, in_channels = state_dict[CLASSIFIER].shape
     shape = dict(num_classes=num_classes, in_channels=in_channels)
@@ -59,29 +50,13 @@ def plain_head(state_dict: Mapping[str, Tensor], scale: float) -> dict[str, Any]
 
 
 def convert(source: Path, target: Path, scale: float = 30.0) -> dict[str, Any]:
-    """Write the plain checkpoint.
+    """Write the plain checkpoint; returns the config of its head.
 
-    Args:
-        source: checkpoint to read.
-        target: checkpoint to write.
-        scale: of a cosine classifier.
-
-    Returns:
-        Config of the head.
-
-    Raises:
-        ValueError: if the source cannot be converted, or would be overwritten.
+    Raises ``ValueError`` if the source cannot be converted, or would be overwritten.
     """
-    if not source.is_file():
-        raise ValueError(f'{source}: no such file')
     if target.resolve() == source.resolve():
         raise ValueError(f'OUT is IN ({source}); the original is kept, choose another name')
-    try:
-        checkpoint = torch.load(source, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise ValueError(f'{source}: cannot be read as a checkpoint: {error}') from error
-    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
-        raise ValueError(f'{source}: no `state_dict`; expected a checkpoint written by MMEngine')
+    checkpoint = load_checkpoint(source)
     weights = plain_state_dict(checkpoint['state_dict'])
     target.parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(meta=deepcopy(checkpoint.get('meta') or {}), state_dict=weights), target)
@@ -89,8 +64,8 @@ def convert(source: Path, target: Path, scale: float = 30.0) -> dict[str, Any]:
 
 
 def _has_class_token(path: Path) -> bool:
-    """Whether the backbone is a transformer, which hands on one vector an image."""
-    names = torch.load(path, map_location='cpu', weights_only=True)['state_dict']
+    """Whether the backbone is a transformer, which gives one vector per image and needs no neck."""
+    names = load_checkpoint(path)['state_dict']
     return any(name in names for name in ('backbone.cls_token', 'backbone.pos_embed'))
 
 

@@ -8,6 +8,8 @@ from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 
+from mmlt.functional.checks import check_integer
+
 __all__ = ['CIFARAutoAugment']
 
 
@@ -34,9 +36,7 @@ class CIFARAutoAugment(BaseTransform):
     """
 
     def __init__(self, fill: int = 0) -> None:
-        if not 0 <= fill <= 255:
-            raise ValueError(f'fill: expected 0 to 255, got {fill}')
-        self.fill = fill
+        self.fill = check_integer('fill', fill, '[0, 255]')
         self.augment = AutoAugment(AutoAugmentPolicy.CIFAR10, fill=[fill] * 3)
 
     def transform(self, results: dict) -> dict:

@@ -9,6 +9,8 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmlt.functional.checks import check_choice, check_integer, refuse
+
 __all__ = ['CIFARResNet', 'CIFARResNetStage']
 
 INIT = dict(type='Kaiming', layer='Conv2d', nonlinearity='relu')
@@ -39,10 +41,14 @@ class _BasicBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(out)) + self._shortcut(x), inplace=True)
 
 
+def _check_shape(depth: int, base_channels: int) -> None:
+    if check_integer('depth', depth) < 8 or (depth - 2) % 6:
+        raise refuse('depth', '6n + 2 (20, 32, 44, 56, ...)', depth)
+    check_integer('base_channels', base_channels, '[1, inf)')
+
+
 def _stage(depth: int, stage: int, base_channels: int) -> nn.Sequential:
     """Blocks of one stage; from the second on it halves the sides and doubles the channels."""
-    if depth < 8 or (depth - 2) % 6:
-        raise ValueError(f'depth: expected 6n + 2 (20, 32, 44, 56, ...), got {depth}')
     width = base_channels * 2**stage
     before, stride = (width // 2, 2) if stage else (width, 1)
     rest = [_BasicBlock(width, width, 1) for _ in range((depth - 2) // 6 - 1)]
@@ -57,7 +63,7 @@ class CIFARResNet(BaseModule):
         depth: 20, 32, 44 or 56 in the papers; any :math:`6n + 2`. 32 has 0.46 M parameters.
         in_channels: channels of the image.
         base_channels: channels of the first stage; the others have twice and four times as many.
-        num_stages: 1, 2 or 3; 2 is a stem for experts that have a last stage each.
+        num_stages: 1, 2 or 3; 2 for experts that have a last stage each.
         out_indices: stages to return, of 0, 1 and 2; None: the last.
         init_cfg: as in MMEngine; None is Kaiming initialisation of the convolutions.
 
@@ -84,13 +90,14 @@ class CIFARResNet(BaseModule):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg or dict(INIT))
-        if num_stages not in (1, 2, 3):
-            raise ValueError(f'num_stages: expected 1, 2 or 3, got {num_stages}')
+        _check_shape(depth, base_channels)
+        check_integer('in_channels', in_channels, '[1, inf)')
+        check_choice('num_stages', num_stages, (1, 2, 3))
         out_indices = (num_stages - 1,) if out_indices is None else out_indices
-        if not out_indices or any(index not in range(num_stages) for index in out_indices):
-            raise ValueError(
-                f'out_indices: expected stages of {list(range(num_stages))}, got {out_indices}'
-            )
+        if not isinstance(out_indices, (list, tuple)) or not out_indices:
+            raise refuse('out_indices', 'a list of stages', out_indices)
+        for index in out_indices:
+            check_integer('out_indices', index, f'[0, {num_stages - 1}]')
         self.depth, self.out_indices = depth, tuple(out_indices)
         self.conv1 = nn.Conv2d(in_channels, base_channels, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(base_channels)
@@ -144,9 +151,8 @@ class CIFARResNetStage(BaseModule):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg or dict(INIT))
-        if stage not in (0, 1, 2):
-            raise ValueError(f'stage: expected 0, 1 or 2, got {stage}')
-        self.blocks = _stage(depth, stage, base_channels)
+        _check_shape(depth, base_channels)
+        self.blocks = _stage(depth, check_choice('stage', stage, (0, 1, 2)), base_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Feature map ``(N, C', H', W')`` of the stage before to ``(N, C, H, W)``."""

@@ -8,10 +8,11 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from mmlt.functional.checks import check_integer
 from mmlt.models.necks.bcl_neck import projection_mlp
 
-from .cosine_cls_head import CosineLinear
 from .label_rectifier import LabelRectifier
+from .parts import build_classifier, build_module
 
 __all__ = ['ContrastiveClsHead']
 
@@ -30,19 +31,19 @@ class ContrastiveClsHead(ClsHead):
     At test it is a plain linear (or cosine) classifier of the features.
 
     Args:
-        num_classes: ``K``.
+        num_classes: ``K``, at least 2.
         in_channels: channels of the features.
         embedding_channels: width of the contrastive space; ``out_channels`` of the neck.
         hidden_channels: width inside the prototype MLP; None for ``in_channels``.
         cosine: cosine classifier (ImageNet-LT, iNaturalist) instead of a linear one (CIFAR).
-        scale: factor of the cosine classifier.
+        scale: factor of the cosine classifier, above 0.
         loss: classification loss, for hard and soft targets, with its ``loss_weight``.
         loss_bcl: contrastive loss, with its ``loss_weight``.
         loss_car: regulariser called with ``(logits, targets)`` of the clean views, or None:
             ``dict(type='CARLoss', criterion=None, num_classes=K)``.
         label_start_epoch: first epoch (from 0) with rectified labels; None for never.
-        top_k: classes in the semantic label; 30, for CIFAR-10 3.
-        omega: factor of the confidence in the semantic label.
+        top_k: classes in the semantic label, at least 1; 30, for CIFAR-10 3.
+        omega: factor of the confidence in the semantic label, at least 0.
         confidence: ``'log_count'``, or a constant in ``[0, 1]`` that replaces it.
         **kwargs: ``init_cfg`` of ``ClsHead``.
 
@@ -76,24 +77,21 @@ class ContrastiveClsHead(ClsHead):
         confidence: str | float = 'log_count',
         **kwargs: object,
     ) -> None:
-        super().__init__(loss=loss, **kwargs)
+        super().__init__(loss=build_module('loss', loss), **kwargs)
         if self.cal_acc:
             raise ValueError(
-                'cal_acc: the classified view may be mixed, so that its accuracy '
-                'means nothing; leave it False and read LongTailMetric'
+                'cal_acc: expected False, because the classified view may be mixed, got True; '
+                'LongTailMetric reports the accuracy'
             )
-        if num_classes < 2:
-            raise ValueError(f'num_classes: expected at least 2, got {num_classes}')
+        check_integer('embedding_channels', embedding_channels, '[1, inf)')
+        if hidden_channels is not None:
+            check_integer('hidden_channels', hidden_channels, '[1, inf)')
         self.num_classes, self.in_channels = num_classes, in_channels
-        self.fc = (
-            CosineLinear(in_channels, num_classes, scale)
-            if cosine
-            else nn.Linear(in_channels, num_classes)
-        )
+        self.fc = build_classifier(in_channels, num_classes, cosine, scale)
         self.prototype_mlp = projection_mlp(in_channels, hidden_channels, embedding_channels)
         self.rectifier = LabelRectifier(num_classes, label_start_epoch, top_k, omega, confidence)
-        self.loss_bcl = _built(loss_bcl)
-        self.loss_car = None if loss_car is None else _built(loss_car)
+        self.loss_bcl = build_module('loss_bcl', loss_bcl)
+        self.loss_car = None if loss_car is None else build_module('loss_car', loss_car)
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """The features ``(N, C)`` before the classifier."""
@@ -150,15 +148,11 @@ class ContrastiveClsHead(ClsHead):
         return losses
 
 
-def _built(module: dict | nn.Module) -> nn.Module:
-    return module if isinstance(module, nn.Module) else MODELS.build(module)
-
-
 def _count_views(feats: tuple[Tensor, ...], num_images: int) -> int:
     if len(feats) < 2:
         raise ValueError(
-            'feats: the projections are missing; ContrastiveClsHead needs '
-            "neck=dict(type='BCLNeck', ...), in training mode"
+            'feats: expected (projections, features), as BCLNeck gives them in training, got '
+            f'{len(feats)} output'
         )
     num_views, rest = divmod(feats[-1].shape[0], num_images)
     if rest or num_views < 3:
@@ -173,8 +167,8 @@ def _hard_labels(data_samples: list[DataSample]) -> Tensor:
     if 'gt_label' not in data_samples[0]:
         raise ValueError(
             'gt_label: expected one integer class per image, got data samples with '
-            f'{sorted(data_samples[0].keys())} only; the contrastive loss needs the '
-            'class of the clean views beside a gt_score'
+            f'{sorted(data_samples[0].keys())}; the contrastive loss needs the class of the '
+            'clean views beside a gt_score'
         )
     labels = torch.cat([sample.gt_label for sample in data_samples])
     if labels.numel() != len(data_samples) or labels.is_floating_point():

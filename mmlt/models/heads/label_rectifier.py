@@ -1,4 +1,8 @@
-"""When and by what the labels of mixed images are rectified (ConCutMix)."""
+"""From which epoch on, and by what, the labels of mixed images are rectified (ConCutMix).
+
+The area of a pasted box says little about what it shows. Once the features are good enough, the
+nearest class prototypes say more.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmlt.functional.checks import check_integer, check_number, refuse
 from mmlt.functional.counts import validate_class_counts
 from mmlt.functional.semantic_labels import semantic_scores
 
@@ -18,21 +23,21 @@ __all__ = ['LabelRectifier']
 class LabelRectifier(nn.Module):
     """:func:`~mmlt.functional.semantic_labels.semantic_scores` from an epoch on.
 
-    :class:`mmlt.hooks.TrainingProgressHook` brings the epoch and
-    :class:`mmlt.hooks.ClassCountsHook` the class counts.
+    :class:`mmlt.hooks.LongTailHook` sets the epoch and the class counts. The options have the
+    names of :class:`ContrastiveClsHead`, which hands them on.
 
     Args:
         num_classes: ``K``.
-        start_epoch: first epoch (from 0) whose labels are rectified; None for never.
-        top_k: classes that get a share; 30, for CIFAR-10 3.
-        omega: factor of the confidence.
+        label_start_epoch: first epoch (from 0) whose labels are rectified; None for never.
+        top_k: classes that get a share, at least 1; 30, for CIFAR-10 3.
+        omega: factor of the confidence, at least 0.
         confidence: ``'log_count'``, or a constant in ``[0, 1]`` that replaces it.
 
     Raises:
         ValueError: if an option is out of its range.
 
     Example:
-        >>> rectifier = LabelRectifier(2, start_epoch=5, confidence=0.5)
+        >>> rectifier = LabelRectifier(2, label_start_epoch=5, confidence=0.5)
         >>> area = torch.tensor([[0.2, 0.8]])
         >>> rectifier.set_progress(4, 10, 0, 0)
         >>> rectifier.active
@@ -47,29 +52,25 @@ class LabelRectifier(nn.Module):
     def __init__(
         self,
         num_classes: int,
-        start_epoch: int | None = None,
+        label_start_epoch: int | None = None,
         top_k: int = 30,
         omega: float = 200 / 255,
         confidence: str | float = 'log_count',
     ) -> None:
         super().__init__()
-        if start_epoch is not None and (not isinstance(start_epoch, int) or start_epoch < 0):
-            raise ValueError(
-                f'label_start_epoch: expected an epoch from 0 on or None, got {start_epoch!r}'
-            )
-        if top_k < 1:
-            raise ValueError(f'top_k: expected at least 1 class, got {top_k}')
-        if not omega >= 0:
-            raise ValueError(f'omega: expected a number >= 0, got {omega}')
-        constant = not isinstance(confidence, str)
-        if (constant and not 0 <= confidence <= 1) or (not constant and confidence != 'log_count'):
-            raise ValueError(
-                f"confidence: expected 'log_count' or a number in [0, 1], got {confidence!r}"
-            )
-        self.start_epoch, self.top_k = start_epoch, top_k
-        self.omega, self.confidence = omega, confidence
+        if label_start_epoch is not None:
+            check_integer('label_start_epoch', label_start_epoch, '[0, inf)')
+        constant = confidence != 'log_count'
+        if constant and isinstance(confidence, str):
+            raise refuse('confidence', "'log_count' or a number in [0, 1]", confidence)
+        if constant:
+            check_number('confidence', confidence, '[0, 1]')
+        self.start_epoch = label_start_epoch
+        self.top_k = check_integer('top_k', top_k, '[1, inf)')
+        self.omega = check_number('omega', omega, '[0, inf)')
+        self.confidence = confidence
         self.epoch: int | None = None
-        # Of one shape from the start, since an averaged model pairs buffers by position.
+        # Of its final shape from the start, because EMAHook pairs the buffers by position.
         self.register_buffer('class_counts', torch.zeros(num_classes), persistent=False)
         self._needs_counts = not constant
 
@@ -78,14 +79,14 @@ class LabelRectifier(nn.Module):
         counts = validate_class_counts(class_counts)
         if counts.shape != self.class_counts.shape:
             raise ValueError(
-                f'class_counts: the head has {self.class_counts.numel()} classes, '
-                f'the training data {counts.numel()}'
+                f'class_counts: expected {self.class_counts.numel()} numbers, one for each class '
+                f'of the head, got {counts.numel()}'
             )
         self.class_counts.copy_(counts)
         self._needs_counts = False
 
     def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
-        """Take the epoch, from 0; a warning if the labels' epoch is not going to come."""
+        """Take the epoch, from 0; warn once if the run ends before labels are rectified."""
         del iteration, seed
         if self.epoch is None and self.start_epoch is not None and self.start_epoch >= max_epochs:
             print_log(
@@ -101,14 +102,14 @@ class LabelRectifier(nn.Module):
         """Whether labels are rectified at present.
 
         Raises:
-            ValueError: if that depends on an epoch that nobody has told.
+            ValueError: if that depends on the epoch and the epoch is unknown.
         """
         if self.start_epoch is None:
             return False
         if self.epoch is None and self.start_epoch > 0:
             raise ValueError(
-                'label_start_epoch: the epoch is unknown; add '
-                "dict(type='TrainingProgressHook') to custom_hooks"
+                'label_start_epoch: expected to know the epoch, got none; add '
+                "default_hooks = dict(long_tail=dict(type='LongTailHook'))"
             )
         return self.start_epoch == 0 or self.epoch >= self.start_epoch
 
@@ -130,8 +131,8 @@ class LabelRectifier(nn.Module):
         """
         if self._needs_counts:
             raise ValueError(
-                "confidence='log_count': the class counts are unknown. Add "
-                "dict(type='ClassCountsHook') to custom_hooks"
+                "confidence: expected class counts for 'log_count', got none; add "
+                "default_hooks = dict(long_tail=dict(type='LongTailHook'))"
             )
         return semantic_scores(
             features, prototypes, scores, self.class_counts, self.top_k, self.omega, self.confidence

@@ -1,9 +1,12 @@
-"""The losses of several experts, each with a state of its own."""
+"""Several classifiers on one backbone, each with its own loss.
+
+Experts that train differently make different mistakes, so the mean of their logits is better than
+each of them, most of all on rare classes.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,89 +17,53 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from .cosine_cls_head import CosineLinear
+from mmlt.functional.checks import check_choice, check_integer, refuse
+
+from .parts import build_classifier, build_module
 
 __all__ = ['ExpertLosses', 'MultiExpertClsHead']
 
 
 class ExpertLosses(nn.ModuleList):
-    """One loss module for each expert; stands where other heads have their ``loss_module``.
-
-    Takes the modules, as ``nn.ModuleList`` does.
-
-    Example:
-        >>> losses = ExpertLosses.build(dict(type='CrossEntropyLoss'), num_experts=2)
-        >>> len(losses)
-        2
-    """
+    """One loss module for each expert, in the place of the ``loss_module`` of other heads."""
 
     @classmethod
     def build(cls, loss: Any, num_experts: int) -> ExpertLosses:
-        """From configs or modules.
-
-        Args:
-            loss: config or module of one loss, built (or copied) once for each expert, or a list
-                of one for each expert.
-            num_experts: ``E``.
-
-        Raises:
-            TypeError: if a loss is neither a config nor a module.
-            ValueError: if a list has another length than ``E``.
-        """
+        """From one config or module, built or copied for each expert, or a list with one each."""
         if isinstance(loss, (dict, nn.Module)):
             loss = [loss] * num_experts
-        if not isinstance(loss, Sequence) or len(loss) != num_experts:
-            raise ValueError(
-                f'loss: expected one loss, or a list of {num_experts} for '
-                f'num_experts={num_experts}, got {loss!r}'
-            )
-        return cls([_own(part) for part in loss])
+        if not isinstance(loss, (list, tuple)) or len(loss) != num_experts:
+            raise refuse('loss', f'one loss, or a list of num_experts={num_experts}', loss)
+        # Copied, because each expert's loss has its own state.
+        return cls([copy.deepcopy(build_module('loss', part)) for part in loss])
 
     def forward(self, cls_score: Tensor, target: Tensor, **kwargs: Any) -> list[Tensor]:
-        """The loss of each expert.
-
-        Args:
-            cls_score: ``(E, N, K)`` logits.
-            target: ``(N,)`` integers or ``(N, K)`` scores, the same for all experts.
-            **kwargs: for the losses, for example ``avg_factor``.
-
-        Returns:
-            ``E`` losses.
-        """
+        """``E`` losses of the experts' logits ``(E, N, K)`` and the target that they share."""
         return [
             loss(logits, target, **kwargs) for loss, logits in zip(self, cls_score, strict=True)
         ]
 
 
-def _own(loss: Any) -> nn.Module:
-    if isinstance(loss, nn.Module):
-        return copy.deepcopy(loss)
-    if isinstance(loss, dict):
-        built: nn.Module = MODELS.build(loss)
-        return built
-    raise TypeError(f'loss: expected configs or modules, got {type(loss).__name__}')
-
-
 @MODELS.register_module()
 class MultiExpertClsHead(ClsHead):
-    r"""E classifiers, each with its own last stage, its own loss and its own state.
+    r"""E classifiers, each with its own last stage and its own loss.
 
-    The backbone is the shared stem. Every expert sees the same image and label, mixed or not;
-    the log gets ``loss_expert0`` and so on. At test the logits are the mean over experts, which
-    is also what confusion pairs are counted from. A loss with state (``CARLoss``,
+    The backbone is shared. Every expert gets the same image and label, mixed or not, and the log
+    shows ``loss_expert0``, ``loss_expert1``, ... At test the logits are the mean over the experts,
+    from which confusion pairs are counted too. A loss with state (``CARLoss``,
     ``LogitAdjustedLoss``) exists once for each expert.
 
     Args:
-        num_classes: ``K``.
+        num_classes: ``K``, at least 2.
         in_channels: channels that reach the classifiers, behind ``expert`` where there is one.
-        num_experts: ``E``.
-        expert: config of the experts' own stage, built ``E`` times; it gets the stem's last
+        num_experts: ``E``, at least 1.
+        expert: config of the experts' own stage, built ``E`` times; it gets the backbone's last
             output. A feature map is averaged over its pixels before the classifier, so no neck
             is needed, for example ``dict(type='CIFARResNetStage', depth=32, stage=2)`` behind
             ``CIFARResNet(num_stages=2)``. None: the experts are classifiers on shared features;
-            linear ones with one loss are then no more than a single classifier.
+            linear ones with one loss are then equivalent to a single classifier.
         cosine: cosine classifiers instead of linear ones.
-        scale: factor of the cosine classifiers.
+        scale: factor of the cosine classifiers, above 0.
         loss: config of one loss for all, or a list of one for each expert, for example
             ``LogitAdjustedLoss`` with ``tau`` 0, 1 and 2 for experts of different leaning.
         reduction: ``'mean'`` or ``'sum'`` over the experts' losses.
@@ -127,27 +94,19 @@ class MultiExpertClsHead(ClsHead):
         reduction: str = 'mean',
         **kwargs: Any,
     ) -> None:
-        for name, value, least in (
-            ('num_classes', num_classes, 2),
-            ('num_experts', num_experts, 1),
-            ('in_channels', in_channels, 1),
-        ):
-            if value < least:
-                raise ValueError(f'{name}: expected at least {least}, got {value}')
-        if reduction not in ('mean', 'sum'):
-            raise ValueError(f"reduction: expected 'mean' or 'sum', got {reduction!r}")
+        check_integer('num_experts', num_experts, '[1, inf)')
+        if expert is not None and not isinstance(expert, dict):
+            raise refuse('expert', 'a config or None', expert)
         super().__init__(loss=ExpertLosses.build(loss, num_experts), **kwargs)
         self.num_classes, self.in_channels = num_classes, in_channels
-        self.num_experts, self.reduction = num_experts, reduction
-        # MMEngine's list, which hands on the initialisation.
+        self.num_experts = num_experts
+        self.reduction = check_choice('reduction', reduction, ('mean', 'sum'))
+        # MMEngine's list passes init_weights on to the experts.
         self.experts = ModuleList(
             nn.Identity() if expert is None else MODELS.build(expert) for _ in range(num_experts)
         )
         self.classifiers = nn.ModuleList(
-            CosineLinear(in_channels, num_classes, scale)
-            if cosine
-            else nn.Linear(in_channels, num_classes)
-            for _ in range(num_experts)
+            build_classifier(in_channels, num_classes, cosine, scale) for _ in range(num_experts)
         )
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
@@ -185,10 +144,7 @@ class MultiExpertClsHead(ClsHead):
         losses = {f'loss_expert{e}': part / share for e, part in enumerate(parts)}
         if self.cal_acc:
             if target.ndim != 1:
-                raise ValueError(
-                    'cal_acc: the accuracy on mixed images means nothing; set it to '
-                    'False where a batch augment mixes'
-                )
+                raise ValueError('cal_acc: expected False where images are mixed, got True')
             accuracy = Accuracy.calculate(logits.detach().mean(dim=0), target, topk=self.topk)
             losses.update(
                 {

@@ -1,4 +1,4 @@
-"""The small MLP that leads into the contrastive space."""
+"""From the backbone's features to the space in which they are contrasted."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
+
+from mmlt.functional.checks import check_integer
 
 __all__ = ['BCLNeck', 'projection_mlp']
 
@@ -25,21 +27,11 @@ def projection_mlp(
     Returns:
         The module, ``(N, in_channels) -> (N, out_channels)``.
 
-    Raises:
-        ValueError: if a width is not positive.
-
     Example:
         >>> [type(layer).__name__ for layer in projection_mlp(4, None, 2)]
         ['Linear', 'BatchNorm1d', 'ReLU', 'Linear']
     """
     hidden_channels = in_channels if hidden_channels is None else hidden_channels
-    for name, width in (
-        ('in_channels', in_channels),
-        ('hidden_channels', hidden_channels),
-        ('out_channels', out_channels),
-    ):
-        if width < 1:
-            raise ValueError(f'{name}: expected at least 1, got {width}')
     return nn.Sequential(
         nn.Linear(in_channels, hidden_channels),
         nn.BatchNorm1d(hidden_channels),
@@ -53,8 +45,8 @@ class BCLNeck(BaseModule):
     """Global average pooling; in training also the projection of balanced contrastive learning.
 
     In training the output is ``(projections, features)``, at test ``(features,)``. The features
-    stand last, where every head of MMPretrain looks for them, so the projection costs nothing at
-    test and the neck also serves a plain head.
+    come last, where every head of MMPretrain looks for them, so that the neck also serves a plain
+    head; the projection costs nothing at test.
 
     Args:
         in_channels: channels of the backbone's last output.
@@ -64,7 +56,7 @@ class BCLNeck(BaseModule):
         init_cfg: initialisation; None for torch's own.
 
     Raises:
-        ValueError: if a width is not positive.
+        ValueError: if a width is not an integer of at least 1.
 
     Reference:
         Zhu et al., Balanced Contrastive Learning, CVPR 2022, section 3. As in the released code,
@@ -87,7 +79,10 @@ class BCLNeck(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.in_channels = in_channels
+        self.in_channels = check_integer('in_channels', in_channels, '[1, inf)')
+        check_integer('out_channels', out_channels, '[1, inf)')
+        if hidden_channels is not None:
+            check_integer('hidden_channels', hidden_channels, '[1, inf)')
         self.projection = projection_mlp(in_channels, hidden_channels, out_channels)
 
     def forward(self, inputs: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -101,23 +96,17 @@ class BCLNeck(BaseModule):
             ``(projections (N, D), features (N, C))`` in training, ``(features,)`` at test.
             The projections are not normalised.
         """
-        features = self.pool(inputs if isinstance(inputs, Tensor) else inputs[-1])
-        if not self.training:
-            return (features,)
-        return self.projection(features), features
-
-    def pool(self, features: Tensor) -> Tensor:
-        """``(N, C, H, W)`` or ``(N, C)`` to ``(N, C)``."""
+        features = inputs if isinstance(inputs, Tensor) else inputs[-1]
         if not isinstance(features, Tensor) or features.ndim not in (2, 4):
             found = getattr(features, 'shape', type(features).__name__)
             raise ValueError(
-                f'BCLNeck: expected (N, C, H, W) or (N, C) from the backbone, got {found}'
+                f'inputs: expected (N, C, H, W) or (N, C) from the backbone, got {found}'
             )
         if features.ndim == 4:
             features = F.adaptive_avg_pool2d(features, 1).flatten(1)
         if features.shape[1] != self.in_channels:
             raise ValueError(
-                f'BCLNeck: in_channels is {self.in_channels}, but the backbone '
-                f'gives {features.shape[1]} channels'
+                f'in_channels: expected {features.shape[1]}, the channels of the backbone, '
+                f'got {self.in_channels}'
             )
-        return features
+        return (self.projection(features), features) if self.training else (features,)
