@@ -169,19 +169,6 @@ def ordinary_augment(cfg):
     cfg.model.train_cfg = dict(augments=dict(type='Mixup', alpha=1.0))
 
 
-def test_ranks_with_batches_of_other_sizes(train, monkeypatch):
-    """The loss gathers batches of one size, and would hang."""
-    monkeypatch.setattr('mmlt.hooks.run_checks.get_world_size', lambda: 2)
-    uneven = {'train_dataloader.sampler.round_up': False}
-    with pytest.raises(ValueError, match=r'round_up=False.*head.loss_bcl and head.loss_car'):
-        train(**uneven)
-    exact = {
-        'model.head.loss_bcl.equal_batch_sizes': False,
-        'model.head.loss_car.equal_batch_sizes': False,
-    }
-    assert len(train(**uneven, **exact)) == 5
-
-
 @pytest.mark.parametrize(
     'change, message',
     [
