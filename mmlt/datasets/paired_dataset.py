@@ -23,7 +23,7 @@ _MAX_REFETCH = 100  # images tried in place of one that cannot be loaded
 
 @DATASETS.register_module()
 class PairedDataset:
-    """Wraps any MMPretrain data set for the index pairs of :class:`mmlt.datasets.PairSampler`.
+    """Wraps any MMPretrain data set for the pairs of :class:`mmlt.datasets.PairBatchSampler`.
 
     ``dataset[anchor, partner]`` is what ``dataset[anchor]`` is, with the partner under the key
     ``partner``: ``dict(inputs=..., data_samples=..., partner=dict(inputs=..., data_samples=...))``.

@@ -174,6 +174,15 @@ def test_partner_classes_follow_the_anchor(normalize):
         assert reference.chi_square_p_value(times, expected[anchor] * 5000) > 1e-3
 
 
+def test_rounding_does_not_leave_the_pairs_of_the_class():
+    class AlmostOne:
+        def random(self, size):
+            return np.full(size, np.nextafter(1, 0))
+
+    pairs = pair_distribution([[0, 1e16, 0], [0, 0, 2], [1, 0, 0]])
+    assert pairs.draw_partners(np.array([0, 1, 2]), np.ones(3), AlmostOne()).tolist() == [1, 2, 0]
+
+
 @pytest.mark.parametrize(
     'kind',
     [

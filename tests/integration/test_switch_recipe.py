@@ -119,36 +119,6 @@ def test_resumed_after_mixing_was_switched_off(tmp_path):
     ).train()
 
 
-def test_an_augment_may_come_with_the_partners(tmp_path):
-    """No partners before the epoch in which the hook brings what mixes them."""
-    runner = digits_runner(
-        tmp_path / 'run',
-        'resnet8_concutmix',
-        max_epochs=2,
-        **{
-            'model.train_cfg': None,
-            'train_dataloader.sampler.start_epoch': 1,
-            'train_dataloader.sampler.law_before_start': 'none',
-            'train_dataloader.batch_sampler.prob': 1.0,
-            'custom_hooks': [
-                dict(
-                    type='SwitchRecipeHook',
-                    schedule=[
-                        dict(
-                            action_epoch=2,
-                            batch_augments=dict(augments=dict(type='ConCutMixAugment')),
-                        )
-                    ],
-                )
-            ],
-        },
-    )
-    steps = Steps()
-    runner.register_hook(steps)
-    runner.train()
-    assert steps.mixed == [True] * 5
-
-
 def test_partners_follow_the_pipeline(tmp_path):
     pipeline = digits_config(tmp_path, 'resnet8_concutmix').train_dataloader.dataset.dataset[
         'pipeline'

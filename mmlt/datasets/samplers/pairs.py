@@ -214,7 +214,8 @@ class PairBatchSampler(BatchSampler):
     ) -> None:
         if not isinstance(sampler, PairSampler):
             raise refuse('sampler', "dict(type='PairSampler', ...)", type(sampler).__name__)
-        super().__init__(sampler, check_integer('batch_size', batch_size, '[1, inf)'), drop_last)
+        check_integer('batch_size', batch_size, '[1, inf)')
+        super().__init__(sampler, batch_size, check_flag('drop_last', drop_last))
         self.sampler: PairSampler = sampler
         self.prob = check_number('prob', prob, '[0, 1]')
         sampler.has_batch_sampler = True

@@ -251,8 +251,8 @@ class PairDistribution:
                 torch.from_numpy(np.append(weights, 0.0)),
             )
         if self._table[0].device != device:
-            keys, weights = self._table
-            self._table = keys.to(device), weights.to(device)
+            on_device = [part.to(device) for part in self._table]
+            self._table = on_device[0], on_device[1]
         return self._table
 
 
