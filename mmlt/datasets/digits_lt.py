@@ -63,6 +63,7 @@ class DigitsLT(LongTailMixin):
         check_integer('test_per_class', test_per_class, f'[1, {_FEWEST - 1}]')
         check_integer('max_count', max_count, f'[1, {_FEWEST - test_per_class}]')
         self.test_per_class = test_per_class
+        self._per_class = test_per_class + max_count
         super().__init__(
             ann_file='',
             imbalance_ratio=imbalance_ratio if split == 'train' else None,
@@ -74,9 +75,8 @@ class DigitsLT(LongTailMixin):
         """Draw the split: the test images, or those from which the imbalance takes its share."""
         images, labels = _read_digits()
         # Per digit, in shuffled order: first the test images, then those for training.
-        per_class = self.test_per_class + self.max_count
-        drawn = long_tail_indices(labels, [per_class] * _NUM_CLASSES, self.seed)
-        drawn = drawn.reshape(_NUM_CLASSES, per_class)
+        drawn = long_tail_indices(labels, [self._per_class] * _NUM_CLASSES, self.seed)
+        drawn = drawn.reshape(_NUM_CLASSES, self._per_class)
         cut = self.test_per_class
         chosen = drawn[:, :cut] if self.split == 'test' else drawn[:, cut:]
         return [{'img': images[i], 'gt_label': int(labels[i])} for i in chosen.ravel()]
