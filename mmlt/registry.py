@@ -5,6 +5,10 @@ the package before it parses the config: importing mmlt tells it. And what such 
 looked up in registries of the scope ``mmlt``, which MMEngine expects in a module of this name. All
 parts of mmlt are in MMPretrain's registries; those of the scope are their empty children, which
 pass every question on.
+
+The tools of mmlt import it first. A launcher that does not, such as MMPretrain's own, still
+evaluates the name of a base before it looks for the file, and so can be made to:
+``_base_ = __import__('mmlt').__name__ + '::imagenet_lt/resnext50_concutmix_car.py'``.
 """
 
 from mmengine.config.utils import MODULE2PACKAGE

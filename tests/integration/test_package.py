@@ -96,7 +96,7 @@ def test_the_wheel_names_its_requirements(wheel):
         for line in lines
         if line.startswith('Requires-Dist') and 'extra' not in line
     }
-    # The host comes by an extra: it would pull in mmcv, of which there are several.
+    # MMPretrain comes by an extra: it would pull in mmcv, of which there are several.
     assert needed == {'torch', 'torchvision', 'numpy'}
     extras = {line.split()[1] for line in lines if line.startswith('Provides-Extra')}
     assert extras == {'openmmlab', 'onedl', 'tests', 'report', 'kornia', 'docs'}
@@ -109,12 +109,12 @@ warnings.simplefilter('ignore')
 start = time.perf_counter()
 import mmpretrain.datasets, mmpretrain.engine, mmpretrain.evaluation, mmpretrain.models
 packages = lambda: {name.split('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)
-host, before = time.perf_counter() - start, packages()
+theirs, before = time.perf_counter() - start, packages()
 start = time.perf_counter()
 import mmlt
 own = time.perf_counter() - start
 print('PACKAGES', *sorted(packages() - before))
-print('SECONDS', host, own)
+print('SECONDS', theirs, own)
 print('FILE', mmlt.__file__)
 from mmpretrain.registry import DATASETS, METRICS
 print('REGISTERED', DATASETS.get('DigitsLT') is mmlt.datasets.DigitsLT, 'LongTailMetric' in METRICS)
@@ -154,7 +154,7 @@ def imported(wheel, tmp_path_factory):
     return {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line}
 
 
-def test_importing_registers_into_the_registries_of_the_host(imported, wheel):
+def test_importing_registers_into_the_registries_of_mmpretrain(imported, wheel):
     assert imported['FILE'] == [str(wheel / 'mmlt' / '__init__.py')]
     assert imported['REGISTERED'] == ['True', 'True']
 
@@ -170,12 +170,12 @@ def test_a_config_inherits_from_a_recipe_of_the_installed_package(imported, whee
     assert imported['HUB'] == ['CosineClsHead']
 
 
-def test_importing_costs_no_more_than_the_host(imported):
-    """Nothing beyond the host is loaded; the time is generous, the machine may be busy."""
+def test_importing_costs_no_more_than_mmpretrain(imported):
+    """Nothing beyond MMPretrain is loaded; the time is generous, the machine may be busy."""
     # Where they are installed, looking for installed packages loads these small ones.
     assert set(imported['PACKAGES']) - {'importlib_metadata', 'zipp'} == {'mmlt'}
-    host, own = map(float, imported['SECONDS'])
-    assert own < max(host, 2.0)
+    theirs, own = map(float, imported['SECONDS'])
+    assert own < max(theirs, 2.0)
 
 
 def imports_of(path):
