@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmlt.functional.checks import refuse
+from mmlt.functional.checks import check_flag, check_integer, refuse
 
 from .batch_augments.choice import BatchAugmentChoice
 from .batch_augments.randomness import missing
@@ -71,6 +71,10 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
     ) -> None:
         if (mean is None) != (std is None):
             raise refuse('mean, std', 'both or neither', (mean, std))
+        check_flag('to_rgb', to_rgb)
+        check_flag('to_onehot', to_onehot)
+        if num_classes is not None:
+            check_integer('num_classes', num_classes, '[1, inf)')
         super().__init__(mean, std, pad_size_divisor, pad_value, to_rgb, to_onehot, num_classes)
         if batch_augments:
             self.batch_augments = batch_augments

@@ -277,9 +277,17 @@ def test_bad_augments(config, error):
         build(batch_augments=config)
 
 
-def test_mean_without_std():
-    with pytest.raises(ValueError, match='mean, std'):
-        build(std=None)
+@pytest.mark.parametrize(
+    'options, name',
+    [
+        (dict(std=None), 'mean, std'),
+        (dict(num_classes=0), 'num_classes'),
+        (dict(to_rgb='yes'), 'to_rgb'),
+    ],
+)
+def test_bad_options(options, name):
+    with pytest.raises(ValueError, match=name):
+        build(**options)
 
 
 def test_several_augments_follow_probs_seed_and_iteration():
