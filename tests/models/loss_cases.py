@@ -15,7 +15,7 @@ from tests.references import logit_adjustment as adjusted
 
 COUNTS = [60, 30, 9, 2]
 WEIGHTS = effective_number_weights(COUNTS)
-# Both halves, and every second image, have the same classes: the weighted means of two ranks,
+# The halves have other classes. Every second image has the same: the weighted means of two ranks,
 # each divided by the weights of its own images, are then that of one process.
 TARGETS = torch.tensor([0, 0, 1, 1, 3, 3, 0, 0])
 CE, LA = dict(type='CrossEntropyLoss'), dict(type='LogitAdjustedLoss', tau=0.8)

@@ -111,7 +111,7 @@ def test_several_matrices_need_a_name(tmp_path):
         (lambda path: torch.save({'weights': 1}, path), 'without state_dict'),
         (lambda path: save(path, counts=None), '--class-counts-from'),
         (lambda path: save(path, counts=[1, 2]), 'one weight matrix with 2 rows'),
-        (lambda path: save(path, counts=[1, 0, 2]), 'no training image'),
+        (lambda path: save(path, counts=[1, 0, 2]), 'training images in every class'),
         (lambda path: save(path, {'head.fc.weight': torch.ones(3, 4)}), 'post_hoc_tau'),
         (lambda path: save(path, rebalanced_classifier='before'), 'already'),
     ],
