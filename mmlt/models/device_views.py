@@ -17,12 +17,13 @@ from torch import Tensor
 from mmlt.functional.checks import check_choice, check_integer, refuse
 from mmlt.functional.view_parameters import ViewOptions, ViewParameters, draw_view_parameters
 
-from .batch_augments.randomness import SeededBatchAugment
+from .batch_augments.randomness import SeededDraws
 from .preprocessors import PairedDataPreprocessor, is_multi_view
 
 __all__ = ['DeviceViewsDataPreprocessor', 'render_views']
 
-CROPS_IN = ('original', 'source')
+#: Width in pixels of the Gaussian kernel, which holds three standard deviations of 2 pixels.
+BLUR_KERNEL = 13
 
 
 @MODELS.register_module()
@@ -44,7 +45,6 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         view_size: side or ``(height, width)`` of the rendered views.
         num_views: how many are rendered; at least 2 for the contrastive loss.
         view: fields of :class:`mmlt.functional.view_parameters.ViewOptions`.
-        blur_kernel: odd width of the Gaussian kernel; 13 holds three deviations of 2 pixels.
         crops_in: ``'original'``: the crop's area and ratio refer to the image as it was before
             it was resized, known from ``ori_shape`` of its data sample; right for a source made by
             ``Resize(keep_ratio=False)``. ``'source'``: they refer to the source, as after a
@@ -77,7 +77,6 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         view_size: int | Sequence[int] = 224,
         num_views: int = 2,
         view: dict[str, Any] | None = None,
-        blur_kernel: int = 13,
         crops_in: str = 'original',
         **kwargs: Any,
     ) -> None:
@@ -86,19 +85,17 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         sides = (view_size, view_size) if isinstance(view_size, int) else tuple(view_size)
         if len(sides) != 2:
             raise refuse('view_size', 'a side or (height, width)', view_size)
-        height, width = (check_integer('view_size', side, '[1, inf)') for side in sides)
+        # The blur reflects the borders, which needs more pixels than half a kernel.
+        smallest = f'[{BLUR_KERNEL // 2 + 1}, inf)'
+        height, width = (check_integer('view_size', side, smallest) for side in sides)
         self.view_size = (height, width)
         self.num_views = check_integer('num_views', num_views, '[1, inf)')
-        self.blur_kernel = check_integer('blur_kernel', blur_kernel, '[1, inf)')
-        # The borders are reflected, which needs more pixels than half a kernel.
-        if blur_kernel % 2 == 0 or blur_kernel // 2 >= min(sides):
-            raise refuse('blur_kernel', f'an odd number below {2 * min(sides)}', blur_kernel)
-        self.crops_in = check_choice('crops_in', crops_in, CROPS_IN)
+        self.crops_in = check_choice('crops_in', crops_in, ('original', 'source'))
         names = {field.name for field in fields(ViewOptions)}
         if not set(view or {}) <= names:
             raise refuse('view', f'some of {sorted(names)}', sorted(view or {}))
         self.view = ViewOptions(**(view or {}))
-        self._seeded = SeededBatchAugment()
+        self._seeded = SeededDraws()
 
     def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
         """Where the run is, from ``TrainingProgressHook``."""
@@ -149,7 +146,7 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         views = []
         for number in range(self.num_views):
             drawn = draw_view_parameters(np.random.default_rng([root, number]), sizes, self.view)
-            view = render_views(images, drawn[rank::world_size], self.view_size, self.blur_kernel)
+            view = render_views(images, drawn[rank::world_size], self.view_size)
             views.append(view.flip(1) if self.to_rgb else view)
         return views
 
@@ -187,9 +184,7 @@ def _import_kornia() -> ModuleType:
     return kornia
 
 
-def render_views(
-    images: Tensor, parameters: ViewParameters, size: tuple[int, int], blur_kernel: int = 13
-) -> Tensor:
+def render_views(images: Tensor, parameters: ViewParameters, size: tuple[int, int]) -> Tensor:
     """Crop, mirror, colour jitter, grayscale, blur: each image by its own parameters.
 
     Which images an operation meets is known on the CPU, so it is run on those only, and the CPU
@@ -199,20 +194,9 @@ def render_views(
         images: ``(N, 3, H, W)``, RGB in ``[0, 255]``, integer or floating.
         parameters: of ``N`` images.
         size: ``(height, width)`` of the views.
-        blur_kernel: odd width of the Gaussian kernel; 13 holds three deviations of 2 pixels.
 
     Returns:
         ``(N, 3, *size)`` float32 in ``[0, 255]``.
-
-    Raises:
-        ImportError: without kornia.
-        ValueError: if the images are not RGB, or their number is another.
-
-    Example:
-        >>> sizes = np.full((2, 2), 8)
-        >>> drawn = draw_view_parameters(np.random.default_rng(0), sizes, ViewOptions())
-        >>> render_views(torch.zeros(2, 3, 8, 8), drawn, (4, 4)).shape
-        torch.Size([2, 3, 4, 4])
     """
     if images.ndim != 4 or images.shape[1] != 3 or len(images) != len(parameters.boxes):
         raise refuse('images', f'shape ({len(parameters.boxes)}, 3, H, W)', tuple(images.shape))
@@ -240,7 +224,7 @@ def render_views(
             # Left on the CPU, where kornia checks that it is positive.
             sigma = torch.from_numpy(parameters.sigma[parameters.blurred].astype(np.float32))
             views[rows] = kornia.filters.gaussian_blur2d(
-                views[rows], blur_kernel, sigma[:, None].expand(-1, 2)
+                views[rows], BLUR_KERNEL, sigma[:, None].expand(-1, 2)
             )
     return 255 * views
 

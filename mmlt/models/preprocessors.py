@@ -37,18 +37,13 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
     One-hot scores are made on the device, and only where they are mixed.
 
     Args:
-        mean: of the pixels by channel; ``None``: no normalisation.
-        std: likewise.
-        pad_size_divisor: as in MMPretrain.
-        pad_value: as in MMPretrain.
-        to_rgb: turn BGR into RGB.
-        to_onehot: write one-hot scores into every batch's samples; not with an augment that mixes
-            partners, since scores then say that a batch was mixed.
-        num_classes: ``K``; needed where scores are made.
         batch_augments: ``dict(augments=..., probs=...)``, as MMPretrain's ``train_cfg``, which
             ``ImageClassifier`` passes on. Left as it is. The attribute may be replaced while
             training (``SwitchRecipeHook``), by ``None`` to stop mixing; partners that still come
             are passed over then.
+        **kwargs: ``mean``, ``std``, ``to_rgb``, ``num_classes`` (needed where scores are made) and
+            others of MMPretrain's ``ClsDataPreprocessor``; ``to_onehot=True`` not with an augment
+            that mixes partners, since scores then say that a batch was mixed.
 
     Raises:
         OptionError: if an option is of another form.
@@ -58,24 +53,15 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         >>> train_cfg = dict(augments=dict(type='ConCutMixAugment'))
     """
 
-    def __init__(
-        self,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-        pad_size_divisor: int = 1,
-        pad_value: float = 0,
-        to_rgb: bool = False,
-        to_onehot: bool = False,
-        num_classes: int | None = None,
-        batch_augments: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, batch_augments: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        mean, std = kwargs.get('mean'), kwargs.get('std')
         if (mean is None) != (std is None):
             raise refuse('mean, std', 'both or neither', (mean, std))
-        check_flag('to_rgb', to_rgb)
-        check_flag('to_onehot', to_onehot)
-        if num_classes is not None:
-            check_integer('num_classes', num_classes, '[1, inf)')
-        super().__init__(mean, std, pad_size_divisor, pad_value, to_rgb, to_onehot, num_classes)
+        for name in ('to_rgb', 'to_onehot'):
+            check_flag(name, kwargs.get(name, False))
+        if kwargs.get('num_classes') is not None:
+            check_integer('num_classes', kwargs['num_classes'], '[1, inf)')
+        super().__init__(**kwargs)
         if batch_augments:
             self.batch_augments = batch_augments
         self._replaced = False
@@ -199,18 +185,7 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
 
 
 def is_multi_view(inputs: Any) -> bool:
-    """Whether there are several views: batches, or lists of images, in a list.
-
-    Args:
-        inputs: of a batch, as the loader gives them.
-
-    Returns:
-        Whether its items are views, not images.
-
-    Example:
-        >>> is_multi_view(torch.zeros(2, 3, 8, 8)), is_multi_view([torch.zeros(2, 3, 8, 8)] * 3)
-        (False, True)
-    """
+    """Whether the inputs of a batch are several views: batches, or lists of images, in a list."""
     if isinstance(inputs, Tensor):
         return False
     return isinstance(inputs[0], (list, tuple)) or inputs[0].ndim == 4

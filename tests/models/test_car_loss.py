@@ -109,6 +109,16 @@ def test_without_a_criterion_it_is_the_regulariser_alone():
     assert alone.loss_parts == {}
 
 
+def test_class_weights_belong_to_the_criterion():
+    """DeferredReweightingHook would else take the regulariser for a loss that it can weight."""
+    found = [
+        type(module).__name__
+        for module in build(dict(type='LogitAdjustedLoss')).modules()
+        if hasattr(module, 'set_class_weight')
+    ]
+    assert found == ['LogitAdjustedLoss']
+
+
 def test_per_image_losses():
     loss = build()
     logits, targets = batch()

@@ -298,9 +298,8 @@ def test_bad_input():
         dict(crops_in='x'),
         dict(num_views=2.0),
         dict(num_views=0),
-        dict(blur_kernel=2),
         dict(view_size=(1, 2, 3)),
-        dict(view_size=8, blur_kernel=17),
+        dict(view_size=6),
         dict(view=dict(hue=3)),
         dict(view=dict(hues=0.1)),
     ):

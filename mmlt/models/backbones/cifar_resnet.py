@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
@@ -64,11 +62,10 @@ class CIFARResNet(BaseModule):
         in_channels: channels of the image.
         base_channels: channels of the first stage; the others have twice and four times as many.
         num_stages: 1, 2 or 3; 2 for experts that have a last stage each.
-        out_indices: stages to return, of 0, 1 and 2; None: the last.
         init_cfg: as in MMEngine; None is Kaiming initialisation of the convolutions.
 
     Raises:
-        ValueError: if ``depth`` is not :math:`6n + 2`, or a stage does not exist.
+        ValueError: if ``depth`` is not :math:`6n + 2`, or another option is out of range.
 
     Reference:
         He et al., Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2; the
@@ -86,41 +83,21 @@ class CIFARResNet(BaseModule):
         in_channels: int = 3,
         base_channels: int = 16,
         num_stages: int = 3,
-        out_indices: Sequence[int] | None = None,
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg or dict(INIT))
         _check_shape(depth, base_channels)
         check_integer('in_channels', in_channels, '[1, inf)')
         check_choice('num_stages', num_stages, (1, 2, 3))
-        out_indices = (num_stages - 1,) if out_indices is None else out_indices
-        if not isinstance(out_indices, (list, tuple)) or not out_indices:
-            raise refuse('out_indices', 'a list of stages', out_indices)
-        for index in out_indices:
-            check_integer('out_indices', index, f'[0, {num_stages - 1}]')
-        self.depth, self.out_indices = depth, tuple(out_indices)
         self.conv1 = nn.Conv2d(in_channels, base_channels, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(base_channels)
-        self.stages = nn.ModuleList(
-            _stage(depth, stage, base_channels) for stage in range(num_stages)
+        self.stages = nn.Sequential(
+            *(_stage(depth, stage, base_channels) for stage in range(num_stages))
         )
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps of the chosen stages.
-
-        Args:
-            x: ``(N, in_channels, H, W)``.
-
-        Returns:
-            One ``(N, C, H', W')`` per entry of ``out_indices``.
-        """
-        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        outputs = []
-        for index, stage in enumerate(self.stages):
-            x = stage(x)
-            if index in self.out_indices:
-                outputs.append(x)
-        return tuple(outputs)
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        """From ``(N, in_channels, H, W)`` to the last stage's feature map ``(N, C, H', W')``."""
+        return (self.stages(F.relu(self.bn1(self.conv1(x)), inplace=True)),)
 
 
 @MODELS.register_module()

@@ -1,8 +1,7 @@
 """Batch augments: mixing within the batch and with partners."""
 
-from .cmo import CMOBatchAugment
-from .concutmix import ConCutMixAugment
 from .cpmix import CPMixBatchAugment
+from .cutmix import CMOBatchAugment, ConCutMixAugment
 from .paired import PairedBatchAugment
 from .remix import RemixBatchAugment
 from .unimix import UniMixBatchAugment

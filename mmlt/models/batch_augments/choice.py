@@ -21,18 +21,7 @@ _STREAM = 31  # sets these draws apart from those of the augments
 
 
 def takes_partners(augment: Callable[..., Any]) -> bool:
-    """Whether a batch augment mixes anchors with given partners, not within the batch.
-
-    Args:
-        augment: for example a ``PairedBatchAugment``, or MMPretrain's ``Mixup``.
-
-    Returns:
-        Whether it has ``mix(images, partner_images, scores, partner_scores)``.
-
-    Example:
-        >>> takes_partners(print)
-        False
-    """
+    """Whether an augment has ``mix(images, partner_images, ...)``, as MMPretrain's have not."""
     mix = getattr(augment, 'mix', None)
     return callable(mix) and 'partner_images' in inspect.signature(mix).parameters
 
@@ -49,11 +38,6 @@ class BatchAugmentChoice(SeededDraws):
     Raises:
         OptionError: if an augment is neither a config nor callable, ``probs`` does not fit, or
             the two kinds of augments are put together.
-
-    Example:
-        >>> choice = BatchAugmentChoice(dict(type='Mixup', alpha=0.2))
-        >>> choice.paired, choice.draw() is choice.augments[0]
-        (False, True)
     """
 
     def __init__(self, augments: Any, probs: float | Sequence[float] | None = None) -> None:
@@ -71,26 +55,12 @@ class BatchAugmentChoice(SeededDraws):
         self.probs = _complete_probs(probs, len(self.augments))
 
     @classmethod
-    def from_config(cls, config: Any) -> BatchAugmentChoice:
-        """From ``dict(augments=..., probs=...)``, as ``train_cfg`` of ``ImageClassifier`` is.
-
-        Args:
-            config: left as it is.
-
-        Raises:
-            OptionError: if it is no such dict.
-        """
-        if not isinstance(config, dict) or not {'augments'} <= set(config) <= {'augments', 'probs'}:
-            raise refuse('batch_augments', 'dict(augments=..., probs=...)', config)
-        return cls(**config)
-
-    @classmethod
     def adopt(cls, augments: Any) -> BatchAugmentChoice:
         """From what configs and MMPretrain's hooks put in place.
 
         Args:
-            augments: a choice, MMPretrain's ``RandomBatchAugment``, or a config as
-                :meth:`from_config` takes it.
+            augments: a choice, MMPretrain's ``RandomBatchAugment``, or
+                ``dict(augments=..., probs=...)`` as ``train_cfg`` of ``ImageClassifier`` is.
 
         Raises:
             OptionError: if it is none of these.
@@ -101,18 +71,12 @@ class BatchAugmentChoice(SeededDraws):
             # It has completed the probabilities with that of no augment.
             given = [augment for augment in augments.augments if augment is not None]
             return cls(given, augments.probs and augments.probs[: len(given)])
-        return cls.from_config(augments)
+        if isinstance(augments, dict) and {'augments'} <= set(augments) <= {'augments', 'probs'}:
+            return cls(**augments)
+        raise refuse('batch_augments', 'dict(augments=..., probs=...)', augments)
 
     def draw(self) -> Callable[..., Any] | None:
-        """The augment of this batch.
-
-        Returns:
-            One of ``augments``, or ``None`` for no augment; the same one if asked again within an
-            iteration.
-
-        Raises:
-            ValueError: if there is something to draw and nobody has said where the run is.
-        """
+        """The augment of this iteration, or None; ``ValueError`` if that is unknown."""
         if self.probs is None and len(self.augments) == 1:
             return self.augments[0]
         rng = self.rng(_STREAM)

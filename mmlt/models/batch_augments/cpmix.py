@@ -96,11 +96,6 @@ class CPMixBatchAugment(PairedBatchAugment):
         pairs = pair_distribution(counts, normalize=self.normalize_confusion)
         self._confusion = pairs.symmetrised()
 
-    def _mix(
-        self, images: Tensor, partner_images: Tensor, scores: Tensor, partner_scores: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        return self._blend(self.rng(), images, partner_images, scores, partner_scores)
-
     def __call__(self, images: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Mix a batch within itself; no argument is changed.
 
@@ -121,22 +116,23 @@ class CPMixBatchAugment(PairedBatchAugment):
         self._announce()
         if rng.random() >= self.prob or self._epoch < self.start_epoch:
             return images, scores
-        uniform = self.draw_per_image(rng, len(images), lambda rng, total: rng.random(total))
+        uniform = self.draw_per_image(rng.random, len(images))
         classes = scores.argmax(dim=1)
         weights = self._pairs_for(scores.shape[1]).partner_weights(classes, classes)
         partners = draw_columns(weights, to_device(uniform, images))
-        return self._blend(rng, images, images[partners], scores, scores[partners])
+        return self._mix(images, images[partners], scores, scores[partners], rng)
 
-    def _blend(
+    def _mix(
         self,
-        rng: np.random.Generator,
         images: Tensor,
         partner_images: Tensor,
         scores: Tensor,
         partner_scores: Tensor,
+        rng: np.random.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
+        rng = rng or self.rng()
         drawn = self.draw_per_image(
-            rng, len(images), lambda rng, total: rng.beta(self.alpha, self.alpha, total)
+            lambda total: rng.beta(self.alpha, self.alpha, total), len(images)
         )
         lam = weight = to_device(drawn, images)
         if self.label_rule == 'remix' or (self.label_rule == 'prior' and self.tau):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor
 
-from mmlt.functional.checks import check_number, refuse
-from mmlt.functional.mixing import cutmix_box, mixup, paste_box
+from mmlt.functional.checks import refuse
 
 from .randomness import SeededBatchAugment, check_batch
 
-__all__ = ['PairedBatchAugment', 'PairedCutMix']
+__all__ = ['PairedBatchAugment']
 
 
 class PairedBatchAugment(SeededBatchAugment, ABC):
@@ -59,11 +57,7 @@ class PairedBatchAugment(SeededBatchAugment, ABC):
         """:meth:`mix` for arguments that are checked, with floating-point scores."""
 
     def __call__(self, images: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Called for a batch without partners: not possible.
-
-        Raises:
-            ValueError: naming the three parts that bring partners.
-        """
+        """``ValueError`` that names the parts which bring partners."""
         raise ValueError(
             f'{type(self).__name__}: expected partners to mix with, got a batch without; they come '
             "from train_dataloader = dict(sampler=dict(type='PairSampler'), "
@@ -71,32 +65,3 @@ class PairedBatchAugment(SeededBatchAugment, ABC):
             "dataset=dict(type='PairedDataset', dataset=...) and "
             "data_preprocessor = dict(type='PairedDataPreprocessor')"
         )
-
-
-class PairedCutMix(PairedBatchAugment):
-    r"""Pastes a box of the partner (foreground) into the anchor (background).
-
-    One box for the whole batch, on all ranks: :math:`\lambda` from Beta(alpha, alpha), the centre
-    uniform over the pixels. The label follows the area of the clipped box.
-
-    Args:
-        alpha: of the Beta distribution, positive; 1 is uniform.
-
-    Raises:
-        OptionError: if ``alpha`` is not positive.
-    """
-
-    def __init__(self, alpha: float = 1.0) -> None:
-        super().__init__()
-        self.alpha = check_number('alpha', alpha, '(0, inf)')
-
-    def _mix(
-        self, images: Tensor, partner_images: Tensor, scores: Tensor, partner_scores: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        rng = self.rng()
-        height, width = images.shape[-2:]
-        lam = float(rng.beta(self.alpha, self.alpha))
-        centre = int(rng.integers(height)), int(rng.integers(width))
-        box, lam = cutmix_box(height, width, lam, centre)
-        weight = torch.full((len(scores),), lam, dtype=torch.float64, device=scores.device)
-        return paste_box(images, partner_images, box), mixup(scores, partner_scores, weight)

@@ -18,19 +18,10 @@ from mmlt.functional.mixing import dominant_class_counts
 __all__ = ['SeededBatchAugment', 'SeededDraws', 'check_batch', 'missing', 'to_device']
 
 Array = NDArray[Any]
-Draw = Callable[[np.random.Generator, int], Array]
 
 
 def missing(part: object, what: str) -> ValueError:
-    """The error of a part that the hook has not reached, to be raised.
-
-    Args:
-        part: that needs something.
-        what: it needs.
-
-    Returns:
-        An error that names the hook to add.
-    """
+    """The error of a ``part`` that the hook has not told ``what`` it needs, to be raised."""
     return ValueError(
         f'{type(part).__name__}: expected {what}, got none; add '
         "default_hooks = dict(long_tail=dict(type='LongTailHook'))"
@@ -54,14 +45,7 @@ class SeededDraws:
         self._seed: int | None = None
 
     def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
-        """Where the run is.
-
-        Args:
-            epoch: from 0.
-            max_epochs: of the run.
-            iteration: from 0, over the whole run.
-            seed: of the run, the same on all ranks.
-        """
+        """Where the run is: epoch and iteration from 0, and the seed that all ranks share."""
         self._epoch, self._iteration, self._seed, self._calls = epoch, iteration, seed, 0
 
     @property
@@ -76,19 +60,18 @@ class SeededDraws:
             stream: sets draws apart from those of other parts. ``None``: a second call within one
                 iteration gives another generator than the first, so that draws do not repeat.
 
-        Returns:
-            The same generator on all ranks.
-
         Raises:
             ValueError: if nobody has said where the run is.
         """
-        if not self.knows_progress:
+        if self._seed is None:
             raise missing(self, 'seed and iteration of the run')
+        key = [self._seed, self._iteration]
         if stream is not None:
-            return np.random.default_rng([self._seed, self._iteration, stream])
-        again = [self._calls] if self._calls else []
-        self._calls += 1
-        return np.random.default_rng([self._seed, self._iteration, *again])
+            key.append(stream)
+        elif self._calls:
+            key.append(self._calls)
+        self._calls += stream is None
+        return np.random.default_rng(key)
 
 
 class SeededBatchAugment(SeededDraws):
@@ -99,35 +82,21 @@ class SeededBatchAugment(SeededDraws):
         self.class_counts: Tensor | None = None
 
     def set_class_counts(self, counts: Sequence[int]) -> None:
-        """Take the training images per class.
-
-        Args:
-            counts: ``(K,)``.
-        """
+        """Take the training images per class, ``(K,)``."""
         self.class_counts = validate_class_counts(counts)
 
-    def draw_per_image(self, rng: np.random.Generator, size: int, draw: Draw) -> Array:
-        """One number for each image of this rank.
+    def draw_per_image(self, draw: Callable[[int], Array], size: int) -> Array:
+        """``(size,)`` numbers for the images of this rank, every ``world_size``-th of all.
 
         Args:
-            rng: of this batch.
+            draw: ``draw(total)`` gives ``(total,)`` numbers for the batch of all ranks.
             size: images on this rank; the same on all.
-            draw: ``draw(rng, total)`` gives ``(total,)`` numbers for the batch of all ranks.
-
-        Returns:
-            ``(size,)``: those of this rank, which has every ``world_size``-th image.
         """
         rank, world_size = get_dist_info()
-        return draw(rng, size * world_size)[rank::world_size]
+        return draw(size * world_size)[rank::world_size]
 
     def image_counts(self, scores: Tensor) -> Tensor:
-        """Training images of each image's (dominant) class.
-
-        Args:
-            scores: ``(N, K)``.
-
-        Returns:
-            ``(N,)`` float64, at least 1.
+        """Training images, at least 1, of each image's (dominant) class: ``(N, K)`` to ``(N,)``.
 
         Raises:
             ValueError: if the class counts are unknown or not ``K``.
@@ -148,17 +117,10 @@ def to_device(array: Array, like: Tensor) -> Tensor:
 
 
 def check_batch(images: Tensor, scores: Tensor) -> Tensor:
-    """Check a batch and give its scores as floating-point numbers.
-
-    Args:
-        images: ``(N, C, H, W)``.
-        scores: ``(N, K)``; one-hot integers, as MMPretrain makes them, become float32.
-
-    Returns:
-        ``(N, K)`` floating point; ``scores`` itself if it is that already.
+    """Scores ``(N, K)`` in floating point, where MMPretrain makes one-hot integers.
 
     Raises:
-        OptionError: if the images are not floating point or a shape is wrong.
+        OptionError: if images ``(N, C, H, W)`` are not floating point, or a shape is wrong.
     """
     if images.ndim != 4 or not images.shape[0]:
         raise refuse('images', '(N, C, H, W) with N >= 1', tuple(images.shape))

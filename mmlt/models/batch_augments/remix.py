@@ -68,7 +68,7 @@ class RemixBatchAugment(SeededBatchAugment):
         if rng.random() >= self.prob:
             return images, scores
         lam = to_device(np.full(len(images), rng.beta(self.alpha, self.alpha)), images)
-        keys = self.draw_per_image(rng, len(images), lambda rng, total: rng.random(total))
+        keys = self.draw_per_image(rng.random, len(images))
         order = to_device(np.argsort(keys, kind='stable'), images)
         weight = remix_label_weight(lam, counts, counts[order], self.kappa, self.tau)
         return mixup(images, images[order], lam), mixup(scores, scores[order], weight)

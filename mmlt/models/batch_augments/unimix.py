@@ -47,8 +47,9 @@ class UniMixBatchAugment(PairedBatchAugment):
     def _mix(
         self, images: Tensor, partner_images: Tensor, scores: Tensor, partner_scores: Tensor
     ) -> tuple[Tensor, Tensor]:
+        rng = self.rng()
         lam = self.draw_per_image(
-            self.rng(), len(images), lambda rng, size: rng.beta(self.alpha, self.alpha, size)
+            lambda total: rng.beta(self.alpha, self.alpha, total), len(images)
         )
         factor = unimix_factor(
             to_device(lam, images), self.image_counts(scores), self.image_counts(partner_scores)

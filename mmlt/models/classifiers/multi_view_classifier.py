@@ -48,32 +48,20 @@ class MultiViewClassifier(ImageClassifier):
             ValueError: if the views differ in shape.
         """
         if not isinstance(inputs, Tensor):
-            inputs = join_views(inputs)
+            shapes = {tuple(view.shape) for view in inputs}
+            if len(shapes) != 1:
+                found = sorted(shapes) or 'no view'
+                raise ValueError(f'inputs: expected views of one shape, got {found}')
+            inputs = torch.cat(list(inputs))
         return super().extract_feat(inputs, stage=stage)
 
     def predict(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs: Any
     ) -> list[DataSample]:
-        """Predictions for single-view images; see ``ImageClassifier.predict``.
-
-        Raises:
-            ValueError: if there are several views.
-        """
+        """As ``ImageClassifier.predict``; ``ValueError`` if there are several views."""
         if not isinstance(inputs, Tensor):
             raise ValueError(
                 f'inputs: expected one view at test, got {len(inputs)}; leave '
                 'MultiView out of the test pipeline'
             )
         return super().predict(inputs, data_samples, **kwargs)
-
-
-def join_views(views: Sequence[Tensor]) -> Tensor:
-    """V views ``(N, C, H, W)`` as one batch ``(V * N, C, H, W)``, view by view.
-
-    Raises:
-        ValueError: if there is none, or if they differ in shape.
-    """
-    shapes = {tuple(view.shape) for view in views}
-    if len(shapes) != 1:
-        raise ValueError(f'inputs: expected views of one shape, got {sorted(shapes) or "no view"}')
-    return torch.cat(list(views))

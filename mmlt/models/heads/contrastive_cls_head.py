@@ -84,18 +84,12 @@ class ContrastiveClsHead(ClsHead):
                 'LongTailMetric reports the accuracy'
             )
         check_integer('embedding_channels', embedding_channels, '[1, inf)')
-        if hidden_channels is not None:
-            check_integer('hidden_channels', hidden_channels, '[1, inf)')
         self.num_classes, self.in_channels = num_classes, in_channels
         self.fc = build_classifier(in_channels, num_classes, cosine, scale)
         self.prototype_mlp = projection_mlp(in_channels, hidden_channels, embedding_channels)
         self.rectifier = LabelRectifier(num_classes, label_start_epoch, top_k, omega, confidence)
         self.loss_bcl = build_module('loss_bcl', loss_bcl)
         self.loss_car = None if loss_car is None else build_module('loss_car', loss_car)
-
-    def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """The features ``(N, C)`` before the classifier."""
-        return feats[-1]
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Logits ``(N, K)``."""

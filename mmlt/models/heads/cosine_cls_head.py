@@ -42,10 +42,6 @@ class CosineClsHead(ClsHead):
         self.num_classes, self.in_channels = num_classes, in_channels
         self.fc = build_classifier(in_channels, num_classes, cosine=True, scale=scale)
 
-    def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """The features ``(N, D)`` before the classifier."""
-        return feats[-1]
-
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Logits ``(N, K)``."""
         return self.fc(self.pre_logits(feats))

@@ -23,18 +23,8 @@ __all__ = ['LabelRectifier']
 class LabelRectifier(nn.Module):
     """:func:`~mmlt.functional.semantic_labels.semantic_scores` from an epoch on.
 
-    :class:`mmlt.hooks.LongTailHook` sets the epoch and the class counts. The options have the
-    names of :class:`ContrastiveClsHead`, which hands them on.
-
-    Args:
-        num_classes: ``K``.
-        label_start_epoch: first epoch (from 0) whose labels are rectified; None for never.
-        top_k: classes that get a share, at least 1; 30, for CIFAR-10 3.
-        omega: factor of the confidence, at least 0.
-        confidence: ``'log_count'``, or a constant in ``[0, 1]`` that replaces it.
-
-    Raises:
-        ValueError: if an option is out of its range.
+    :class:`mmlt.hooks.LongTailHook` sets the epoch and the class counts. The options are those of
+    :class:`ContrastiveClsHead`, which hands them on.
 
     Example:
         >>> rectifier = LabelRectifier(2, label_start_epoch=5, confidence=0.5)
@@ -99,35 +89,22 @@ class LabelRectifier(nn.Module):
 
     @property
     def active(self) -> bool:
-        """Whether labels are rectified at present.
-
-        Raises:
-            ValueError: if that depends on the epoch and the epoch is unknown.
-        """
-        if self.start_epoch is None:
-            return False
-        if self.epoch is None and self.start_epoch > 0:
+        """Whether labels are rectified; ``ValueError`` if the epoch decides and is unknown."""
+        if not self.start_epoch:
+            return self.start_epoch == 0
+        if self.epoch is None:
             raise ValueError(
                 'label_start_epoch: expected to know the epoch, got none; add '
                 "default_hooks = dict(long_tail=dict(type='LongTailHook'))"
             )
-        return self.start_epoch == 0 or self.epoch >= self.start_epoch
+        return self.epoch >= self.start_epoch
 
     def forward(
         self, features: Tensor, prototypes: Tensor, scores: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Rectify area labels.
+        """Rectify area labels ``scores (N, K)``; ``(scores (N, K), gamma (N,))``, no gradient.
 
-        Args:
-            features: ``(N, D)`` projections of the mixed images, not normalised.
-            prototypes: ``(K, D)``, not normalised.
-            scores: ``(N, K)`` area labels.
-
-        Returns:
-            ``(scores (N, K), gamma (N,))``, without gradient.
-
-        Raises:
-            ValueError: if the confidence needs class counts and none have arrived.
+        ``features (N, D)`` of the mixed images and ``prototypes (K, D)`` are not normalised.
         """
         if self._needs_counts:
             raise ValueError(

@@ -21,21 +21,11 @@ from mmlt.functional.checks import check_choice, check_integer, refuse
 
 from .parts import build_classifier, build_module
 
-__all__ = ['ExpertLosses', 'MultiExpertClsHead']
+__all__ = ['MultiExpertClsHead']
 
 
-class ExpertLosses(nn.ModuleList):
+class _ExpertLosses(nn.ModuleList):
     """One loss module for each expert, in the place of the ``loss_module`` of other heads."""
-
-    @classmethod
-    def build(cls, loss: Any, num_experts: int) -> ExpertLosses:
-        """From one config or module, built or copied for each expert, or a list with one each."""
-        if isinstance(loss, (dict, nn.Module)):
-            loss = [loss] * num_experts
-        if not isinstance(loss, (list, tuple)) or len(loss) != num_experts:
-            raise refuse('loss', f'one loss, or a list of num_experts={num_experts}', loss)
-        # Copied, because each expert's loss has its own state.
-        return cls([copy.deepcopy(build_module('loss', part)) for part in loss])
 
     def forward(self, cls_score: Tensor, target: Tensor, **kwargs: Any) -> list[Tensor]:
         """``E`` losses of the experts' logits ``(E, N, K)`` and the target that they share."""
@@ -97,7 +87,13 @@ class MultiExpertClsHead(ClsHead):
         check_integer('num_experts', num_experts, '[1, inf)')
         if expert is not None and not isinstance(expert, dict):
             raise refuse('expert', 'a config or None', expert)
-        super().__init__(loss=ExpertLosses.build(loss, num_experts), **kwargs)
+        if isinstance(loss, (dict, nn.Module)):
+            loss = [loss] * num_experts
+        if not isinstance(loss, (list, tuple)) or len(loss) != num_experts:
+            raise refuse('loss', f'one loss, or a list of num_experts={num_experts}', loss)
+        # Copied, because each expert's loss has its own state.
+        losses = [copy.deepcopy(build_module('loss', part)) for part in loss]
+        super().__init__(loss=_ExpertLosses(losses), **kwargs)
         self.num_classes, self.in_channels = num_classes, in_channels
         self.num_experts = num_experts
         self.reduction = check_choice('reduction', reduction, ('mean', 'sum'))

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmlt.functional.checks import check_flag, check_number
+from mmlt.functional.checks import check_number
 from mmlt.functional.contrastive import balanced_contrastive_loss
 from mmlt.functional.distributed import gather_with_grad
 
@@ -19,11 +19,11 @@ class BalancedContrastiveLoss(nn.Module):
     """:func:`~mmlt.functional.contrastive.balanced_contrastive_loss` over all ranks.
 
     Embeddings and targets are gathered over ranks with gradient, so that loss and averaged
-    gradients on W ranks equal one process with the whole batch.
+    gradients on W ranks equal one process with the whole batch. Embeddings and prototypes are
+    brought to unit length first, in float32.
 
     Args:
         temperature: positive; 0.07 for ImageNet-LT and iNaturalist, 0.1 for CIFAR.
-        normalize: bring embeddings and prototypes to unit length first, in float32.
         loss_weight: factor on the result; 0.35 for ImageNet-LT and iNaturalist, 0.6 for CIFAR.
 
     Raises:
@@ -39,12 +39,9 @@ class BalancedContrastiveLoss(nn.Module):
         tensor(0.3133)
     """
 
-    def __init__(
-        self, temperature: float = 0.1, normalize: bool = True, loss_weight: float = 1.0
-    ) -> None:
+    def __init__(self, temperature: float = 0.1, loss_weight: float = 1.0) -> None:
         super().__init__()
         self.temperature = check_number('temperature', temperature, '(0, inf)')
-        self.normalize = check_flag('normalize', normalize)
         self.loss_weight = check_number('loss_weight', loss_weight, '[0, inf)')
 
     def forward(self, embeddings: Tensor, targets: Tensor, prototypes: Tensor) -> Tensor:
@@ -59,19 +56,16 @@ class BalancedContrastiveLoss(nn.Module):
         Returns:
             Scalar, the same on every rank.
         """
-        embeddings = gather_with_grad(self._prepare(embeddings), equal_sizes=True)
+        embeddings = gather_with_grad(_unit(embeddings), equal_sizes=True)
         targets = gather_with_grad(targets, equal_sizes=True)
         return self.loss_weight * balanced_contrastive_loss(
-            embeddings, targets, self._prepare(prototypes), self.temperature
+            embeddings, targets, _unit(prototypes), self.temperature
         )
-
-    def _prepare(self, vectors: Tensor) -> Tensor:
-        if not self.normalize:
-            return vectors
-        with torch.autocast(vectors.device.type, enabled=False):
-            return F.normalize(
-                vectors.to(torch.promote_types(vectors.dtype, torch.float32)), dim=-1
-            )
 
     def extra_repr(self) -> str:
         return f'temperature={self.temperature}, loss_weight={self.loss_weight}'
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    with torch.autocast(vectors.device.type, enabled=False):
+        return F.normalize(vectors.to(torch.promote_types(vectors.dtype, torch.float32)), dim=-1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmlt.functional.checks import check_choice, check_flag, check_number
 from mmlt.functional.counts import frequency_weights
 
-from .class_counts_mixin import ClassCountsMixin
+from .class_counts_loss import ClassCountsLoss
 from .confusion_estimate import ConfusionEstimate
 
 __all__ = ['CAR_SETTINGS', 'CARLoss']
@@ -26,7 +26,7 @@ CAR_SETTINGS: dict[str, dict[str, Any]] = {
 
 
 @MODELS.register_module()
-class CARLoss(ClassCountsMixin, nn.Module):
+class CARLoss(ClassCountsLoss):
     r"""Classification loss with the confusion-aware spectral regulariser.
 
     .. math:: L + \alpha \, \|\operatorname{diag}(\lambda)\,C_t\|_2, \qquad
@@ -51,9 +51,9 @@ class CARLoss(ClassCountsMixin, nn.Module):
         normalize_weights: divide the class weights by their mean.
         num_classes: ``K``; None takes it from the class counts.
         class_counts: ``(K,)``; None waits for the hook.
-        max_labels: labels kept of an image with soft targets; 2 is exact for mixup and CutMix.
-        **options: of the estimate: ``beta``, ``margin``, ``temperature``, ``absent_classes``,
-            ``start``, ``detach_gate``, ``exact``, ``max_steps``, ``tolerance``, see
+        **options: ``max_labels`` of :class:`ConfusionEstimate`, and ``beta``, ``margin``,
+            ``temperature``, ``absent_classes``, ``start``, ``detach_gate``, ``exact``,
+            ``max_steps``, ``tolerance`` of
             :class:`mmlt.functional.confusion.soft.ConfusionOptions`.
 
     Raises:
@@ -73,6 +73,8 @@ class CARLoss(ClassCountsMixin, nn.Module):
         ['loss_car', 'loss_cls']
     """
 
+    criterion: Any
+
     def __init__(
         self,
         criterion: dict | nn.Module | None,
@@ -82,7 +84,6 @@ class CARLoss(ClassCountsMixin, nn.Module):
         normalize_weights: bool | None = None,
         num_classes: int | None = None,
         class_counts: Sequence[int] | None = None,
-        max_labels: int = 2,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -93,36 +94,24 @@ class CARLoss(ClassCountsMixin, nn.Module):
         self.r0 = check_number('r0', options.pop('r0'), '[0, inf)')
         self.normalize_weights = check_flag('normalize_weights', options.pop('normalize_weights'))
         self.criterion = MODELS.build(criterion) if isinstance(criterion, dict) else criterion
-        self.estimate = ConfusionEstimate(num_classes, max_labels, **options)
+        self.estimate = ConfusionEstimate(num_classes, **options)
         self.strength = 1.0
         self.loss_parts: dict[str, Tensor] = {}
-        self.init_class_counts(class_counts, None)
-        if class_counts is not None and hasattr(self.criterion, 'set_class_counts'):
-            self.criterion.set_class_counts(class_counts)
+        if class_counts is not None:
+            self.set_class_counts(class_counts)
+            if hasattr(self.criterion, 'set_class_counts'):
+                self.criterion.set_class_counts(class_counts)
 
     def set_class_counts(self, class_counts: Sequence[int]) -> None:
         """Take the training images per class, ``(K,)``; the estimate so far is kept."""
         super().set_class_counts(class_counts)
         self.estimate.set_row_weights(
-            frequency_weights(self.class_counts, self.r0, self.normalize_weights)
+            frequency_weights(class_counts, self.r0, self.normalize_weights)
         )
 
     def set_strength(self, strength: float) -> None:
         """Scale the regulariser (0 = off, 1 = full); the estimate is kept up to date anyway."""
         self.strength = float(strength)
-
-    def regularizer(self, cls_score: Tensor, target: Tensor) -> Tensor:
-        """The regulariser alone, weighted; takes the batch into the estimate while training.
-
-        Args:
-            cls_score: ``(N, K)`` logits.
-            target: ``(N,)`` integers or ``(N, K)`` scores.
-
-        Returns:
-            Scalar.
-        """
-        self.require_class_counts(cls_score)
-        return self.loss_weight * self.strength * self.estimate(cls_score, target)
 
     def forward(
         self,
@@ -133,20 +122,21 @@ class CARLoss(ClassCountsMixin, nn.Module):
         reduction_override: str | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """The criterion plus the regulariser.
+        """The criterion plus the regulariser; while training, the estimate takes the batch in.
 
         Args:
             cls_score: ``(N, K)`` logits.
             target: ``(N,)`` integers or ``(N, K)`` scores.
             weight: ``(N,)`` weights of the images, for the criterion.
             avg_factor: for the criterion.
-            reduction_override: for the criterion; the regulariser is a scalar and is added to
-                each element where there is no reduction.
+            reduction_override: for the criterion.
+            **kwargs: for the criterion.
 
         Returns:
-            Scalar, or ``(N,)`` without reduction.
+            Scalar, or ``(N,)`` without reduction, with the regulariser added to each element.
         """
-        loss_car = self.regularizer(cls_score, target)
+        self.require_class_counts(cls_score)
+        loss_car = self.loss_weight * self.strength * self.estimate(cls_score, target)
         if self.criterion is None:
             return loss_car
         loss_cls = self.criterion(

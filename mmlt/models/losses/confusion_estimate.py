@@ -50,6 +50,8 @@ class ConfusionEstimate(nn.Module):
         1
     """
 
+    confusion: Tensor
+    norm: Tensor
     row_weights: Tensor
 
     def __init__(self, num_classes: int | None = None, max_labels: int = 2, **options: Any) -> None:
@@ -95,8 +97,15 @@ class ConfusionEstimate(nn.Module):
             Scalar, differentiable in ``logits``. In evaluation nothing is taken in, and the last
             norm is returned, without gradient.
         """
-        self._check(logits)
-        self._follow(logits.device)
+        if self.num_classes is None:
+            raise ValueError('num_classes: unknown; pass num_classes or call set_num_classes')
+        if logits.ndim != 2 or logits.shape[1] != self.num_classes:
+            raise ValueError(
+                f'logits: expected (N, {self.num_classes}) for num_classes={self.num_classes}, '
+                f'got shape {tuple(logits.shape)}'
+            )
+        if self.confusion.device != logits.device:
+            self.to(logits.device)  # buffers that were made after the model had moved
         if not self.training:
             return self.norm.clone()
         pairs = label_pairs(targets, logits.shape[1], self.max_labels)
@@ -105,20 +114,6 @@ class ConfusionEstimate(nn.Module):
         logits = gather_with_grad(logits.to(self.confusion.dtype), equal_sizes=True)
         pairs = LabelPairs(*(gather_with_grad(part, equal_sizes=True) for part in pairs))
         return confusion_norm_(logits, pairs, self.state, self.row_weights, self.options)
-
-    def _check(self, logits: Tensor) -> None:
-        if self.num_classes is None:
-            raise ValueError('num_classes: unknown; pass num_classes or call set_num_classes')
-        if logits.ndim != 2 or logits.shape[1] != self.num_classes:
-            raise ValueError(
-                f'logits: expected (N, {self.num_classes}) for num_classes={self.num_classes}, '
-                f'got shape {tuple(logits.shape)}'
-            )
-
-    def _follow(self, device: torch.device) -> None:
-        """Buffers can be made after the model has moved; nobody moves them then."""
-        if self.confusion.device != device:
-            self.to(device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> nn.Module:
         """Follow to another device or to float64, but never below float32."""

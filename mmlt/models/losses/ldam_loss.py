@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
-import torch
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmlt.functional.checks import check_choice, check_number
+from mmlt.functional.checks import check_number
 from mmlt.functional.ldam import ldam_cross_entropy, ldam_margins
 
-from .class_counts_mixin import REDUCTIONS, ClassCountsMixin
+from .class_counts_loss import ClassificationLoss
 
 __all__ = ['LDAMLoss']
 
 
 @MODELS.register_module()
-class LDAMLoss(ClassCountsMixin, nn.Module):
+class LDAMLoss(ClassificationLoss):
     r"""Label-distribution-aware margin loss, for :class:`CosineClsHead`.
 
     Args:
@@ -41,14 +39,15 @@ class LDAMLoss(ClassCountsMixin, nn.Module):
         Cao et al., NeurIPS 2019, eq. 12 and 13.
 
     Example:
+        >>> import torch
         >>> loss = LDAMLoss(scale=1.0, class_counts=[16, 1])
         >>> loss(torch.zeros(1, 2), torch.tensor([1]))
         tensor(0.9741)
     """
 
-    derived = (*ClassCountsMixin.derived, 'margins')
+    derived = (*ClassificationLoss.derived, 'margins')
 
-    margins: Tensor | None
+    margins: Tensor
 
     def __init__(
         self,
@@ -60,48 +59,20 @@ class LDAMLoss(ClassCountsMixin, nn.Module):
         reduction: str = 'mean',
         loss_weight: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(class_weight, reduction, loss_weight)
         self.max_margin = check_number('max_margin', max_margin, '[0, inf)')
         self.scale = check_number('scale', scale, '(0, inf)')
         self.logit_scale = check_number('logit_scale', logit_scale, '(0, inf)')
-        self.reduction = check_choice('reduction', reduction, REDUCTIONS)
-        self.loss_weight = check_number('loss_weight', loss_weight, '[0, inf)')
-        self.init_class_counts(class_counts, class_weight)
+        if class_counts is not None:
+            self.set_class_counts(class_counts)
 
     def set_class_counts(self, class_counts: Sequence[int]) -> None:
         """Take the training images per class, ``(K,)``, and derive the margins."""
         super().set_class_counts(class_counts)
-        self.margins = ldam_margins(self.class_counts, self.max_margin).float()
+        self.margins = ldam_margins(class_counts, self.max_margin).float()
 
-    def forward(
-        self,
-        cls_score: Tensor,
-        target: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: float | None = None,
-        reduction_override: str | None = None,
-        **kwargs: object,
-    ) -> Tensor:
-        """The loss.
-
-        Args:
-            cls_score: ``(N, K)``, cosines times ``logit_scale``.
-            target: ``(N,)`` integers or ``(N, K)`` scores.
-            weight: ``(N,)`` weights of the images.
-            avg_factor: what the sum is divided by instead of ``N``; of no effect with class
-                weights and hard targets, whose mean is weighted.
-            reduction_override: replaces ``reduction`` for this call.
-
-        Returns:
-            Scalar, or ``(N,)`` without reduction.
-        """
-        del kwargs
-        self.require_class_counts(cls_score)
-        cosines = cls_score.to(torch.promote_types(cls_score.dtype, torch.float32))
-        cosines = cosines / self.logit_scale
-        return self.loss_weight * self.reduce(
-            partial(ldam_cross_entropy, cosines, target, self.margins, self.scale),
-            weight,
-            avg_factor,
-            reduction_override or self.reduction,
+    def _cross_entropy(self, logits: Tensor, target: Tensor, reduction: str) -> Tensor:
+        cosines = logits / self.logit_scale
+        return ldam_cross_entropy(
+            cosines, target, self.margins, self.scale, self.class_weight, reduction
         )

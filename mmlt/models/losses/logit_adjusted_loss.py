@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmlt.functional.checks import check_choice, check_number, refuse
 from mmlt.functional.distributed import all_reduce_sum
@@ -19,13 +19,13 @@ from mmlt.functional.logit_adjustment import (
     update_running_prior,
 )
 
-from .class_counts_mixin import REDUCTIONS, ClassCountsMixin
+from .class_counts_loss import ClassificationLoss
 
 __all__ = ['LogitAdjustedLoss']
 
 
 @MODELS.register_module()
-class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
+class LogitAdjustedLoss(ClassificationLoss):
     r"""Cross-entropy of ``logits + tau * log(prior)``; hard and soft targets.
 
     Args:
@@ -57,10 +57,10 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         tensor(1.3863)
     """
 
-    derived = (*ClassCountsMixin.derived, 'train_log_prior')
+    derived = (*ClassificationLoss.derived, 'train_log_prior')
 
-    train_log_prior: Tensor | None
-    running_prior: Tensor | None
+    train_log_prior: Tensor | None = None
+    running_prior: Tensor  # with an effective prior, once there are counts
     running_steps: Tensor
 
     def __init__(
@@ -74,31 +74,30 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         reduction: str = 'mean',
         loss_weight: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(class_weight, reduction, loss_weight)
         if isinstance(prior, str):
-            choices = ('train', 'effective')
-            if prior not in choices:
+            if prior not in ('train', 'effective'):
                 raise refuse('prior', "'train', 'effective' or a number in [0, 1]", prior)
-            prior = choices.index(prior)
+            prior = float(prior == 'effective')
         self.blend = check_number('prior', prior, '[0, 1]')
         self.tau = check_number('tau', tau, '[0, inf)')
         self.momentum = check_number('momentum', momentum, '[0, 1)')
         self.empty_classes = check_choice('empty_classes', empty_classes, ('error', 'ignore'))
-        self.reduction = check_choice('reduction', reduction, REDUCTIONS)
-        self.loss_weight = check_number('loss_weight', loss_weight, '[0, inf)')
-        self.register_buffer('running_prior', None)
         if self.blend > 0:
+            self.register_buffer('running_prior', None)
             self.register_buffer('running_steps', torch.zeros((), dtype=torch.int64))
-        self.init_class_counts(class_counts, class_weight)
+        if class_counts is not None:
+            self.set_class_counts(class_counts)
 
     def set_class_counts(self, class_counts: Sequence[int]) -> None:
         """Take the training images per class, ``(K,)``; the running prior starts from them."""
         super().set_class_counts(class_counts)
-        self.train_log_prior = log_prior(self.class_counts, self.empty_classes).float()
-        if self.blend > 0 and (
-            self.running_prior is None or self.running_prior.numel() != self.train_log_prior.numel()
-        ):
-            self.running_prior = self.train_log_prior.exp().to(self.running_steps.device)
+        prior = log_prior(class_counts, self.empty_classes).float()
+        self.train_log_prior = prior
+        if self.blend > 0:
+            known = self._buffers['running_prior']
+            if known is None or known.numel() != prior.numel():
+                self.running_prior = prior.exp().to(self.running_steps.device)
 
     def begin_run(self) -> None:
         """Forget the running prior of the run whose weights were loaded."""
@@ -106,55 +105,23 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
             self.running_prior.copy_(self.train_log_prior.exp())
             self.running_steps.zero_()
 
-    def forward(
-        self,
-        cls_score: Tensor,
-        target: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: float | None = None,
-        reduction_override: str | None = None,
-        **kwargs: object,
-    ) -> Tensor:
-        """The loss.
-
-        Args:
-            cls_score: ``(N, K)`` logits.
-            target: ``(N,)`` integers or ``(N, K)`` scores.
-            weight: ``(N,)`` weights of the images.
-            avg_factor: what the sum is divided by instead of ``N``; of no effect with class
-                weights, whose mean is weighted.
-            reduction_override: replaces ``reduction`` for this call.
-
-        Returns:
-            Scalar, or ``(N,)`` without reduction.
-        """
-        del kwargs
-        self.require_class_counts(cls_score)
-        if self.blend > 0 and self.running_prior.device != cls_score.device:
-            self.to(cls_score.device)  # a module that nobody has moved
-        logits = cls_score.to(torch.promote_types(cls_score.dtype, torch.float32))
+    def _cross_entropy(self, logits: Tensor, target: Tensor, reduction: str) -> Tensor:
+        if self.blend > 0 and self.running_prior.device != logits.device:
+            self.to(logits.device)  # a module that nobody has moved
         logits = logits + self._offset(target, logits)
-        return self.loss_weight * self.reduce(
-            partial(cross_entropy, logits, target),
-            weight,
-            avg_factor,
-            reduction_override or self.reduction,
-        )
+        return cross_entropy(logits, target, self.class_weight, reduction)
 
     def _offset(self, target: Tensor, logits: Tensor) -> Tensor:
-        if self.blend > 0 and self.training and torch.is_grad_enabled():
-            self._observe(target)
-        offset = self.train_log_prior
+        offset: Any = self.train_log_prior
         if self.blend > 0:
+            if self.training and torch.is_grad_enabled():
+                self._observe(target)
             offset = blended_log_prior(offset, self.running_prior, self.blend)
-        left_out = offset == -torch.inf
-        return torch.where(left_out, offset, self.tau * offset).to(logits.dtype)
+        return torch.where(offset == -torch.inf, offset, self.tau * offset).to(logits.dtype)
 
     @torch.no_grad()
     def _observe(self, target: Tensor) -> None:
-        scores = target
-        if target.ndim == 1:
-            scores = F.one_hot(target, self.running_prior.numel())
+        scores = F.one_hot(target, self.running_prior.numel()) if target.ndim == 1 else target
         mass = all_reduce_sum(scores.sum(dim=0).to(self.running_prior.dtype))
         prior, steps = update_running_prior(
             self.running_prior, mass, self.running_steps, self.momentum
@@ -162,10 +129,12 @@ class LogitAdjustedLoss(ClassCountsMixin, nn.Module):
         self.running_prior.copy_(prior)
         self.running_steps.copy_(steps)
 
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
         """A checkpoint may bring the running prior before the counts arrive."""
         saved = state_dict.get(f'{prefix}running_prior')
-        if self.blend > 0 and saved is not None and self.running_prior is None:
+        if self.blend > 0 and saved is not None and self._buffers['running_prior'] is None:
             self.running_prior = torch.zeros_like(saved, device=self.running_steps.device)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 

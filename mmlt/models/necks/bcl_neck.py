@@ -17,21 +17,10 @@ __all__ = ['BCLNeck', 'projection_mlp']
 def projection_mlp(
     in_channels: int, hidden_channels: int | None, out_channels: int
 ) -> nn.Sequential:
-    """Linear, BatchNorm, ReLU, Linear.
-
-    Args:
-        in_channels: width of the input.
-        hidden_channels: width between the layers; None for that of the input.
-        out_channels: width of the output, which is not normalised.
-
-    Returns:
-        The module, ``(N, in_channels) -> (N, out_channels)``.
-
-    Example:
-        >>> [type(layer).__name__ for layer in projection_mlp(4, None, 2)]
-        ['Linear', 'BatchNorm1d', 'ReLU', 'Linear']
-    """
-    hidden_channels = in_channels if hidden_channels is None else hidden_channels
+    """Linear, BatchNorm, ReLU, Linear; ``hidden_channels`` None is ``in_channels``."""
+    if hidden_channels is None:
+        hidden_channels = in_channels
+    check_integer('hidden_channels', hidden_channels, '[1, inf)')
     return nn.Sequential(
         nn.Linear(in_channels, hidden_channels),
         nn.BatchNorm1d(hidden_channels),
@@ -81,8 +70,6 @@ class BCLNeck(BaseModule):
         super().__init__(init_cfg=init_cfg)
         self.in_channels = check_integer('in_channels', in_channels, '[1, inf)')
         check_integer('out_channels', out_channels, '[1, inf)')
-        if hidden_channels is not None:
-            check_integer('hidden_channels', hidden_channels, '[1, inf)')
         self.projection = projection_mlp(in_channels, hidden_channels, out_channels)
 
     def forward(self, inputs: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
