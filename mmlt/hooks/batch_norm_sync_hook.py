@@ -40,16 +40,16 @@ class BatchNormSyncHook(Hook):
             buffer
             for model in _models(runner)
             for module in model.modules()
-            if isinstance(module, _BatchNorm) and module.track_running_stats
+            if isinstance(module, _BatchNorm)
             for buffer in (module.running_mean, module.running_var)
+            if buffer is not None
         ]
         if get_world_size() == 1 or not statistics:
             return
         mean = all_reduce_sum(torch.cat(statistics)) / get_world_size()
         with torch.no_grad():
-            for buffer, value in zip(
-                statistics, mean.split([s.numel() for s in statistics]), strict=True
-            ):
+            parts = mean.split([buffer.numel() for buffer in statistics])
+            for buffer, value in zip(statistics, parts, strict=True):
                 buffer.copy_(value)
 
 
