@@ -81,5 +81,5 @@ def _read_digits() -> tuple[np.ndarray, np.ndarray]:
     except ImportError as error:
         raise ImportError('DigitsLT needs scikit-learn: pip install scikit-learn') from error
     digits = load_digits()
-    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # from levels 0 to 16
     return np.repeat(grey[..., None], 3, axis=-1), digits.target.astype(np.int64)

@@ -168,7 +168,7 @@ WRAPPERS = {
     ),
     'subset': (lambda data: Subset(data, [4, 1, 2]), lambda labels: labels[[4, 1, 2]]),
     'oversampled': (lambda data: ClassBalancedDataset(data, 0.2), None),
-    'host subset': (lambda data: data.get_subset([5, 7]), lambda labels: labels[[5, 7]]),
+    'subset of mmpretrain': (lambda data: data.get_subset([5, 7]), lambda labels: labels[[5, 7]]),
     'indices': (lambda data: ToyDataset(indices=10), lambda labels: labels[:10]),
 }
 
@@ -214,9 +214,9 @@ class _TooFewClasses(_NoLabels):
     [
         (_NoLabels(), TypeError, 'get_gt_labels'),
         (_ManyLabels(), ValueError, 'one integer label'),
-        (_FewLabels(), ValueError, '3 images but 2 labels'),
-        (_TooFewClasses(), ValueError, 'has 2 classes'),
-        ([], ValueError, 'empty'),
+        (_FewLabels(), ValueError, 'expected 3 labels, got 2'),
+        (_TooFewClasses(), ValueError, 'labels below 2'),
+        ([], ValueError, 'at least one image'),
     ],
 )
 @pytest.mark.parametrize('name', ['balanced', 'pair balanced'])
