@@ -66,20 +66,15 @@ class DigitsLT(LongTailMixin):
 
     def load_data_list(self) -> list[dict]:
         """Draw the split: the test images, or those from which the imbalance takes its share."""
-        images, labels = _read_digits()
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError as error:
+            raise ImportError('DigitsLT needs scikit-learn: pip install scikit-learn') from error
+        digits = load_digits()
+        grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # from levels 0 to 16
+        images, labels = np.repeat(grey[..., None], 3, axis=-1), digits.target
         # Per digit, in shuffled order: first the test images, then those for training.
         drawn = long_tail_indices(labels, [self._per_class] * _NUM_CLASSES, self.seed)
         drawn = drawn.reshape(_NUM_CLASSES, -1)
         chosen = drawn[:, :_TEST_IMAGES] if self.split == 'test' else drawn[:, _TEST_IMAGES:]
         return [{'img': images[i], 'gt_label': int(labels[i])} for i in chosen.ravel()]
-
-
-def _read_digits() -> tuple[np.ndarray, np.ndarray]:
-    """``(1797, 8, 8, 3)`` uint8 images and ``(1797,)`` labels."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError('DigitsLT needs scikit-learn: pip install scikit-learn') from error
-    digits = load_digits()
-    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # from levels 0 to 16
-    return np.repeat(grey[..., None], 3, axis=-1), digits.target.astype(np.int64)

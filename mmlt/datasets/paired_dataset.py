@@ -10,6 +10,8 @@ from mmengine.dataset import BaseDataset, Compose
 from mmpretrain.datasets.transforms import MultiView
 from mmpretrain.registry import DATASETS, TRANSFORMS
 
+from mmlt.functional.checks import refuse
+
 from .labels import Labels, dataset_class_counts, dataset_labels
 
 __all__ = ['PairedDataset']
@@ -47,9 +49,7 @@ class PairedDataset:
         if isinstance(dataset, dict):
             dataset = DATASETS.build(dataset)
         if not (hasattr(dataset, '__getitem__') and hasattr(dataset, '__len__')):
-            raise TypeError(
-                f'dataset: expected a data set or its config, got {type(dataset).__name__}'
-            )
+            raise refuse('dataset', 'a data set or its config', dataset)
         self.dataset = dataset
         self._given: Compose | None = None
         if partner_pipeline is not None:

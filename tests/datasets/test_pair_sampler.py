@@ -254,14 +254,6 @@ def test_the_decision_follows_the_epoch():
     assert not np.array_equal(batches(epoch=2).mixed_batches(), first.mixed_batches())
 
 
-def test_a_sampler_knows_whether_partners_are_drawn():
-    """Alone it would mix nothing, silently; LongTailHook refuses such a run."""
-    sampler = build()
-    assert not sampler.has_batch_sampler
-    PairBatchSampler(sampler, 8)
-    assert sampler.has_batch_sampler
-
-
 def test_an_epoch_without_mixed_batches_draws_no_partners(monkeypatch):
     never = batches(prob=0)
     monkeypatch.setattr(PairSampler, 'pairs', lambda self: pytest.fail('partners were drawn'))

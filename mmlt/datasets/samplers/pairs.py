@@ -91,8 +91,6 @@ class PairSampler(EpochSampler):
         self._by_power = class_sampling_probabilities(counts, _power(partners)).numpy()
         self._confusion: PairDistribution | None = None
         self._partners_of_class: PairDistribution | None = None
-        #: Whether a PairBatchSampler draws the partners; without one, nothing would be mixed.
-        self.has_batch_sampler = False
 
     @property
     def wants_confusion_counts(self) -> bool:
@@ -206,7 +204,6 @@ class PairBatchSampler(BatchSampler):
         super().__init__(sampler, batch_size, check_flag('drop_last', drop_last))
         self.sampler: PairSampler = sampler
         self.prob = check_number('prob', prob, '[0, 1]')
-        sampler.has_batch_sampler = True
 
     def mixed_batches(self) -> np.ndarray:
         """Which batches of the epoch are mixed, ``(B,)`` bool, with a last one that is dropped."""
