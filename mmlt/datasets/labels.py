@@ -69,12 +69,15 @@ def dataset_labels(dataset: Any) -> Labels:
     """
     size = len(dataset)
     if size == 0:
-        raise ValueError(f'{type(dataset).__name__}: expected at least one image, got none')
+        raise ValueError(f'{type(dataset).__name__}: expected images, got an empty data set')
     labels = _collect(dataset)
     if unsliced(dataset) is not dataset:
         labels = labels[:size]
     if len(labels) != size:
-        raise ValueError(f'{type(dataset).__name__}: expected {size} labels, got {len(labels)}')
+        raise ValueError(
+            f'{type(dataset).__name__}: expected one label per image, got {size} images but '
+            f'{len(labels)} labels'
+        )
     return labels
 
 
@@ -136,8 +139,8 @@ def dataset_num_classes(dataset: Any, labels: Labels) -> int:
             num_classes = len(metainfo[key])
             if num_classes < needed:
                 raise ValueError(
-                    f'{type(dataset).__name__}: expected labels below {num_classes}, the length '
-                    f"of metainfo['{key}'], got {needed - 1}"
+                    f'{type(dataset).__name__}: expected labels below {num_classes}, because '
+                    f"metainfo['{key}'] has {num_classes} classes, got {needed - 1}"
                 )
             return num_classes
     return needed

@@ -11,7 +11,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from mmlt.functional.checks import refuse
 from mmlt.models.losses.confusion_estimate import ConfusionEstimate
 
 from .batch_norm_sync_hook import BatchNormSyncHook
@@ -58,7 +57,9 @@ class LongTailHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Register the parts that this run needs."""
         if self.priority != type(self).priority:
-            raise refuse('LongTailHook.priority', repr(type(self).priority), self.priority)
+            raise ValueError(
+                f'LongTailHook.priority: expected {type(self).priority!r}, got {self.priority!r}'
+            )
         needed: list[type[Hook]] = [ClassCountsHook, TrainingProgressHook]
         if training_dataset(runner) is not None:
             needed += [EpochSeedHook, BatchNormSyncHook]
@@ -67,9 +68,7 @@ class LongTailHook(Hook):
             modules = unwrap(runner.model).modules()
             if any(isinstance(module, ConfusionEstimate) for module in modules):
                 needed.append(EMAConfusionHook)
-        for part in needed:
-            if not any(isinstance(hook, part) for hook in runner.hooks):
-                runner.register_hook(part())
+        _register(runner, needed)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Take out of a checkpoint what MMEngine would run or delete on its word.
@@ -77,6 +76,7 @@ class LongTailHook(Hook):
         It executes the text of ``meta['config']``, to look for the number of GPUs, and deletes the
         file that ``best_ckpt`` names when a better model comes.
         """
+        _register(runner, [ClassCountsHook])  # a checkpoint may be loaded before the run
         (checkpoint.get('meta') or {}).pop('config', None)
         hub = checkpoint.get('message_hub')
         info = (hub.get('runtime_info') if isinstance(hub, dict) else None) or {}
@@ -112,6 +112,12 @@ class LongTailHook(Hook):
                 'outlive an epoch are seeded once, so a resumed run draws other augmentations '
                 'than an uninterrupted one'
             )
+
+
+def _register(runner: Runner, parts: list[type[Hook]]) -> None:
+    for part in parts:
+        if not any(isinstance(hook, part) for hook in runner.hooks):
+            runner.register_hook(part())
 
 
 def _function_of(worker_init_fn: Any) -> Any:

@@ -214,9 +214,9 @@ class _TooFewClasses(_NoLabels):
     [
         (_NoLabels(), TypeError, 'get_gt_labels'),
         (_ManyLabels(), ValueError, 'one integer label'),
-        (_FewLabels(), ValueError, 'expected 3 labels, got 2'),
-        (_TooFewClasses(), ValueError, 'labels below 2'),
-        ([], ValueError, 'at least one image'),
+        (_FewLabels(), ValueError, '3 images but 2 labels'),
+        (_TooFewClasses(), ValueError, 'has 2 classes'),
+        ([], ValueError, 'empty'),
     ],
 )
 @pytest.mark.parametrize('name', ['balanced', 'pair balanced'])

@@ -19,7 +19,7 @@ from mmlt.datasets.cifar_lt import CIFAR10LT, CIFAR100LT
 
 @contextmanager
 def without_md5() -> Iterator[None]:
-    """The CIFAR data sets, of MMPretrain and ours, take any files of the official layout."""
+    """The CIFAR data sets, MMPretrain's and ours, take any files of the official layout."""
     saved = [(cls, dict(cls.__dict__)) for cls in (CIFAR10, CIFAR100, CIFAR10LT, CIFAR100LT)]
     for cls, _ in saved:
         cls.train_list = [[name, None] for name, _ in cls.train_list]
