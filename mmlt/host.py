@@ -32,7 +32,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def check_host() -> None:
-    """Import the host packages.
+    """Import MMPretrain and what it stands on.
 
     Raises:
         ImportError: naming every package that is missing or too old, and how to install it.
@@ -45,11 +45,9 @@ def check_host() -> None:
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:
             missing = error.name or name
-            reason = (
-                'is not installed'
-                if missing.split('.')[0] == name
-                else (f'cannot be imported: it needs {missing!r}')
-            )
+            reason = 'is not installed'
+            if missing.split('.')[0] != name:
+                reason = f'cannot be imported: it needs {missing!r}'
             if missing == 'pkg_resources':
                 reason += ' (install setuptools<81)'
             problems.append(f'{name} {reason}')
@@ -58,16 +56,13 @@ def check_host() -> None:
             problems.append(f'{name} {module.__version__} is too old, {minimum} is needed')
     if problems:
         raise ImportError('mmlt cannot run here: ' + '; '.join(problems) + '.\n' + INSTALL_HINT)
-    installed = {_name(dist) for dist in importlib.metadata.distributions()}
+    names = (dist.metadata['Name'] or '' for dist in importlib.metadata.distributions())
+    installed = {name.lower().replace('_', '-') for name in names}
     if {'mmengine', 'onedl-mmengine'} <= installed:
         raise ImportError(
             'mmengine and onedl-mmengine are both installed and overwrite each '
             'other; uninstall both, then install one.\n' + INSTALL_HINT
         )
-
-
-def _name(distribution: importlib.metadata.Distribution) -> str:
-    return (distribution.metadata['Name'] or '').lower().replace('_', '-')
 
 
 def allow_safe_checkpoints() -> None:

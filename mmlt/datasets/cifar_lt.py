@@ -47,7 +47,11 @@ class _LongTailCIFAR(LongTailMixin):
         """Read the official files, after a download if they are missing and it is allowed."""
         root = self.data_prefix['root']
         if is_main_process() and not self._check_integrity():
-            state = f'{osp.join(root, self.base_folder)}: {self._faulty_files()}'
+            folder = osp.join(root, self.base_folder)
+            names = [name for name, _ in self.train_list + self.test_list]
+            missing = [name for name in names if not exists(osp.join(folder, name))]
+            reason = f'missing {", ".join(missing)}' if missing else 'a file has another md5 sum'
+            state = f'{folder}: {reason}'
             advice = f'unpack {self.url} in {root or "the current folder"}'
             if not self.download:
                 raise FileNotFoundError(f'{state}. Set data_root, download=True, or {advice}')
@@ -59,14 +63,6 @@ class _LongTailCIFAR(LongTailMixin):
                     f'{state}, and the download failed ({error}). Set data_root, or {advice}'
                 ) from error
         return super().load_data_list()
-
-    def _faulty_files(self) -> str:
-        names = [name for name, _ in self.train_list + self.test_list]
-        folder = osp.join(self.data_prefix['root'], self.base_folder)
-        missing = [name for name in names if not exists(osp.join(folder, name))]
-        if missing:
-            return f'missing {", ".join(missing)}'
-        return 'a file differs from the official one (md5)'
 
 
 @DATASETS.register_module()

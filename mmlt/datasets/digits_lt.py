@@ -15,8 +15,7 @@ from .long_tail import LongTailMixin
 __all__ = ['DigitsLT']
 
 _NUM_CLASSES = 10
-_FEWEST = 174  # images of the rarest digit
-_BRIGHTEST = 16  # scikit-learn's digits have grey levels from 0 to 16
+_TEST_IMAGES = 60  # of each digit; the rarest one has 174
 
 
 @DATASETS.register_module()
@@ -27,13 +26,11 @@ class DigitsLT(LongTailMixin):
     networks take them.
 
     Args:
-        split: ``'train'`` or ``'test'``. The test split has ``test_per_class`` images of every
-            digit and shares none with the training split.
+        split: ``'train'`` or ``'test'``, 60 images of every digit that are not for training.
         imbalance_ratio: largest over smallest training class, at least 1; ``None``:
             ``max_count`` of each. Without effect on the test split.
         imbalance_type: ``'exp'`` or ``'step'``.
-        max_count: training images of the largest class, at most ``174 - test_per_class``.
-        test_per_class: test images of each digit.
+        max_count: training images of the largest class, at most 114.
         seed: of the split and of the imbalance, in ``[0, 2**32)``.
         **kwargs: other options of ``mmpretrain.datasets.BaseDataset``.
 
@@ -56,14 +53,10 @@ class DigitsLT(LongTailMixin):
         split: str = 'train',
         imbalance_ratio: float | None = 50,
         max_count: int = 110,
-        test_per_class: int = 60,
         **kwargs: Any,
     ) -> None:
         self.split = check_choice('split', split, ('train', 'test'))
-        check_integer('test_per_class', test_per_class, f'[1, {_FEWEST - 1}]')
-        check_integer('max_count', max_count, f'[1, {_FEWEST - test_per_class}]')
-        self.test_per_class = test_per_class
-        self._per_class = test_per_class + max_count
+        self._per_class = _TEST_IMAGES + check_integer('max_count', max_count, '[1, 114]')
         super().__init__(
             ann_file='',
             imbalance_ratio=imbalance_ratio if split == 'train' else None,
@@ -73,21 +66,15 @@ class DigitsLT(LongTailMixin):
 
     def load_data_list(self) -> list[dict]:
         """Draw the split: the test images, or those from which the imbalance takes its share."""
-        images, labels = _read_digits()
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError as error:
+            raise ImportError('DigitsLT needs scikit-learn: pip install scikit-learn') from error
+        digits = load_digits()
+        grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # from levels 0 to 16
+        images, labels = np.repeat(grey[..., None], 3, axis=-1), digits.target
         # Per digit, in shuffled order: first the test images, then those for training.
         drawn = long_tail_indices(labels, [self._per_class] * _NUM_CLASSES, self.seed)
-        drawn = drawn.reshape(_NUM_CLASSES, self._per_class)
-        cut = self.test_per_class
-        chosen = drawn[:, :cut] if self.split == 'test' else drawn[:, cut:]
+        drawn = drawn.reshape(_NUM_CLASSES, -1)
+        chosen = drawn[:, :_TEST_IMAGES] if self.split == 'test' else drawn[:, _TEST_IMAGES:]
         return [{'img': images[i], 'gt_label': int(labels[i])} for i in chosen.ravel()]
-
-
-def _read_digits() -> tuple[np.ndarray, np.ndarray]:
-    """``(1797, 8, 8, 3)`` uint8 images and ``(1797,)`` labels."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError('DigitsLT needs scikit-learn: pip install scikit-learn') from error
-    digits = load_digits()
-    grey = np.rint(digits.images * (255 / _BRIGHTEST)).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=-1), digits.target.astype(np.int64)

@@ -6,14 +6,12 @@ the annotations.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from mmengine.dataset import ClassBalancedDataset, RepeatDataset
-from mmengine.logging import print_log
 from mmpretrain.datasets import KFoldDataset
 from torch.utils.data import ConcatDataset, Subset
 
@@ -22,12 +20,10 @@ from mmlt.functional.counts import count_labels
 
 __all__ = [
     'Labels',
-    'as_labels',
     'dataset_class_counts',
     'dataset_labels',
     'dataset_num_classes',
     'read_labels',
-    'report_empty_classes',
     'training_class_counts',
     'unsliced',
 ]
@@ -48,10 +44,10 @@ def read_labels(data_list: Sequence[dict]) -> Labels | None:
         raise ValueError(
             f'gt_label: expected one for each of {len(data_list)} images, got {missing} without'
         )
-    return as_labels(found)
+    return _as_labels(found)
 
 
-def as_labels(values: Any) -> Labels:
+def _as_labels(values: Any) -> Labels:
     """``(N,)`` int64; a ``ValueError`` shows the first value that is not one integer."""
     try:
         labels = np.asarray(values)
@@ -65,34 +61,11 @@ def as_labels(values: Any) -> Labels:
     return labels.astype(np.int64)
 
 
-def report_empty_classes(
-    class_counts: Sequence[int], classes: Sequence[str] | None, level: int = logging.WARNING
-) -> None:
-    """Log which classes have no images, if any."""
-    empty = [k for k, count in enumerate(class_counts) if count == 0]
-    if empty:
-        names = ', '.join(f'{k} ({classes[k]})' if classes else str(k) for k in empty[:10])
-        more = f' and {len(empty) - 10} more' if len(empty) > 10 else ''
-        print_log(
-            f'{len(empty)} of {len(class_counts)} classes have no images: {names}{more}',
-            logger='current',
-            level=level,
-        )
-
-
 def dataset_labels(dataset: Any) -> Labels:
-    """Labels in the order of the data set's indices.
+    """Labels ``(M,)`` of the images of a data set, in its order, also inside of wrappers.
 
-    Args:
-        dataset: one that has ``get_gt_labels()`` or ``get_cat_ids(index)``, or ``ConcatDataset``,
-            ``RepeatDataset``, ``ClassBalancedDataset`` or ``Subset`` around such data sets.
-
-    Returns:
-        ``(M,)`` int64, ``M = len(dataset)``.
-
-    Raises:
-        TypeError: if the data set offers no labels.
-        ValueError: if it is empty, or the labels are not one integer for each image.
+    Raises ``TypeError`` if it offers no labels; ``ValueError`` if it is empty, or the labels are
+    not one integer for each image.
     """
     size = len(dataset)
     if size == 0:
@@ -129,23 +102,9 @@ def dataset_class_counts(dataset: Any) -> list[int] | None:
 def training_class_counts(dataset: Any, num_classes: int | None = None) -> list[int]:
     """Training images per class, from the meta information or else from the labels.
 
-    Args:
-        dataset: the training data. An image that ``RepeatDataset`` or ``ClassBalancedDataset``
-            repeats is counted once.
-        num_classes: ``K``, for a data set without counts and without class names.
-
-    Returns:
-        ``K`` numbers.
-
-    Raises:
-        ValueError: if it has neither counts nor one label per image.
-
-    Example:
-        >>> class TwoImages:
-        ...     def __len__(self): return 2
-        ...     def get_gt_labels(self): return [1, 0]
-        >>> training_class_counts(TwoImages(), num_classes=3)
-        [1, 1, 0]
+    An image that ``RepeatDataset`` or ``ClassBalancedDataset`` repeats is counted once.
+    ``num_classes`` is for a data set without counts and without class names. Raises ``ValueError``
+    if it has neither counts nor one label per image.
     """
     counts = dataset_class_counts(dataset)
     if counts is not None:
@@ -159,9 +118,8 @@ def training_class_counts(dataset: Any, num_classes: int | None = None) -> list[
             f'get_gt_labels() with one class per image, got neither ({error})'
         ) from error
     known = dataset_num_classes(whole, labels)
-    if num_classes is not None and not _class_names(whole):
-        known = max(known, num_classes)
-    return count_labels(labels, known)
+    named = (getattr(whole, 'metainfo', None) or {}).get('classes')
+    return count_labels(labels, known if named else max(known, num_classes or 0))
 
 
 def unsliced(dataset: Any) -> Any:
@@ -188,10 +146,6 @@ def dataset_num_classes(dataset: Any, labels: Labels) -> int:
     return needed
 
 
-def _class_names(dataset: Any) -> Any:
-    return (getattr(dataset, 'metainfo', None) or {}).get('classes')
-
-
 def _without_repetition(dataset: Any) -> Iterator[Any]:
     """The data sets inside wrappers that list an image more than once."""
     if isinstance(dataset, ConcatDataset):
@@ -214,13 +168,13 @@ def _collect(dataset: Any) -> Labels:
         return _collect(dataset.dataset)[np.asarray(dataset.indices, dtype=np.int64)]
     if callable(getattr(dataset, 'get_gt_labels', None)):
         try:
-            return as_labels(dataset.get_gt_labels())
+            return _as_labels(dataset.get_gt_labels())
         except KeyError as error:
             raise ValueError(f'{type(dataset).__name__}: an image has no {error}') from error
     if callable(getattr(dataset, 'get_cat_ids', None)):
         classes = [dataset.get_cat_ids(i) for i in range(len(dataset))]
-        # An image with several classes stays a list, for as_labels to refuse.
-        return as_labels([one[0] if len(one) == 1 else one for one in classes])
+        # An image with several classes stays a list, for _as_labels to refuse.
+        return _as_labels([one[0] if len(one) == 1 else one for one in classes])
     raise TypeError(
         f'{type(dataset).__name__}: expected get_gt_labels() or get_cat_ids(index) for the labels, '
         'got neither'

@@ -20,54 +20,29 @@ from mmlt.functional.checks import check_choice, check_flag, check_integer, refu
 from .labels import Labels
 from .long_tail import LongTailMixin
 
-__all__ = [
-    'LongTailListDataset',
-    'check_images_exist',
-    'folder_names',
-    'parse_image_list',
-    'read_image_list',
-]
+__all__ = ['BenchmarkList', 'LongTailListDataset', 'parse_image_list']
 
 _MOST_CLASSES = 1_000_000  # a larger label in a list without num_classes is a slip, not a class
 
 
-def read_image_list(ann_file: str, num_classes: int | None = None) -> tuple[list[str], Labels]:
-    """Read a list file, from a path or URL that MMEngine can read; see ``parse_image_list``.
-
-    Raises ``FileNotFoundError`` if there is no such file, ``ValueError`` if it is not such a list.
-    """
+def _read(ann_file: str) -> str:
+    """Text of a list, from a path or URL that MMEngine can read."""
     try:
-        raw = get(ann_file)
+        return get(ann_file).decode('utf-8-sig')
     except FileNotFoundError as error:
         raise FileNotFoundError(f'ann_file: expected a list file, got no {ann_file}') from error
     except OSError as error:
         raise ValueError(f'ann_file: expected a list file, got {ann_file}: {error}') from error
-    try:
-        text = raw.decode('utf-8-sig')
     except UnicodeDecodeError as error:
         raise ValueError(f'ann_file: expected text (utf-8), got {ann_file}: {error}') from error
-    return parse_image_list(text, ann_file, num_classes)
 
 
 def parse_image_list(
     text: str, name: str, num_classes: int | None = None
 ) -> tuple[list[str], Labels]:
-    """Parse the text of a list.
+    """Paths, which may contain blanks, and ``(N,)`` labels below ``num_classes``, one per line.
 
-    Args:
-        text: one ``path label`` line per image; paths may contain blanks.
-        name: of the file, for messages.
-        num_classes: ``K``; labels must lie in ``[0, K)``. ``None``: any from 0.
-
-    Returns:
-        Paths and ``(N,)`` int64 labels. Image ``i`` is in line ``i + 1``.
-
-    Raises:
-        ValueError: names the file and the line.
-
-    Example:
-        >>> parse_image_list('train/a cat.jpg 0\\ntrain/dog.jpg 1\\n', 'list.txt')
-        (['train/a cat.jpg', 'train/dog.jpg'], array([0, 1]))
+    Raises ``ValueError`` with the ``name`` of the file and the line.
     """
     if not text.strip():
         raise ValueError(f"{name}: expected 'path label' lines, got an empty file")
@@ -85,16 +60,8 @@ def parse_image_list(
     return paths, np.array(labels, dtype=np.int64)
 
 
-def folder_names(paths: Sequence[str], labels: Labels, num_classes: int) -> tuple[str, ...]:
-    """Names of the ``K`` classes, taken from the folders of their images.
-
-    They are the folders if every class has one that no other class shares; otherwise the numbers. A
-    class without images has its number.
-
-    Example:
-        >>> folder_names(['val/bar/1.jpg', 'val/sea/2.jpg'], np.array([1, 0]), 3)
-        ('sea', 'bar', '2')
-    """
+def _folder_names(paths: Sequence[str], labels: Labels, num_classes: int) -> tuple[str, ...]:
+    """Folder of each class if every class has one of its own, else the numbers of the classes."""
     folders: dict[int, str] = {}
     numbers = tuple(str(k) for k in range(num_classes))
     for path, label in zip(paths, labels.tolist(), strict=True):
@@ -105,20 +72,8 @@ def folder_names(paths: Sequence[str], labels: Labels, num_classes: int) -> tupl
     return names if len(set(names)) == num_classes else numbers
 
 
-def check_images_exist(ann_file: str, paths: Sequence[str], root: str, how_many: int = 8) -> None:
-    """Look for ``how_many`` images, evenly spread over the list; 0 switches the check off.
-
-    Args:
-        ann_file: the list, for messages.
-        paths: full paths of the images, in the order of the list.
-        root: folder that they are in; empty if there is none.
-        how_many: images to look for.
-
-    Raises:
-        FileNotFoundError: if the root or one of the images does not exist.
-    """
-    if not how_many or not paths:
-        return
+def _check_images_exist(ann_file: str, paths: Sequence[str], root: str, how_many: int) -> None:
+    """Look for ``how_many`` images, evenly spread over the list, in the folder ``root``."""
     if root and not osp.isdir(root):
         raise FileNotFoundError(
             'data_prefix: expected that data_root joined with data_prefix is the folder of the '
@@ -201,17 +156,18 @@ class LongTailListDataset(LongTailMixin):
     def load_data_list(self) -> list[dict]:
         """Read the list, look for a few of its images, and name the classes."""
         root = self.img_prefix
-        paths, labels = read_image_list(self.ann_file, self.num_classes)
+        paths, labels = parse_image_list(_read(self.ann_file), self.ann_file, self.num_classes)
         if self.num_classes is None:
             self.num_classes = int(labels.max()) + 1
         if self.CLASSES is None:
-            names = folder_names(paths, labels, self.num_classes)
+            names = _folder_names(paths, labels, self.num_classes)
             self._metainfo = {**self._metainfo, 'classes': names}
         # One concatenation per line: the backend's join_path costs more than all the rest.
         folder = root if not root or root.endswith('/') else f'{root}/'
         full = [path if path.startswith('/') else folder + path for path in paths]
-        if isinstance(get_file_backend(root or '.', enable_singleton=True), LocalBackend):
-            check_images_exist(self.ann_file, full, root, self.check_images)
+        backend = get_file_backend(root or '.', enable_singleton=True)
+        if self.check_images and isinstance(backend, LocalBackend):
+            _check_images_exist(self.ann_file, full, root, self.check_images)
         return [
             {'img_path': path, 'gt_label': label}
             for path, label in zip(full, labels.tolist(), strict=True)

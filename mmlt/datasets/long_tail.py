@@ -17,7 +17,7 @@ from mmlt.functional.checks import check_choice, check_flag, check_integer, chec
 from mmlt.functional.counts import count_labels
 from mmlt.functional.imbalance import IMBALANCE_TYPES, long_tail_indices
 
-from .labels import Labels, dataset_labels, dataset_num_classes, read_labels, report_empty_classes
+from .labels import Labels, dataset_labels, dataset_num_classes, read_labels
 
 __all__ = ['LongTailDataset', 'LongTailMixin']
 
@@ -74,27 +74,26 @@ class LongTailMixin(BaseDataset):
         labels = read_labels(data_list)
         if labels is None:
             raise ValueError('imbalance_ratio: expected a data set with labels, got one without')
-        return [data_list[position] for position in self._kept_positions(labels)]
+        kept = self._kept_positions(labels, self.imbalance_ratio)
+        return [data_list[position] for position in kept]
 
-    def _kept_positions(self, labels: Labels) -> Labels:
-        """Positions that the imbalance leaves, class by class.
-
-        A class with fewer images than its share keeps all of them, with a warning in the log.
-        """
+    def _kept_positions(self, labels: Labels, imbalance_ratio: float) -> Labels:
+        """Positions that the imbalance leaves, class by class; a class that is short keeps all."""
         available = count_labels(labels, dataset_num_classes(self, labels))
         profile = IMBALANCE_TYPES[self.imbalance_type]
-        wanted = profile(self.max_count or max(*available, 1), len(available), self.imbalance_ratio)
+        wanted = profile(self.max_count or max(*available, 1), len(available), imbalance_ratio)
         short = [k for k, count in enumerate(wanted) if count > available[k]]
         if short:
             k = short[0]
             print_log(
                 f'{len(short)} of {len(wanted)} classes have fewer images than an imbalance ratio '
-                f'of {self.imbalance_ratio} gives them, and keep all they have '
+                f'of {imbalance_ratio} gives them, and keep all they have '
                 f'(class {k}: {available[k]} instead of {wanted[k]})',
                 logger='current',
                 level=logging.WARNING,
             )
-        return long_tail_indices(labels, np.minimum(wanted, available), self.seed)
+        kept = [min(pair) for pair in zip(wanted, available, strict=True)]
+        return long_tail_indices(labels, kept, self.seed)
 
     def full_init(self) -> None:
         """Load, filter, impose the imbalance, subset; then count the classes."""
@@ -146,8 +145,15 @@ class LongTailMixin(BaseDataset):
         counts = count_labels(self._labels, dataset_num_classes(self, self._labels))
         # A new dict, because subsets that MMEngine makes share one.
         self._metainfo = {**self._metainfo, 'class_counts': counts}
-        level = logging.INFO if self.test_mode else logging.WARNING
-        report_empty_classes(counts, self.CLASSES, level)
+        empty = [k for k, count in enumerate(counts) if count == 0]
+        if empty:
+            names = [f'{k} ({self.CLASSES[k]})' if self.CLASSES else str(k) for k in empty[:10]]
+            more = f' and {len(empty) - 10} more' if len(empty) > 10 else ''
+            print_log(
+                f'{len(empty)} of {len(counts)} classes have no images: {", ".join(names)}{more}',
+                logger='current',
+                level=logging.INFO if self.test_mode else logging.WARNING,
+            )
 
 
 @DATASETS.register_module()
@@ -162,8 +168,7 @@ class LongTailDataset(LongTailMixin):
         dataset: a data set with one integer label per image, or the config of one.
         imbalance_ratio, imbalance_type, max_count, seed: of :class:`LongTailMixin`.
         lazy_init: read the annotations only when they are needed.
-        max_refetch: how many other images to try in place of one for which the pipeline returns
-            None, in training.
+        max_refetch: how many other images to try for one that the pipeline gives up, in training.
 
     Raises:
         TypeError: if ``dataset`` is neither a config nor a data set.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset, Compose
-from mmengine.logging import print_log
 from mmpretrain.datasets.transforms import MultiView
 from mmpretrain.registry import DATASETS, TRANSFORMS
+
+from mmlt.functional.checks import refuse
 
 from .labels import Labels, dataset_class_counts, dataset_labels
 
@@ -49,11 +49,13 @@ class PairedDataset:
         if isinstance(dataset, dict):
             dataset = DATASETS.build(dataset)
         if not (hasattr(dataset, '__getitem__') and hasattr(dataset, '__len__')):
-            raise TypeError(
-                f'dataset: expected a data set or its config, got {type(dataset).__name__}'
-            )
+            raise refuse('dataset', 'a data set or its config', dataset)
         self.dataset = dataset
-        self._given = None if partner_pipeline is None else _compose(partner_pipeline)
+        self._given: Compose | None = None
+        if partner_pipeline is not None:
+            self._given = Compose(
+                [TRANSFORMS.build(t) if isinstance(t, dict) else t for t in partner_pipeline]
+            )
         self._labels: Labels | None = None
         self._derived: tuple[list[Any], Compose | None] = ([], None)
         if self.partner_pipeline is not None and not hasattr(dataset, 'get_data_info'):
@@ -79,9 +81,8 @@ class PairedDataset:
     @property
     def metainfo(self) -> dict[str, Any]:
         """Meta information of the wrapped data set, ``class_counts`` among it."""
-        metainfo: dict[str, Any] = self.dataset.metainfo
         counts = dataset_class_counts(self.dataset)
-        return metainfo if counts is None else {**metainfo, 'class_counts': counts}
+        return {**self.dataset.metainfo, **({} if counts is None else {'class_counts': counts})}
 
     def full_init(self) -> None:
         """Load the annotations."""
@@ -94,38 +95,21 @@ class PairedDataset:
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Annotation of one image."""
-        info: dict[str, Any] = self.dataset.get_data_info(idx)
-        return info
+        return self.dataset.get_data_info(idx)
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Class of one image, in a list."""
-        classes: list[int] = self.dataset.get_cat_ids(idx)
-        return classes
+        return self.dataset.get_cat_ids(idx)
 
     def get_gt_labels(self) -> Labels:
         """Labels of all images, ``(M,)`` int64."""
         return dataset_labels(self.dataset)
-
-    def get_subset_(self, indices: Sequence[int] | int) -> None:
-        """Keep the images at ``indices`` (an int: the first, or the last if negative)."""
-        self.dataset.get_subset_(indices)
-        self._labels = None
-
-    def get_subset(self, indices: Sequence[int] | int) -> PairedDataset:
-        """As ``get_subset_``, in a new data set."""
-        return PairedDataset(
-            self.dataset.get_subset(indices),
-            None if self._given is None else self._given.transforms,
-        )
 
     def __getitem__(self, index: Index) -> dict[str, Any]:
         """One image, or an anchor with its partner.
 
         Args:
             index: ``anchor`` or ``(anchor, partner)``; the partner may be ``None``.
-
-        Returns:
-            As said above.
 
         Raises:
             ValueError: if the partner's image has another shape than the anchor's first view.
@@ -178,10 +162,6 @@ def _first_view(inputs: Any) -> Any:
     return inputs[0] if isinstance(inputs, (list, tuple)) else inputs
 
 
-def _compose(transforms: Sequence[Any]) -> Compose:
-    return Compose([TRANSFORMS.build(t) if isinstance(t, dict) else t for t in transforms])
-
-
 def _first_view_pipeline(pipelines: list[list[Callable[..., Any]]]) -> Compose | None:
     """The pipeline without all views but the first; None where it has one view anyway."""
     if not any(isinstance(t, MultiView) for transforms in pipelines for t in transforms):
@@ -191,12 +171,7 @@ def _first_view_pipeline(pipelines: list[list[Callable[..., Any]]]) -> Compose |
             'partner_pipeline: the wrapped data sets have different multi-view pipelines; say '
             'which one partners take'
         )
-    print_log(
-        'PairedDataset: the pipeline makes several views; partners take the first only.',
-        logger='current',
-        level=logging.INFO,
-    )
-    return Compose([_take_first_view(t) for t in pipelines[0]])
+    return Compose([t.transforms[0] if isinstance(t, MultiView) else t for t in pipelines[0]])
 
 
 def _pipelines(dataset: Any) -> Iterator[list[Callable[..., Any]]]:
@@ -207,7 +182,3 @@ def _pipelines(dataset: Any) -> Iterator[list[Callable[..., Any]]]:
     for inner in getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]:
         if inner is not None:
             yield from _pipelines(inner)
-
-
-def _take_first_view(transform: Callable[..., Any]) -> Callable[..., Any]:
-    return transform.transforms[0] if isinstance(transform, MultiView) else transform

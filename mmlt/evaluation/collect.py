@@ -34,25 +34,11 @@ def true_labels(data_samples: Sequence[dict[str, Any]]) -> Tensor:
 def rank_classes(
     scores: Tensor, k: int, class_counts: Sequence[int] | None = None, post_hoc_tau: float = 0.0
 ) -> Tensor:
-    """The best ``k`` classes of each image.
+    """The best classes of each image, ``(N, min(k, K))``, by scores ``(N, K)``, best first.
 
-    Args:
-        scores: ``(N, K)``; probabilities if ``post_hoc_tau`` is not 0.
-        k: how many; all ``K`` if it is larger.
-        class_counts: ``(K,)`` training images per class, for the adjustment.
-        post_hoc_tau: rank by ``log p - tau * log prior``; 0 ranks by the scores as they are.
-
-    Returns:
-        ``(N, min(k, K))`` integers, best first; -1 throughout where a score is not a number.
-
-    Raises:
-        ValueError: if the adjustment lacks class counts, or gets negative "probabilities".
-
-    Example:
-        >>> rank_classes(torch.tensor([[0.6, 0.4]]), k=2)
-        tensor([[0, 1]])
-        >>> rank_classes(torch.tensor([[0.6, 0.4]]), k=2, class_counts=[9, 1], post_hoc_tau=1.0)
-        tensor([[1, 0]])
+    With ``post_hoc_tau`` the scores are probabilities, ranked by ``log p - tau * log prior``. Where
+    a score is not a number, all classes of the image are -1. Raises ``ValueError`` if the
+    adjustment lacks class counts, or gets negative "probabilities".
     """
     invalid = scores.isnan().any(dim=1, keepdim=True)
     if post_hoc_tau:
@@ -74,20 +60,9 @@ def rank_classes(
 def interleave_ranks(parts: Sequence[NDArray[np.int32]], size: int) -> NDArray[np.int32]:
     """Rows of all ranks in the order of the data set, without the images that pad the ranks.
 
-    The samplers of MMEngine give image ``i`` to rank ``i % world_size`` and repeat images at the
-    end until every rank has the same number.
-
-    Args:
-        parts: one ``(N_r, M)`` array per rank, in rank order; lengths may differ by one where the
-            sampler does not pad.
-        size: images in the data set; what follows is padding.
-
-    Returns:
-        ``(min(size, sum N_r), M)``.
-
-    Example:
-        >>> interleave_ranks([np.array([[0], [2]]), np.array([[1], [0]])], size=3).ravel()
-        array([0, 1, 2])
+    The samplers of MMEngine give image ``i`` to rank ``i % world_size``, of which there is one
+    ``(N_r, M)`` array each, and repeat images at the end, beyond ``size``, until every rank has the
+    same number.
     """
     world_size = len(parts)
     position = np.concatenate(

@@ -108,14 +108,7 @@ class LongTailMetric(BaseMetric):
         self._logged: set[str] = set()
 
     def set_class_counts(self, counts: Sequence[int]) -> None:
-        """Take the class counts of the training set.
-
-        Args:
-            counts: ``(K,)`` training images per class.
-
-        Raises:
-            ValueError: if they are no counts.
-        """
+        """Take the training images per class, ``(K,)``; ``ValueError`` if they are no counts."""
         validate_class_counts(counts)
         self.class_counts = [int(count) for count in counts]
 
@@ -150,16 +143,13 @@ class LongTailMetric(BaseMetric):
         self.results.append(rows.to(torch.int32).cpu().numpy())
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Figures over the images of all ranks.
+        """Figures over the images of all ranks, the same on every rank.
 
         Args:
             size: images in the data set; the images that pad the ranks are dropped.
 
         Returns:
-            Prefixed name -> per cent, the same on every rank.
-
-        Raises:
-            ValueError: if no image was processed.
+            Prefixed name -> per cent.
         """
         local = np.concatenate(self.results) if self.results else np.zeros((0, 0), np.int32)
         self.results.clear()
@@ -187,7 +177,9 @@ class LongTailMetric(BaseMetric):
         targets, ranked = rows[:, 0], rows[:, 1:]
         num_classes = self._resolve_num_classes(rows)
         self._check_class_counts(num_classes)
-        groups = self._groups()
+        groups = {}
+        if self.class_counts is not None:
+            groups = shot_groups(self.class_counts, self.many_threshold, self.few_threshold)
         figures = long_tail_figures(ranked, targets, num_classes, groups, self.topk, self.floor)
         self.tallies = count_predictions(ranked[:, 0], targets, num_classes)
         self._log_once(
@@ -195,22 +187,11 @@ class LongTailMetric(BaseMetric):
         )
         if self.csv_file is not None and is_main_process():
             confused = most_confused_with(ranked[:, 0], targets, num_classes)
-            write_per_class_csv(
-                self.csv_file,
-                per_class_rows(
-                    self.tallies, confused, self.class_counts, groups, self._names(num_classes)
-                ),
-            )
+            names = (self.dataset_meta or {}).get('classes') or ()
+            names = names if len(names) == num_classes else None
+            table = per_class_rows(self.tallies, confused, self.class_counts, groups, names)
+            write_per_class_csv(self.csv_file, table)
         return {name: 100 * value for name, value in figures.items()}
-
-    def _groups(self) -> dict[str, NDArray[np.bool_]]:
-        if self.class_counts is None:
-            return {}
-        return shot_groups(self.class_counts, self.many_threshold, self.few_threshold)
-
-    def _names(self, num_classes: int) -> list[str] | None:
-        names = (self.dataset_meta or {}).get('classes')
-        return list(names) if names is not None and len(names) == num_classes else None
 
     def _resolve_num_classes(self, rows: NDArray[np.int32]) -> int:
         if self._num_classes is not None:

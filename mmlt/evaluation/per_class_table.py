@@ -25,19 +25,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class PerClassRow:
-    """One class of the table.
+    """One class of the table; accuracy (the recall of the class), precision and F1 in per cent.
 
-    Args:
-        class_id: index of the class.
-        name: its name, empty if unknown.
-        train_count: training images; None if unknown.
-        shot: ``many``, ``medium``, ``few``, or empty if unknown.
-        test_images: test images; 0 leaves ``accuracy`` and ``f1`` at None.
-        accuracy: per cent; the recall of the class.
-        precision: per cent; None if the class is never predicted.
-        f1: per cent.
-        most_confused_with: the most frequent wrong prediction; None without any.
-        most_confused_name: its name.
+    None stands for an unknown ``train_count``, for the accuracy and F1 of a class without test
+    images, for the precision of one that is never predicted, and in ``most_confused_with``, the
+    most frequent wrong prediction, for one without any. ``shot`` is ``many``, ``medium`` or
+    ``few``; like the names it is empty if unknown.
     """
 
     class_id: int
@@ -62,7 +55,7 @@ def per_class_rows(
     groups: Mapping[str, NDArray[np.bool_]] | None = None,
     names: Sequence[str] | None = None,
 ) -> list[PerClassRow]:
-    """Rows of the table.
+    """The ``K`` rows of the table, in the order of the classes.
 
     Args:
         tallies: counts per class.
@@ -70,14 +63,6 @@ def per_class_rows(
         class_counts: ``(K,)`` training images.
         groups: shot name -> ``(K,)`` bool.
         names: ``K`` class names.
-
-    Returns:
-        ``K`` rows in the order of the classes.
-
-    Example:
-        >>> from mmlt.functional.metrics.tallies import count_predictions
-        >>> per_class_rows(count_predictions([1], [0], 2), np.array([1, -1]))[0].accuracy
-        0.0
     """
     num_classes = len(tallies.targets)
     names = [''] * num_classes if names is None else names
@@ -166,11 +151,6 @@ def describe_omissions(
     """What an evaluation leaves out, and why, in one sentence each, for the log.
 
     ``ranked`` are ``(N, M)`` predictions, best first; -1 where the scores were not numbers.
-
-    Example:
-        >>> from mmlt.functional.metrics.tallies import count_predictions
-        >>> describe_omissions(count_predictions([0], [0], 2), np.array([[0]]), (1,), True)
-        ['1 of 2 classes have no test images and are left out of the per-class figures: 1']
     """
     notes = []
     if not has_class_counts:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -36,26 +34,20 @@ class BatchNormSyncHook(Hook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Average in one collective; nothing to do on a single rank."""
+        averaged = [getattr(hook, 'ema_model', None) for hook in runner.hooks]
         statistics = [
             buffer
-            for model in _models(runner)
+            for model in (unwrap(runner.model), *averaged)
+            if isinstance(model, nn.Module)
             for module in model.modules()
-            if isinstance(module, _BatchNorm) and module.track_running_stats
+            if isinstance(module, _BatchNorm)
             for buffer in (module.running_mean, module.running_var)
+            if buffer is not None
         ]
         if get_world_size() == 1 or not statistics:
             return
         mean = all_reduce_sum(torch.cat(statistics)) / get_world_size()
         with torch.no_grad():
-            for buffer, value in zip(
-                statistics, mean.split([s.numel() for s in statistics]), strict=True
-            ):
+            parts = mean.split([buffer.numel() for buffer in statistics])
+            for buffer, value in zip(statistics, parts, strict=True):
                 buffer.copy_(value)
-
-
-def _models(runner: Runner) -> Iterator[nn.Module]:
-    yield unwrap(runner.model)
-    for hook in runner.hooks:
-        averaged = getattr(hook, 'ema_model', None)
-        if isinstance(averaged, nn.Module):
-            yield averaged

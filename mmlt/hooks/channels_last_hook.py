@@ -25,4 +25,5 @@ class ChannelsLastHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Convert the model in place."""
-        unwrap(runner.model).to(memory_format=torch.channels_last)
+        # torch's stubs of Module.to lack the memory format.
+        unwrap(runner.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -27,8 +27,7 @@ class ClassCountsHook(Hook):
 
     Raises:
         ValueError: if the training data tells neither counts nor labels, if head or preprocessor
-            have another number of classes, or if a run is resumed with other counts than those
-            it was started with.
+            have another number of classes, or if a run is resumed with other counts.
 
     Example:
         >>> custom_hooks = [dict(type='ClassCountsHook')]
@@ -56,13 +55,9 @@ class ClassCountsHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Serve what another hook has put in place for this epoch (``SwitchRecipeHook``)."""
         if batch_idx == 0 and self._training_counts is not None:
-            newcomers = [
-                component
-                for component in components_with(runner, 'set_class_counts')
-                if getattr(component, 'class_counts', ()) is None
-            ]
-            for component in newcomers:
-                component.set_class_counts(self._training_counts)
+            for component in components_with(runner, 'set_class_counts'):
+                if getattr(component, 'class_counts', ()) is None:
+                    component.set_class_counts(self._training_counts)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep the counts with the weights, also where the data set does not tell them."""
@@ -81,7 +76,7 @@ class ClassCountsHook(Hook):
             if self._training_counts is None and components_with(runner, 'set_class_counts'):
                 runner.logger.warning(
                     'ClassCountsHook: the checkpoint has no class_counts in its dataset_meta '
-                    '(it was not trained with mmlt); what needs them will say so'
+                    '(it was not trained with mmlt); what needs them is left out or stops'
                 )
             return
         saved = [int(count) for count in saved]
@@ -95,7 +90,7 @@ class ClassCountsHook(Hook):
                 'from the weights with load_from and resume=False'
             )
         elif runner._resume:
-            # The host is about to compare this with what the data set itself tells.
+            # MMEngine is about to compare this with what the data set itself tells.
             told = runner.train_dataloader.dataset.metainfo
             meta.pop('class_counts')
             if 'class_counts' in told:

@@ -27,11 +27,10 @@ class ConfusionPairsHook(Hook):
 
     It puts a :class:`mmlt.models.ConfusionPairCounts` into the model's head, as its submodule
     ``confusion_pairs``, and into the checkpoint as an entry of that name. The counts see what the
-    head's loss sees: any MMPretrain head with a ``loss_module`` takes part, with whatever loss. Of
-    a head with a loss on clean views (``loss_car`` of :class:`mmlt.models.ContrastiveClsHead`)
-    those are counted; of several experts, the mean of their logits. Before each epoch the counts
-    of the last one go to ``PairSampler(partners='confusion')`` and to ``CPMixBatchAugment`` within
-    the batch.
+    loss of an MMPretrain head sees, its ``loss_module``, or where there is one its ``loss_car`` on
+    clean views; of several experts, the mean of their logits. Before each epoch the counts of the
+    last one go to ``PairSampler(partners='confusion')`` and to ``CPMixBatchAugment`` within the
+    batch.
 
     :class:`LongTailHook` registers it where one of these is there. List it yourself to set an
     option, or to count without them.
@@ -47,8 +46,8 @@ class ConfusionPairsHook(Hook):
             ``loss_module``, or the loop has no epochs.
 
     Reference:
-        CP-Mix (Yoon et al., arXiv 2411.07621): the confusion pairs of an epoch are the
-        misclassified training images; they are the distribution of the next epoch's pairs.
+        CP-Mix (Yoon et al., arXiv 2411.07621): the misclassified training images of an epoch are
+        the distribution of the next epoch's pairs.
 
     Example:
         >>> default_hooks = dict(
@@ -60,8 +59,8 @@ class ConfusionPairsHook(Hook):
     priority = 'HIGH'
 
     def __init__(self, momentum: float = 0.0, mixed: str = 'skip') -> None:
-        self.options = dict(momentum=momentum, mixed=mixed)
-        ConfusionPairCounts(2, **self.options)  # refuses what is no option, before training
+        self.momentum, self.mixed = momentum, mixed
+        ConfusionPairCounts(2, momentum, mixed)  # refuses what is no option, before training
         self._num_classes: int | None = None
         self._observed: nn.Module | None = None
         self._handle: Any = None
@@ -72,7 +71,7 @@ class ConfusionPairsHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Put the counts into the model's head, before weights are loaded."""
-        head: Any = getattr(unwrap(runner.model), 'head', None)
+        head = _head(runner)
         if training_dataset(runner) is None:
             return
         if not isinstance(getattr(head, 'loss_module', None), nn.Module):
@@ -81,7 +80,13 @@ class ConfusionPairsHook(Hook):
                 f'count confusion pairs, got {type(head).__name__}'
             )
         if getattr(head, NAME, None) is None:
-            counts = ConfusionPairCounts(self._classes_of(head), **self.options)
+            num_classes = num_classes_of(head) or self._num_classes
+            if num_classes is None:
+                raise ValueError(
+                    'model.head.num_classes: expected the number of classes, got None; add '
+                    "default_hooks = dict(long_tail=dict(type='LongTailHook')), which counts them"
+                )
+            counts = ConfusionPairCounts(num_classes, self.momentum, self.mixed)
             counts.to(next(unwrap(runner.model).parameters()).device)
             counts.train(head.training)
             head.add_module(NAME, counts)
@@ -89,13 +94,13 @@ class ConfusionPairsHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Save the counts by their entries: 8,142 classes would add 530 MB as matrices."""
-        counts = getattr(getattr(unwrap(runner.model), 'head', None), NAME, None)
+        counts = getattr(_head(runner), NAME, None)
         if counts is not None:
             checkpoint[NAME] = counts.sparse_state()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Restore the counts; :meth:`before_train` forgets those of another run."""
-        counts = getattr(getattr(unwrap(runner.model), 'head', None), NAME, None)
+        counts = getattr(_head(runner), NAME, None)
         if counts is not None and NAME in checkpoint:
             counts.load_sparse_state(checkpoint[NAME])
 
@@ -107,26 +112,23 @@ class ConfusionPairsHook(Hook):
                 f'epoch, got {type(runner.train_loop).__name__}'
             )
         if runner.iter == 0:
-            unwrap(runner.model).head.confusion_pairs.reset()
+            _head(runner).confusion_pairs.reset()
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Begin the counts of an epoch, and hand out those of the last, before the loader runs.
 
         An epoch that was interrupted is trained again from its first batch, and is counted anew.
-        Only where the sampler is going to skip the batches that were trained, the counts go on.
         """
-        head: Any = unwrap(runner.model).head
+        head = _head(runner)
         self._observe(head)  # SwitchRecipeHook may have exchanged the loss
-        counts = head.confusion_pairs
-        if not _continues_epoch(runner):
-            counts.start_epoch()
-        pairs = counts.finished_sparse()
+        head.confusion_pairs.start_epoch()
+        pairs = head.confusion_pairs.finished_sparse()
         for consumer in consumers_of_pairs(runner):
             consumer.set_confusion_counts(pairs)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Keep what the epoch has counted; a warning if that is nothing."""
-        if not unwrap(runner.model).head.confusion_pairs.finish_epoch():
+        if not _head(runner).confusion_pairs.finish_epoch():
             print_log(
                 f'confusion pairs: no image was counted in epoch {runner.epoch + 1}, so the pairs '
                 'stay as they are (at first: class-balanced). Labels that are mixed or smoothed '
@@ -146,15 +148,6 @@ class ConfusionPairsHook(Hook):
         self._observed = loss
         self._handle = loss.register_forward_pre_hook(_Count(head), with_kwargs=True)
 
-    def _classes_of(self, head: Any) -> int:
-        num_classes = num_classes_of(head) or self._num_classes
-        if num_classes is None:
-            raise ValueError(
-                'model.head.num_classes: expected the number of classes, got None, and nobody '
-                "has counted them: add default_hooks = dict(long_tail=dict(type='LongTailHook'))"
-            )
-        return num_classes
-
 
 class _Count:
     """Forward pre-hook of a loss; the copy of the head that ``EMAHook`` makes has its own."""
@@ -171,14 +164,9 @@ class _Count:
         ]
         logits, targets = values[:2]
         if isinstance(logits, Tensor):
-            getattr(self.head, NAME)(_mean_over_experts(logits), targets)
+            # Several experts give (E, N, K).
+            getattr(self.head, NAME)(logits.mean(dim=0) if logits.ndim == 3 else logits, targets)
 
 
-def _mean_over_experts(logits: Tensor) -> Tensor:
-    return logits.mean(dim=0) if logits.ndim == 3 else logits
-
-
-def _continues_epoch(runner: Runner) -> bool:
-    loader = runner.train_dataloader
-    samplers = (loader.sampler, getattr(loader.batch_sampler, 'sampler', None))
-    return any(getattr(sampler, 'pending_skip', 0) for sampler in samplers)
+def _head(runner: Runner) -> Any:
+    return getattr(unwrap(runner.model), 'head', None)

@@ -10,7 +10,6 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
-from torch import Tensor
 
 from mmlt.functional.checks import check_integer
 from mmlt.functional.confusion.soft import top_confused_pairs
@@ -105,49 +104,33 @@ class EMAConfusionHook(Hook):
         for name, module in found:
             yield ('confusion' if len(found) == 1 else f'confusion/{name}'), module
 
-    def publish(self, runner: Runner, name: str, estimate: ConfusionEstimate) -> None:
+    @torch.no_grad()
+    def publish(self, runner: Runner, name: str, estimate: Any) -> None:
         """Write one estimate into log and visualiser."""
-        classes = _class_names(runner, estimate.confusion.shape[0])
-        report = self.report(estimate)
-        pairs = ', '.join(
-            f'{classes[true]} -> {classes[predicted]} {value:.3g}'
-            for true, predicted, value in report.pop('pairs')
-        )
+        # The only transfers to the CPU, once per epoch: a few numbers for people to read.
+        weighted = estimate.row_weights * estimate.confusion.sum(dim=1)
+        worst = int(weighted.argmax())
+        report = {
+            'spectral_norm': float(estimate.norm),
+            'worst_class': worst,
+            'worst_confusion': float(weighted[worst]),
+            'skipped_batches': int(estimate.num_skipped),
+        }
         scalars = {f'{name}/{key}': value for key, value in report.items()}
         runner.visualizer.add_scalars(scalars, step=runner.iter)
-        worst = classes[report['worst_class']]
+        meta = getattr(training_dataset(runner), 'metainfo', None) or {}
+        classes = meta.get('classes') or ()
+        if len(classes) != len(weighted):
+            classes = range(len(weighted))
+        top = top_confused_pairs(estimate.confusion, self.num_pairs)
+        pairs = ', '.join(
+            f'{classes[true]} -> {classes[predicted]} {value:.3g}'
+            for true, predicted, value in zip(*(part.tolist() for part in top), strict=True)
+            if value > 0
+        )
         runner.logger.info(
-            f'{name}: spectral norm {report["spectral_norm"]:.4g}, worst class {worst} '
+            f'{name}: spectral norm {report["spectral_norm"]:.4g}, worst class {classes[worst]} '
             f'(weighted confusion {report["worst_confusion"]:.4g}), '
             f'{report["skipped_batches"]} batches skipped. '
             f'Most confused (true -> predicted): {pairs or "none"}'
         )
-
-    @torch.no_grad()
-    def report(self, estimate: ConfusionEstimate) -> dict[str, Any]:
-        """What is reported of an estimate, in plain numbers.
-
-        Returns:
-            ``spectral_norm``, ``worst_class`` (index of the largest weighted row sum),
-            ``worst_confusion`` (that sum), ``skipped_batches``, and ``pairs``: (true, predicted,
-            value) of the largest entries.
-        """
-        weighted = estimate.row_weights * estimate.confusion.sum(dim=1)
-        worst: Tensor = weighted.argmax()
-        pairs = top_confused_pairs(estimate.confusion, self.num_pairs)
-        # The only transfers to the host, once per epoch: a few numbers for people to read.
-        return {
-            'spectral_norm': float(estimate.norm),
-            'worst_class': int(worst),
-            'worst_confusion': float(weighted[worst]),
-            'skipped_batches': int(estimate.num_skipped),
-            'pairs': [
-                pair for pair in zip(*(part.tolist() for part in pairs), strict=True) if pair[2] > 0
-            ],
-        }
-
-
-def _class_names(runner: Runner, num_classes: int) -> list[str]:
-    meta = getattr(training_dataset(runner), 'metainfo', None) or {}
-    names = list(meta.get('classes') or ())
-    return names if len(names) == num_classes else [str(k) for k in range(num_classes)]

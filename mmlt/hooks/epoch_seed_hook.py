@@ -41,16 +41,14 @@ class EpochSeedHook(Hook):
         if not isinstance(loader, dict) or by_rank or not hasattr(sampler, 'seed'):
             return
         if 'seed' not in (loader.get('sampler') or {}) and sampler.seed != runner.seed:
-            runner.logger.info(
-                f'{type(sampler).__name__}: takes the seed of the run that is resumed'
-            )
+            runner.logger.info(f'{type(sampler).__name__}: takes the seed of the resumed run')
             sampler.seed = runner.seed
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Seed python, numpy, torch and every CUDA device."""
         sequence = np.random.SeedSequence([runner.seed, runner.epoch, runner.rank])
         seed = int(sequence.generate_state(1)[0])
-        # The host's transforms draw from these global generators; they are what is to be set.
+        # The transforms of MMPretrain draw from these global generators.
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
@@ -74,6 +72,6 @@ def seed_worker_of_epoch(worker_id: int) -> None:
     """
     del worker_id
     seed = torch.initial_seed() % 2**32
-    # The transforms of the host draw from the global generators of their own worker process.
+    # The transforms of MMPretrain draw from the global generators of their worker process.
     np.random.seed(seed)
     random.seed(seed)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dataset.utils import worker_init_fn as worker_seed_of_mmengine
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from mmlt.functional.checks import refuse
 from mmlt.models.losses.confusion_estimate import ConfusionEstimate
 
 from .batch_norm_sync_hook import BatchNormSyncHook
@@ -18,13 +18,7 @@ from .class_counts_hook import ClassCountsHook
 from .confusion_pairs_hook import ConfusionPairsHook
 from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook, seed_worker_of_epoch
-from .runner_parts import (
-    check_batch_sizes,
-    check_pairing,
-    consumers_of_pairs,
-    training_dataset,
-    unwrap,
-)
+from .runner_parts import check_pairing, consumers_of_pairs, sampler_of, training_dataset, unwrap
 from .training_progress_hook import TrainingProgressHook
 
 __all__ = ['LongTailHook']
@@ -63,7 +57,9 @@ class LongTailHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Register the parts that this run needs."""
         if self.priority != type(self).priority:
-            raise refuse('LongTailHook.priority', repr(type(self).priority), self.priority)
+            raise ValueError(
+                f'LongTailHook.priority: expected {type(self).priority!r}, got {self.priority!r}'
+            )
         needed: list[type[Hook]] = [ClassCountsHook, TrainingProgressHook]
         if training_dataset(runner) is not None:
             needed += [EpochSeedHook, BatchNormSyncHook]
@@ -72,9 +68,7 @@ class LongTailHook(Hook):
             modules = unwrap(runner.model).modules()
             if any(isinstance(module, ConfusionEstimate) for module in modules):
                 needed.append(EMAConfusionHook)
-        for part in needed:
-            if not any(isinstance(hook, part) for hook in runner.hooks):
-                runner.register_hook(part())
+        _register(runner, needed)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Take out of a checkpoint what MMEngine would run or delete on its word.
@@ -82,12 +76,13 @@ class LongTailHook(Hook):
         It executes the text of ``meta['config']``, to look for the number of GPUs, and deletes the
         file that ``best_ckpt`` names when a better model comes.
         """
+        _register(runner, [ClassCountsHook])  # a checkpoint may be loaded before the run
         (checkpoint.get('meta') or {}).pop('config', None)
         hub = checkpoint.get('message_hub')
-        info = hub.get('runtime_info') if isinstance(hub, dict) else None
+        info = (hub.get('runtime_info') if isinstance(hub, dict) else None) or {}
         folders = {runner.work_dir, *(getattr(hook, 'out_dir', None) for hook in runner.hooks)}
         homes = {Path(folder).resolve() for folder in folders if folder}
-        for key, path in list((info or {}).items()):
+        for key, path in list(info.items()):
             if not key.startswith(('best_ckpt', 'last_ckpt')) or path is None:
                 continue
             if homes.isdisjoint(Path(str(path)).resolve().parents):
@@ -100,8 +95,14 @@ class LongTailHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check that the parts fit together, and seed the data loading workers by epoch."""
         check_pairing(runner)
-        check_batch_sizes(runner)
         loader = runner.train_dataloader
+        images, ranks = len(loader.dataset), get_world_size()
+        if images % ranks and not getattr(sampler_of(runner), 'round_up', True):
+            raise ValueError(
+                'train_dataloader.sampler.round_up: expected True, got False: of '
+                f'{images} images the {ranks} ranks would have different numbers, and wait for '
+                'each other for ever'
+            )
         if _function_of(loader.worker_init_fn) in (None, worker_seed_of_mmengine):
             loader.worker_init_fn = seed_worker_of_epoch
         by_epoch = _function_of(loader.worker_init_fn) is seed_worker_of_epoch
@@ -111,6 +112,12 @@ class LongTailHook(Hook):
                 'outlive an epoch are seeded once, so a resumed run draws other augmentations '
                 'than an uninterrupted one'
             )
+
+
+def _register(runner: Runner, parts: list[type[Hook]]) -> None:
+    for part in parts:
+        if not any(isinstance(hook, part) for hook in runner.hooks):
+            runner.register_hook(part())
 
 
 def _function_of(worker_init_fn: Any) -> Any:

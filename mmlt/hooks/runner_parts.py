@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.dataset import DefaultSampler, InfiniteSampler
-from mmengine.dist import get_world_size
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.datasets import RepeatAugSampler
@@ -22,7 +21,6 @@ from mmlt.models.preprocessors import PairedDataPreprocessor
 
 __all__ = [
     'batch_augments',
-    'check_batch_sizes',
     'check_pairing',
     'components_with',
     'consumers_of_pairs',
@@ -36,9 +34,10 @@ __all__ = [
 
 def unwrap(model: nn.Module) -> nn.Module:
     """The model inside DDP and other wrappers."""
-    while is_model_wrapper(model):
-        model = model.module
-    return model
+    inner: Any = model
+    while is_model_wrapper(inner):
+        inner = inner.module
+    return inner
 
 
 def batch_augments(model: nn.Module) -> Iterator[Any]:
@@ -63,14 +62,13 @@ def switched(runner: Runner, what: str) -> bool:
     )
 
 
-def _built_loader(runner: Runner, which: str) -> Any:
-    loop = getattr(runner, f'_{which}_loop', None)
-    return getattr(loop, 'dataloader', None)
+def _training_loader(runner: Runner) -> Any:
+    return getattr(getattr(runner, '_train_loop', None), 'dataloader', None)
 
 
 def sampler_of(runner: Runner) -> Any:
     """The sampler of the training loader, inside its batch sampler."""
-    loader = _built_loader(runner, 'train')
+    loader = _training_loader(runner)
     inside = getattr(getattr(loader, 'batch_sampler', None), 'sampler', None)
     return getattr(loader, 'sampler', None) if inside is None else inside
 
@@ -80,7 +78,7 @@ def _all(runner: Runner) -> Iterator[Any]:
     yield from model.modules()
     yield from batch_augments(model)
     yield from runner.hooks
-    loader = _built_loader(runner, 'train')
+    loader = _training_loader(runner)
     if loader is not None:
         yield loader.batch_sampler
         yield getattr(loader.batch_sampler, 'sampler', None)
@@ -93,41 +91,29 @@ def _all(runner: Runner) -> Iterator[Any]:
 def components_with(runner: Runner, method: str) -> list[Any]:
     """Model parts, batch augments, hooks, samplers and metrics that define ``method``, each once.
 
-    Args:
-        runner: an MMEngine runner; loops that are not built yet are passed over.
-        method: for example ``'set_class_counts'``.
+    Of loops that are not built yet there are none.
     """
-    found: dict[int, Any] = {}
-    for component in _all(runner):
-        if component is not None and callable(getattr(component, method, None)):
-            found.setdefault(id(component), component)
+    found = {id(part): part for part in _all(runner) if callable(getattr(part, method, None))}
     return list(found.values())
 
 
 def training_dataset(runner: Runner) -> Any:
     """The training data set, or None where there is none (testing)."""
-    return getattr(_built_loader(runner, 'train'), 'dataset', None)
+    return getattr(_training_loader(runner), 'dataset', None)
 
 
 def consumers_of_pairs(runner: Runner) -> list[Any]:
     """Samplers and batch augments that draw confused classes, and so need the counts of errors.
 
-    Args:
-        runner: with its training loop built.
-
-    Returns:
-        Those that define ``set_confusion_counts`` and want them. An augment in a paired
-        preprocessor does not: its partners come from the sampler.
+    An augment in a paired preprocessor does not: its partners come from the sampler.
     """
     model = unwrap(runner.model)
-    fed_by_sampler: list[Any] = []
-    if isinstance(getattr(model, 'data_preprocessor', None), PairedDataPreprocessor):
-        fed_by_sampler = list(batch_augments(model))
+    paired = isinstance(getattr(model, 'data_preprocessor', None), PairedDataPreprocessor)
+    fed_by_sampler = {id(augment) for augment in batch_augments(model) if paired}
     return [
         component
         for component in components_with(runner, 'set_confusion_counts')
-        if component.wants_confusion_counts
-        and not any(component is augment for augment in fed_by_sampler)
+        if component.wants_confusion_counts and id(component) not in fed_by_sampler
     ]
 
 
@@ -135,14 +121,7 @@ _SAMPLERS_OF_SINGLE_IMAGES = (DefaultSampler, InfiniteSampler, RepeatAugSampler)
 
 
 def check_pairing(runner: Runner) -> None:
-    """Refuse an incomplete set-up of pairs, in which nothing or something else would be mixed.
-
-    Args:
-        runner: with its training loop built.
-
-    Raises:
-        ValueError: naming the part that is missing.
-    """
+    """A ``ValueError`` that names the missing part where a set-up of pairs is incomplete."""
     model = unwrap(runner.model)
     loader = runner.train_dataloader
     sampler = sampler_of(runner)
@@ -187,22 +166,4 @@ def check_pairing(runner: Runner) -> None:
         runner.logger.warning(
             f'PairSampler: start_epoch={sampler.start_epoch} is never reached in '
             f'{runner.max_epochs} epochs, so partners={sampler.partners!r} is never used'
-        )
-
-
-def check_batch_sizes(runner: Runner) -> None:
-    """Refuse a sampler that leaves ranks with different numbers of images: they would hang.
-
-    Args:
-        runner: with its training loop built.
-
-    Raises:
-        ValueError: naming the option.
-    """
-    uneven = len(training_dataset(runner)) % get_world_size() != 0
-    if uneven and not getattr(sampler_of(runner), 'round_up', True):
-        raise ValueError(
-            'train_dataloader.sampler.round_up: expected True, got False: of '
-            f'{len(training_dataset(runner))} images the {get_world_size()} ranks would have '
-            'different numbers, and wait for each other for ever'
         )

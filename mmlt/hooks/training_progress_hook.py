@@ -19,12 +19,10 @@ __all__ = ['TrainingProgressHook']
 class TrainingProgressHook(Hook):
     """Tells components the epoch and iteration, and logs the parts of composite losses.
 
-    Before every training iteration each model part and batch augment that defines
-    ``set_progress(epoch, max_epochs, iteration, seed)`` is called. What a component draws at
-    random from seed and iteration is then the same in a resumed run and on any number of ranks.
-
-    Where a run begins, with weights of another one or without, ``begin_run()`` is called of those
-    that define it: what they have learned of other data is forgotten.
+    Before every training iteration it calls ``set_progress(epoch, max_epochs, iteration, seed)`` of
+    each model part and batch augment that defines it. What is drawn from seed and iteration is
+    then the same in a resumed run and on any number of ranks. Where a run begins, with weights of
+    another one or without, it calls ``begin_run()``: what was learned of other data is forgotten.
 
     After each iteration, each loss module that keeps ``loss_parts`` (name to 0-dimensional tensor)
     has them written into the log as ``train/<name>``, so that ``loss_cls`` and ``loss_car`` are
@@ -49,7 +47,7 @@ class TrainingProgressHook(Hook):
 
     def _collect(self, runner: Runner) -> None:
         self._progressive = components_with(runner, 'set_progress')
-        self._composite = [
+        self._composite: list[Any] = [
             module for module in unwrap(runner.model).modules() if hasattr(module, 'loss_parts')
         ]
 

@@ -47,9 +47,9 @@ def test_kept_images_and_their_order_follow_the_protocol(cifar10: str, seed: int
 
 def test_test_split_is_balanced_as_it_is(cifar10: str) -> None:
     test = CIFAR10LT(cifar10, split='test', imbalance_ratio=10, test_mode=True)
-    host = CIFAR10(cifar10, split='test', test_mode=True)
+    plain = CIFAR10(cifar10, split='test', test_mode=True)
     assert test.metainfo['class_counts'] == [2] * 10
-    np.testing.assert_array_equal(test.get_gt_labels(), host.get_gt_labels())
+    np.testing.assert_array_equal(test.get_gt_labels(), plain.get_gt_labels())
 
 
 def test_without_a_ratio_all_images_stay_in_order(cifar10: str) -> None:

@@ -74,8 +74,6 @@ def test_stock_pipeline() -> None:
     [
         (dict(split='val'), "split: expected 'train' or 'test', got 'val'"),
         (dict(max_count=150), r'max_count: expected an integer in \[1, 114\], got 150'),
-        (dict(test_per_class=0), 'test_per_class: expected an integer'),
-        (dict(test_per_class=174), 'test_per_class: expected an integer'),
         (dict(imbalance_ratio=0.02), r'imbalance_ratio: expected a number in \[1, inf\), got 0.02'),
         (dict(seed=-1), 'seed: expected an integer'),
     ],
@@ -87,4 +85,4 @@ def test_bad_options(options: dict, message: str) -> None:
 
 def test_the_rarest_digit_limits_both_splits() -> None:
     assert min(np.bincount(load_digits().target)) == 174
-    assert len(DigitsLT(imbalance_ratio=None, max_count=173, test_per_class=1)) == 1730
+    assert len(DigitsLT(imbalance_ratio=None, max_count=114)) == 1140

@@ -53,7 +53,7 @@ def test_own_list(birds: Path) -> None:
     assert train.get_cat_ids(5) == [1]
 
 
-def test_host_conventions(birds: Path) -> None:
+def test_conventions_of_mmpretrain(birds: Path) -> None:
     config = dict(
         type='LongTailListDataset',
         data_root='/nowhere',

@@ -1,4 +1,4 @@
-"""An imbalance on data sets of the host, which know nothing of long tails."""
+"""An imbalance on data sets of MMPretrain, which know nothing of long tails."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return make_image_folder(tmp_path_factory.mktemp('images'), [8, 8, 8])
 
 
-def _host(folder: str, **options: Any) -> dict:
+def _images(folder: str, **options: Any) -> dict:
     return dict(type='CustomDataset', data_prefix=folder, **options)
 
 
@@ -41,26 +41,29 @@ class Stubborn(BaseDataset):
 
 
 def test_taken_as_it_is(folder: str) -> None:
-    wrapped, host = LongTailDataset(_host(folder)), CustomDataset(data_prefix=folder)
+    wrapped, plain = LongTailDataset(_images(folder)), CustomDataset(data_prefix=folder)
     assert wrapped.metainfo['class_counts'] == [8, 8, 8]
-    assert wrapped.metainfo['classes'] == host.metainfo['classes']
-    assert len(wrapped) == len(host) == 24
-    np.testing.assert_array_equal(wrapped.get_gt_labels(), host.get_gt_labels())
+    assert wrapped.metainfo['classes'] == plain.metainfo['classes']
+    assert len(wrapped) == len(plain) == 24
+    np.testing.assert_array_equal(wrapped.get_gt_labels(), plain.get_gt_labels())
 
 
 def test_imposed_imbalance_keeps_the_images_of_the_protocol(folder: str) -> None:
     pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
     config = dict(
-        type='LongTailDataset', dataset=_host(folder, pipeline=pipeline), imbalance_ratio=4, seed=5
+        type='LongTailDataset',
+        dataset=_images(folder, pipeline=pipeline),
+        imbalance_ratio=4,
+        seed=5,
     )
-    wrapped, host = DATASETS.build(config), CustomDataset(data_prefix=folder)
-    kept = reference_indices(host.get_gt_labels().tolist(), [8, 4, 2], seed=5)
+    wrapped, plain = DATASETS.build(config), CustomDataset(data_prefix=folder)
+    kept = reference_indices(plain.get_gt_labels().tolist(), [8, 4, 2], seed=5)
     assert wrapped.metainfo['class_counts'] == [8, 4, 2]
     assert wrapped.get_gt_labels().tolist() == [0] * 8 + [1] * 4 + [2] * 2
     for i, position in enumerate(kept):
-        assert wrapped.get_data_info(i)['img_path'] == host.get_data_info(position)['img_path']
+        assert wrapped.get_data_info(i)['img_path'] == plain.get_data_info(position)['img_path']
         assert wrapped.get_data_info(i)['sample_idx'] == position
-        assert wrapped.get_cat_ids(i) == host.get_cat_ids(position)
+        assert wrapped.get_cat_ids(i) == plain.get_cat_ids(position)
     assert wrapped[0]['inputs'].shape == (3, 32, 32)
     assert wrapped.prepare_data(13)['data_samples'].gt_label.item() == 2
     with pytest.raises(IndexError):
@@ -68,30 +71,32 @@ def test_imposed_imbalance_keeps_the_images_of_the_protocol(folder: str) -> None
 
 
 def test_step_and_max_count(folder: str) -> None:
-    wrapped = LongTailDataset(_host(folder), 2, 'step', max_count=6)
+    wrapped = LongTailDataset(_images(folder), 2, 'step', max_count=6)
     assert wrapped.metainfo['class_counts'] == [6, 6, 3]
 
 
 def test_lazy_init_and_a_data_set_given_as_object(folder: str) -> None:
-    host = CustomDataset(data_prefix=folder, lazy_init=True)
-    wrapped = LongTailDataset(host, imbalance_ratio=8, lazy_init=True)
-    assert 'class_counts' not in wrapped.metainfo and not host._fully_initialized
+    plain = CustomDataset(data_prefix=folder, lazy_init=True)
+    wrapped = LongTailDataset(plain, imbalance_ratio=8, lazy_init=True)
+    assert 'class_counts' not in wrapped.metainfo and not plain._fully_initialized
     assert 'not initialised' in repr(wrapped)
     assert len(wrapped) == 8 + 2 + 1
     assert wrapped.metainfo['class_counts'] == [8, 2, 1]
-    assert 'class_counts' not in host.metainfo and len(host) == 24, 'the host is left alone'
-    assert wrapped.CLASSES == host.CLASSES and wrapped.class_to_idx['class_1'] == 1
+    assert 'class_counts' not in plain.metainfo and len(plain) == 24, (
+        'the wrapped data set is left alone'
+    )
+    assert wrapped.CLASSES == plain.CLASSES and wrapped.class_to_idx['class_1'] == 1
 
 
 def test_metainfo_cannot_be_changed_from_outside(folder: str) -> None:
-    wrapped = LongTailDataset(_host(folder))
+    wrapped = LongTailDataset(_images(folder))
     wrapped.metainfo['class_counts'][0] = 99
     assert wrapped.metainfo['class_counts'] == [8, 8, 8]
     assert all(type(count) is int for count in wrapped.metainfo['class_counts'])
 
 
 def test_pipeline_can_be_read_and_switched(folder: str) -> None:
-    wrapped = LongTailDataset(_host(folder))
+    wrapped = LongTailDataset(_images(folder))
     assert wrapped.pipeline is wrapped.dataset.pipeline
     wrapped.pipeline = lambda info: 'switched'
     assert wrapped[0] == 'switched'
@@ -117,7 +122,7 @@ def test_broken_image_in_test_mode_and_nothing_but_broken_images() -> None:
 
 
 def test_wrappers_around_it(folder: str) -> None:
-    inner = dict(type='LongTailDataset', dataset=_host(folder), imbalance_ratio=4, seed=5)
+    inner = dict(type='LongTailDataset', dataset=_images(folder), imbalance_ratio=4, seed=5)
     whole = DATASETS.build(inner)
     subset = whole.get_subset([0, 8, 13])
     assert subset.metainfo['class_counts'] == [1, 1, 1]
@@ -137,8 +142,8 @@ def test_wrappers_around_it(folder: str) -> None:
 def test_wrappers_inside_it(folder: str) -> None:
     for inner in (
         RepeatDataset(CustomDataset(data_prefix=folder), 2),
-        KFoldDataset(_host(folder), num_splits=4),
-        dict(type='LongTailDataset', dataset=_host(folder), imbalance_ratio=2),
+        KFoldDataset(_images(folder), num_splits=4),
+        dict(type='LongTailDataset', dataset=_images(folder), imbalance_ratio=2),
     ):
         wrapped = LongTailDataset(inner, imbalance_ratio=4)
         labels = wrapped.get_gt_labels()
@@ -178,14 +183,14 @@ def test_wrapped_long_tailed_set_counts_what_is_left() -> None:
 
 def test_empty_class_is_logged(folder: str, caplog: pytest.LogCaptureFixture) -> None:
     with mmengine_log(caplog):
-        wrapped = LongTailDataset(_host(folder), imbalance_ratio=100)
+        wrapped = LongTailDataset(_images(folder), imbalance_ratio=100)
     assert wrapped.metainfo['class_counts'] == [8, 0, 0]
     assert '2 of 3 classes have no images: 1 (class_1), 2 (class_2)' in caplog.text
 
 
 def test_bad_input(folder: str) -> None:
     with pytest.raises(ValueError, match='imbalance_ratio'):
-        LongTailDataset(_host(folder), imbalance_ratio=0.1)
+        LongTailDataset(_images(folder), imbalance_ratio=0.1)
     with pytest.raises(TypeError, match='dataset: expected a data set or the config of one'):
         LongTailDataset(None)
 

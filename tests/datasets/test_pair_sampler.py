@@ -254,24 +254,6 @@ def test_the_decision_follows_the_epoch():
     assert not np.array_equal(batches(epoch=2).mixed_batches(), first.mixed_batches())
 
 
-def test_skipped_batches_keep_the_decisions_in_place():
-    whole, sampler = list(batches()), batches()
-    sampler.sampler.skip(16)
-    assert list(sampler) == whole[2:]
-    assert list(sampler) == whole
-    sampler.sampler.skip(5)
-    with pytest.raises(ValueError, match='whole batches'):
-        list(sampler)
-
-
-def test_a_sampler_knows_whether_partners_are_drawn():
-    """Alone it would mix nothing, silently; LongTailHook refuses such a run."""
-    sampler = build()
-    assert not sampler.has_batch_sampler
-    PairBatchSampler(sampler, 8)
-    assert sampler.has_batch_sampler
-
-
 def test_an_epoch_without_mixed_batches_draws_no_partners(monkeypatch):
     never = batches(prob=0)
     monkeypatch.setattr(PairSampler, 'pairs', lambda self: pytest.fail('partners were drawn'))

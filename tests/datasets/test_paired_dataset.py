@@ -116,7 +116,6 @@ def test_config_and_proxies():
     assert data.get_cat_ids(4) == [LABELS[4]]
     assert data.get_data_info(4)['gt_label'] == LABELS[4]
     np.testing.assert_array_equal(data.get_gt_labels(), LABELS)
-    assert pixel(data.get_subset([5, 6])[0, 1]['partner']['inputs']) == 6
 
 
 @pytest.mark.parametrize(

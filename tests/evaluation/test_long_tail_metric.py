@@ -85,7 +85,7 @@ def test_all_figures_agree_with_loops():
     )
 
 
-def test_top1_is_the_hosts():
+def test_top1_is_that_of_mmpretrain():
     scores, targets = draw()
     evaluator = Evaluator([LongTailMetric(), METRICS.build(dict(type='Accuracy', topk=(1, 5)))])
     evaluator.process(samples(scores, targets))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset.utils import worker_init_fn as seed_of_mmengine
+from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
 
 from mmlt.hooks import LongTailHook, seed_worker_of_epoch
@@ -102,6 +103,7 @@ def test_the_same_weights_as_with_each_part_listed(tmp_path, leaf, more):
         assert torch.equal(value, many[name]), name
 
 
+@FUNCTIONS.register_module()
 def own_seed(worker_id):
     """A user's own function."""
 
@@ -111,7 +113,7 @@ def own_seed(worker_id):
     [
         (None, seed_worker_of_epoch),
         (dict(type='seed_worker_of_epoch'), seed_worker_of_epoch),
-        (dict(type=own_seed), own_seed),
+        (dict(type='own_seed'), own_seed),
     ],
 )
 def test_workers_are_seeded_by_epoch_unless_the_config_says_otherwise(tmp_path, given, expected):
@@ -130,7 +132,7 @@ def test_workers_are_seeded_by_epoch_unless_the_config_says_otherwise(tmp_path, 
     [
         (1, None, True),
         (1, dict(type='seed_worker_of_epoch'), True),
-        (1, dict(type=own_seed), False),
+        (1, dict(type='own_seed'), False),
         (0, None, False),
     ],
 )

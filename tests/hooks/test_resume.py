@@ -78,7 +78,7 @@ def test_epochs_do_not_repeat_their_augmentations(tmp_path):
     ],
 )
 def test_a_run_without_a_seed_is_resumed_with_that_of_its_checkpoint(tmp_path, sampler):
-    """The host makes the sampler before it has read the checkpoint, with another seed."""
+    """MMEngine makes the sampler before it has read the checkpoint, with another seed."""
     options = {
         'randomness.seed': None,
         'default_hooks.checkpoint.save_best': None,

@@ -90,28 +90,18 @@ class ClassBalancedSampler(EpochSampler):
         self._drawn = (0, np.zeros_like(counts))
 
     def class_probabilities(self, epoch: int) -> Tensor:
-        """Class probabilities in an epoch.
-
-        Args:
-            epoch: from 0.
-
-        Returns:
-            ``(K,)`` float64, sums to 1.
-        """
+        """Class probabilities ``(K,)`` float64 in an epoch, counted from 0; they sum to 1."""
         if self.num_epochs is None:
             return self._final
         progress = min(epoch / self.num_epochs, 1.0)
         return progressive_probabilities(self._initial, self._final, progress)
 
     def _images_of_epoch(self) -> IntArray:
-        return self._draw_independently() if self.replacement else self._draw_pool_by_pool()
-
-    def _draw_independently(self) -> IntArray:
-        rng = self.generator(Stream.IMAGES)
-        classes = draw_classes(self.class_probabilities(self.epoch).numpy(), len(self.labels), rng)
-        return draw_images(self.pools, classes, rng)
-
-    def _draw_pool_by_pool(self) -> IntArray:
+        if self.replacement:
+            rng = self.generator(Stream.IMAGES)
+            probabilities = self.class_probabilities(self.epoch).numpy()
+            classes = draw_classes(probabilities, len(self.labels), rng)
+            return draw_images(self.pools, classes, rng)
         quotas = self._quotas(self.epoch)
         classes = np.repeat(np.arange(len(quotas)), quotas)
         classes = self.generator(Stream.CLASS_ORDER).permutation(classes)

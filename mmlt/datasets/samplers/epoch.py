@@ -13,7 +13,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from mmlt.functional.checks import check_integer, refuse
+from mmlt.functional.checks import check_integer
 from mmlt.functional.sampling import class_pools
 
 from ..labels import dataset_labels, dataset_num_classes
@@ -44,8 +44,8 @@ class EpochSampler(Sampler[int]):
     respected.
 
     It belongs to MMEngine's ``EpochBasedTrainLoop``, which announces each epoch by ``set_epoch``.
-    The iteration-based loop fetches the first batches before a checkpoint is loaded and resumes
-    by position in an endless stream; use ``InfiniteSampler`` there.
+    The iteration-based loop resumes by position in an endless stream; use ``InfiniteSampler``
+    there.
 
     Args:
         dataset: the training data; its labels are read once, here.
@@ -61,7 +61,6 @@ class EpochSampler(Sampler[int]):
         self.dataset = dataset
         self.seed = sync_random_seed() if seed is None else check_integer('seed', seed, '[0, inf)')
         self.epoch = 0
-        self.pending_skip = 0
         self.labels = dataset_labels(dataset)
         self.pools = class_pools(self.labels, dataset_num_classes(dataset, self.labels))
 
@@ -71,54 +70,24 @@ class EpochSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         """This rank's images of the epoch."""
-        positions = self.positions()
-        self.pending_skip = 0
-        return iter(self._images_of_epoch()[positions].tolist())
+        return iter(self._images_of_epoch()[self.positions()].tolist())
 
     def positions(self) -> IntArray:
-        """Where this rank's images stand in the list of all ranks, without those to be skipped."""
-        own = np.arange(len(self)) * self.world_size + self.rank
-        return own[self.pending_skip :] % len(self.labels)
+        """Where this rank's images stand in the list of all ranks, ``(len(self),)``."""
+        return (np.arange(len(self)) * self.world_size + self.rank) % len(self.labels)
 
     def __len__(self) -> int:
         """Images on this rank."""
         return -(-len(self.labels) // self.world_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the next iteration that of ``epoch``.
-
-        Args:
-            epoch: from 0.
-        """
+        """Make the next iteration that of ``epoch``, counted from 0."""
         self.epoch = epoch
 
-    def skip(self, num_samples: int) -> None:
-        """Leave out the first images of the next iteration, and only of that one.
-
-        Args:
-            num_samples: images of this rank, at most ``len(self)``.
-
-        Raises:
-            OptionError: if there are not so many in an epoch.
-        """
-        if not 0 <= num_samples <= len(self):
-            raise refuse(
-                'num_samples',
-                f'at most the {len(self)} images of an epoch, as an epoch-based loop '
-                '(train_cfg=dict(by_epoch=True, max_epochs=...)) asks for',
-                num_samples,
-            )
-        self.pending_skip = num_samples
-
     def generator(self, stream: Stream, epoch: int | None = None) -> np.random.Generator:
-        """A fresh generator of seed, epoch and stream, the same on all ranks.
+        """A fresh generator of seed, epoch (``None``: the one announced last) and what it is for.
 
-        Args:
-            stream: what it is for.
-            epoch: ``None``: the epoch announced last.
-
-        Returns:
-            The generator.
+        It is the same on all ranks.
         """
         return np.random.default_rng([self.seed, self.epoch if epoch is None else epoch, stream])
 

@@ -46,12 +46,10 @@ class PairSampler(EpochSampler):
             :math:`p_k \propto n_k^{power}` (1: uniform over images), or ``'confusion'``: from the
             classes that the anchor's class is confused with, in either direction. A class with no
             recorded error gets balanced partners.
-        pairing: ``'anchor'`` keeps every anchor. ``'pairs'`` replaces a part of the entries by
-            pairs in which both classes are drawn by ``partners`` (for ``'confusion'``: the anchor's
-            class is the true one, the partner's the predicted one).
-        pair_fraction: share of the entries that ``pairing='pairs'`` replaces, in expectation, in
-            the mixed batches. Unmixed batches, on which the confusion is counted, keep their
-            anchors.
+        pairing: ``'anchor'`` keeps every anchor. ``'pairs'`` replaces a part of the entries of the
+            mixed batches by pairs in which both classes are drawn by ``partners`` (for
+            ``'confusion'``: the anchor's class is the true one, the partner's the predicted one).
+        pair_fraction: expected share of the entries that ``pairing='pairs'`` replaces.
         start_epoch: first epoch, from 0, that draws by ``partners``; before, partners are balanced.
         normalize_confusion: divide the errors of a class by its counted images, since otherwise
             the head classes dominate.
@@ -93,8 +91,6 @@ class PairSampler(EpochSampler):
         self._by_power = class_sampling_probabilities(counts, _power(partners)).numpy()
         self._confusion: PairDistribution | None = None
         self._partners_of_class: PairDistribution | None = None
-        #: Whether a PairBatchSampler draws the partners; without one, nothing would be mixed.
-        self.has_batch_sampler = False
 
     @property
     def wants_confusion_counts(self) -> bool:
@@ -106,11 +102,7 @@ class PairSampler(EpochSampler):
 
         Args:
             counts: ``confusion[true, predicted]``, ``(K, K)``, non-negative; array or CPU tensor,
-                dense or sparse. Nothing of its size is kept.
-
-        Raises:
-            OptionError: if it lies on another device than the CPU, or its shape or values are
-                wrong.
+                dense or sparse. Another shape, device or value raises an ``OptionError``.
         """
         if self.wants_confusion_counts:
             self._confusion = pair_distribution(counts, self.pools.counts, self.normalize_confusion)
@@ -120,13 +112,9 @@ class PairSampler(EpochSampler):
         return self._shuffled()
 
     def pairs(self) -> tuple[IntArray, IntArray]:
-        """Anchors and partners for the mixed batches of the epoch, in the list of all ranks.
+        """Anchors and partners, ``(M,)`` each, for the mixed batches of all ranks in the epoch.
 
-        Returns:
-            ``(M,)`` positions in the data set each.
-
-        Raises:
-            ValueError: if confusion counts are missing after the first epoch that wants them.
+        Raises ``ValueError`` if confusion counts are missing after the first epoch that wants them.
         """
         anchors = self._shuffled()
         rng = self.generator(Stream.PARTNERS)
@@ -196,10 +184,8 @@ class PairBatchSampler(BatchSampler):
     data as it is. Which batches are mixed follows from seed and epoch, the same on all ranks.
 
     Args:
-        sampler: a :class:`PairSampler`; MMEngine fills it in.
-        batch_size: anchors per batch; MMEngine fills it in.
-        prob: share of the batches with partners, in ``[0, 1]``. It is the only such option
-            where partners are loaded.
+        sampler, batch_size: a :class:`PairSampler` and the anchors per batch, from MMEngine.
+        prob: share of the batches with partners, in ``[0, 1]``.
         drop_last: leave out a last batch that is not full.
 
     Raises:
@@ -218,34 +204,24 @@ class PairBatchSampler(BatchSampler):
         super().__init__(sampler, batch_size, check_flag('drop_last', drop_last))
         self.sampler: PairSampler = sampler
         self.prob = check_number('prob', prob, '[0, 1]')
-        sampler.has_batch_sampler = True
 
     def mixed_batches(self) -> np.ndarray:
-        """Which batches of the sampler's epoch are mixed.
-
-        Returns:
-            ``(B,)`` bool for the ``B`` batches of an epoch, a last one that is dropped included.
-        """
+        """Which batches of the epoch are mixed, ``(B,)`` bool, with a last one that is dropped."""
         rng = self.sampler.generator(Stream.MIXED_BATCHES)
         num_batches = -(-len(self.sampler) // self.batch_size)
         return np.less(rng.random(num_batches), self.prob)
 
     def __iter__(self) -> Iterator[list[Pair]]:  # type: ignore[override]
         """Batches of pairs; unmixed ones without partners."""
-        skipped, within = divmod(self.sampler.pending_skip, self.batch_size)
-        if within:
-            expected = f'whole batches of {self.batch_size}'
-            raise refuse('skip', expected, self.sampler.pending_skip)
-        mixed = self.mixed_batches()[skipped:]
-        positions = self.sampler.positions()
-        ordinary = list(self.sampler)  # which ends the skip
+        mixed = self.mixed_batches()
+        unpaired: list[Pair] = [(anchor, None) for anchor in self.sampler]
+        paired: list[Pair] = []
         if mixed.any():
-            anchors, partners = (images[positions] for images in self.sampler.pairs())
-        for start, is_mixed in zip(range(0, len(positions), self.batch_size), mixed, strict=True):
-            batch = slice(start, start + self.batch_size)
-            if self.drop_last and batch.stop > len(positions):
+            positions = self.sampler.positions()
+            anchors, partners = (images[positions].tolist() for images in self.sampler.pairs())
+            paired = list(zip(anchors, partners, strict=True))
+        for start, is_mixed in zip(range(0, len(unpaired), self.batch_size), mixed, strict=True):
+            stop = start + self.batch_size
+            if self.drop_last and stop > len(unpaired):
                 return
-            if is_mixed:
-                yield list(zip(anchors[batch].tolist(), partners[batch].tolist(), strict=True))
-            else:
-                yield [(anchor, None) for anchor in ordinary[batch]]
+            yield (paired if is_mixed else unpaired)[start:stop]
