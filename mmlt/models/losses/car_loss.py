@@ -53,7 +53,7 @@ class CARLoss(ClassCountsMixin, nn.Module):
         class_counts: ``(K,)``; None waits for the hook.
         max_labels: labels kept of an image with soft targets; 2 is exact for mixup and CutMix.
         **options: of the estimate: ``beta``, ``margin``, ``temperature``, ``absent_classes``,
-            ``start``, ``detach_gate``, ``exact``, ``max_steps``, ``tolerance``, see
+            ``start``, ``detach_gate``, ``exact``, ``tolerance``, see
             :class:`mmlt.functional.confusion.soft.ConfusionOptions`.
 
     Raises:
