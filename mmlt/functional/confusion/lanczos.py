@@ -80,7 +80,7 @@ def lanczos_triplet(
     basis = start.new_empty(steps, start.numel())
     images = start.new_empty(steps, matrix.shape[0])
     returns = start.new_empty(steps, start.numel())
-    vector = start
+    vector, done = start, 0
     for step in range(steps):
         basis[step] = _next_direction(vector, basis[:step])
         images[step] = torch.mv(matrix, basis[step]) * weights

@@ -60,14 +60,12 @@ def confusion_entries(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> T
         raise refuse('targets', expected, tuple(targets.shape))
     largest, predicted = logits.detach().max(dim=1)
     if targets.ndim == 1:
-        true = targets.long()
+        score, true = torch.ones_like(targets, dtype=torch.float32), targets.long()
     else:
         score, true = targets.detach().max(dim=1)
     counted = torch.isfinite(largest) & (true >= 0)
     entries = torch.where(counted, true * logits.shape[1] + predicted, UNCOUNTED)
-    if targets.ndim == 1 or mixed == 'dominant':
-        return entries
-    return torch.where(score > 1 - 1e-6, entries, MIXED)
+    return entries if mixed == 'dominant' else torch.where(score > 1 - 1e-6, entries, MIXED)
 
 
 def without_mixed_batches(entries: Tensor) -> Tensor:
