@@ -44,27 +44,21 @@ def check_number(name: str, value: Any, interval: str = '(-inf, inf)') -> float:
         interval: in the notation of mathematics, for example ``'[0, 1)'`` or ``'(0, inf)'``.
 
     Returns:
-        The value as a ``float``.
-
-    Raises:
-        OptionError: for another type, NaN, an infinity, or a value outside of the interval.
+        The value as a ``float``; all else, NaN and infinities included, is an ``OptionError``.
 
     Example:
-        >>> check_number('beta', 0.5, '[0, 1)')
-        0.5
         >>> check_number('beta', float('nan'), '[0, 1)')
         Traceback (most recent call last):
         mmlt.functional.checks.OptionError: beta: expected a number in [0, 1), got nan
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise refuse(name, _describe('a number', interval), value)
-    if not _inside(float(value), interval):
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and _inside(float(value), interval)):
         raise refuse(name, _describe('a number', interval), value)
     return float(value)
 
 
 def check_integer(name: str, value: Any, interval: str = '(-inf, inf)') -> int:
-    """An integer in an interval; see :func:`check_number`.
+    """An integer in an interval.
 
     Args:
         name: of the option.
@@ -72,18 +66,10 @@ def check_integer(name: str, value: Any, interval: str = '(-inf, inf)') -> int:
         interval: for example ``'[1, inf)'``.
 
     Returns:
-        The value as an ``int``.
-
-    Raises:
-        OptionError: for another type, or a value outside of the interval.
-
-    Example:
-        >>> check_integer('depth', 3, '[1, inf)')
-        3
+        The value as an ``int``; all else is an ``OptionError``.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise refuse(name, _describe('an integer', interval), value)
-    if not _inside(value, interval):
+    integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not (integer and _inside(operator.index(value), interval)):
         raise refuse(name, _describe('an integer', interval), value)
     return operator.index(value)
 
@@ -97,14 +83,7 @@ def check_choice(name: str, value: T, choices: Collection[T]) -> T:
         choices: what it may be.
 
     Returns:
-        The value.
-
-    Raises:
-        OptionError: for any other value.
-
-    Example:
-        >>> check_choice('start', 'zero', ('zero', 'first_batch'))
-        'zero'
+        The value; any other, ``1`` for ``True`` among them, is an ``OptionError``.
     """
     if not any(type(value) is type(choice) and value == choice for choice in choices):
         raise refuse(name, ' or '.join(map(repr, choices)), value)
@@ -119,14 +98,7 @@ def check_flag(name: str, value: Any) -> bool:
         value: what came.
 
     Returns:
-        The value.
-
-    Raises:
-        OptionError: for anything else.
-
-    Example:
-        >>> check_flag('cosine', True)
-        True
+        The value; all else is an ``OptionError``.
     """
     if not isinstance(value, bool):
         raise refuse(name, 'True or False', value)

@@ -29,23 +29,17 @@ def balanced_contrastive_loss(
         w_{aj} = |B_{y_j}| - [y_j = y_a],
 
     where :math:`B_k` are the keys of class :math:`k`; the loss is the mean over the anchors.
-
     Vectors are used as given: normalise them before. Half precision is computed in float32, under
     autocast too.
 
     Args:
         embeddings: ``(N, V, D)`` with ``V >= 2`` views of each image.
-        targets: ``(N,)`` integer classes in ``[0, K)``.
+        targets: ``(N,)`` integer classes in ``[0, K)`` (the range is checked on the CPU only).
         prototypes: ``(K, D)``, one for each class; classes absent from the batch included.
         temperature: positive; 0.07 for ImageNet-LT and iNaturalist, 0.1 for CIFAR.
 
     Returns:
         Scalar, differentiable in ``embeddings`` and ``prototypes``.
-
-    Raises:
-        TypeError: if ``targets`` are not integers.
-        ValueError: for wrong shapes, fewer than two views, a target out of range (seen on the
-            CPU only), or a temperature that is not positive.
 
     Reference:
         Zhu et al., Balanced Contrastive Learning, CVPR 2022, eqs. 4 to 6. The released code forms
@@ -84,11 +78,10 @@ def balanced_contrastive_loss(
 
 
 def _check(embeddings: Tensor, targets: Tensor, prototypes: Tensor, temperature: float) -> None:
-    if embeddings.ndim != 3 or embeddings.shape[1] < 2:
-        raise refuse('embeddings', '(N, V, D) with V >= 2 views', tuple(embeddings.shape))
+    if embeddings.ndim != 3 or embeddings.shape[0] < 1 or embeddings.shape[1] < 2:
+        expected = '(N, V, D) with at least one image and V >= 2 views'
+        raise refuse('embeddings', expected, tuple(embeddings.shape))
     num_images, _, channels = embeddings.shape
-    if num_images == 0:
-        raise refuse('embeddings', 'at least one image', tuple(embeddings.shape))
     if prototypes.ndim != 2 or prototypes.shape[1] != channels:
         expected = f'(K, {channels}), as wide as the embeddings'
         raise refuse('prototypes', expected, tuple(prototypes.shape))

@@ -34,12 +34,8 @@ def validate_class_counts(class_counts: ClassCounts, allow_empty: bool = True) -
         ``(K,)`` float64 on the device of the argument.
 
     Raises:
-        ValueError: if the counts are not one-dimensional, negative, not finite, all zero, or if
-            a class is empty and ``allow_empty`` is false.
-
-    Example:
-        >>> validate_class_counts([3, 1])
-        tensor([3., 1.], dtype=torch.float64)
+        ValueError: unless they are finite, at least 0, and positive for some class (for every
+            class unless ``allow_empty``).
     """
     if isinstance(class_counts, Tensor):
         counts = class_counts.detach().to(torch.float64)
@@ -72,14 +68,11 @@ def count_labels(labels: Sequence[int] | np.ndarray[Any, Any], num_classes: int)
     """Images per class.
 
     Args:
-        labels: ``(M,)`` integers in ``[0, num_classes)``.
+        labels: ``(M,)`` integers in ``[0, num_classes)``; others raise a ``ValueError``.
         num_classes: ``K``.
 
     Returns:
-        ``K`` integers; 0 for a class that does not occur.
-
-    Raises:
-        ValueError: if a label lies outside the range.
+        ``K`` integers.
 
     Example:
         >>> count_labels([0, 2, 2], 4)
@@ -119,13 +112,11 @@ def shot_groups(
     Args:
         class_counts: ``(K,)`` training images per class.
         many_threshold: a class with more images than this is many-shot.
-        few_threshold: a class with fewer images than this is few-shot.
+        few_threshold: a class with fewer images than this is few-shot; at most
+            ``many_threshold + 1``, so that no class is both.
 
     Returns:
         ``many``, ``medium`` and ``few``: three ``(K,)`` bool arrays that partition the classes.
-
-    Raises:
-        ValueError: if ``few_threshold`` exceeds ``many_threshold``, so that a class could be both.
 
     Reference:
         Liu et al., Large-Scale Long-Tailed Recognition in an Open World, CVPR 2019, section 4.
@@ -151,15 +142,12 @@ def frequency_weights(
 
     Args:
         class_counts: ``(K,)`` training images per class.
-        r0: smoothing, at least 0; the larger, the flatter. With 0.2 the largest weight of
-            ImageNet-LT is 1.01 times the smallest.
+        r0: smoothing, at least 0, and positive if a class is empty; the larger, the flatter. With
+            0.2 the largest weight of ImageNet-LT is 1.01 times the smallest.
         normalize: divide by the mean, as the released code does.
 
     Returns:
         ``(K,)`` float64, positive, no unit.
-
-    Raises:
-        ValueError: if ``r0`` is negative, or 0 while a class is empty.
 
     Reference:
         CAR (Zhu et al., CVPR 2026), the class weights of the weighted confusion matrix.
@@ -175,18 +163,14 @@ def frequency_weights(
 
 
 def effective_number_weights(class_counts: ClassCounts, beta: float = 0.9999) -> Tensor:
-    r"""Class-balanced weights :math:`w_k \propto (1-\beta)/(1-\beta^{n_k})`, mean 1.
+    r"""Class-balanced weights :math:`w_k \propto (1-\beta)/(1-\beta^{n_k})`.
 
     Args:
         class_counts: ``(K,)`` training images per class.
         beta: in ``[0, 1)``; 0 gives equal weights, towards 1 the inverse counts.
 
     Returns:
-        ``(K,)`` float64. The mean over the classes that have images is 1; an empty class has
-        weight 0.
-
-    Raises:
-        ValueError: if ``beta`` lies outside ``[0, 1)``.
+        ``(K,)`` float64, mean 1 over the classes that have images; an empty class has weight 0.
 
     Reference:
         Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019, eq. 2

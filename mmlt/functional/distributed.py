@@ -10,27 +10,16 @@ from torch import Tensor
 
 from .checks import refuse
 
-__all__ = ['all_reduce_sum', 'gather_with_grad', 'get_rank', 'get_world_size']
+__all__ = ['all_reduce_sum', 'gather_with_grad', 'get_world_size']
 
 
 def get_world_size() -> int:
-    """Number of ranks in the default process group; 1 without one.
+    """Number of ranks.
 
-    Example:
-        >>> get_world_size()
-        1
+    Returns:
+        That of the default process group; 1 without one.
     """
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def get_rank() -> int:
-    """Rank of this process in the default process group; 0 without one.
-
-    Example:
-        >>> get_rank()
-        0
-    """
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def all_reduce_sum(tensor: Tensor) -> Tensor:
@@ -57,7 +46,7 @@ class _GatherWithGrad(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, sizes: list[int]) -> Tensor:
-        rank = get_rank()
+        rank = dist.get_rank()
         ctx.start, ctx.size = sum(sizes[:rank]), sizes[rank]
         longest = max(sizes)
         padded = tensor
@@ -76,7 +65,7 @@ class _GatherWithGrad(torch.autograd.Function):
 
 
 def gather_with_grad(tensor: Tensor, equal_sizes: bool = False) -> Tensor:
-    r"""Concatenation of every rank's rows, in rank order, with gradient.
+    """Concatenation of every rank's rows, in rank order, with gradient.
 
     The backward pass sums the gradients of all ranks and returns the rows of this one. A loss
     that every rank computes alike from the gathered tensor therefore has, after the averaging
@@ -85,15 +74,11 @@ def gather_with_grad(tensor: Tensor, equal_sizes: bool = False) -> Tensor:
     Args:
         tensor: ``(N, ...)``; ``N`` may differ between ranks, the other dimensions may not.
             Integer tensors are gathered without gradient.
-        equal_sizes: promise that ``N`` is the same on every rank. It saves the exchange of the
-            sizes, and the wait of the CPU for them; the batches of a training loader keep this
-            promise.
+        equal_sizes: promise that ``N`` is the same on every rank, as in the batches of a training
+            loader. It saves the exchange of the sizes, and the wait of the CPU for them.
 
     Returns:
         ``(N_0 + N_1 + ..., ...)``; ``tensor`` itself without a process group.
-
-    Raises:
-        ValueError: if ``tensor`` has no dimension to concatenate along.
 
     Example:
         >>> gather_with_grad(torch.arange(3))

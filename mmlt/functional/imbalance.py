@@ -9,15 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .checks import check_choice, check_integer, check_number, refuse
+from .checks import check_integer, check_number, refuse
 
-__all__ = [
-    'IMBALANCE_TYPES',
-    'exponential_class_counts',
-    'imbalanced_class_counts',
-    'long_tail_indices',
-    'step_class_counts',
-]
+__all__ = ['IMBALANCE_TYPES', 'exponential_class_counts', 'long_tail_indices', 'step_class_counts']
 
 # A count such as 49 * (1 / 49) comes out one ulp below the integer that is meant. No profile of a
 # published benchmark lies this close below an integer without being meant to be that integer.
@@ -25,9 +19,7 @@ _ROUNDING_SLACK = 1e-12
 
 
 def exponential_class_counts(max_count: int, num_classes: int, imbalance_ratio: float) -> list[int]:
-    r"""Class sizes that fall exponentially from the first class to the last.
-
-    .. math:: n_i = \lfloor n_{max} \, r^{-i / (K - 1)} \rfloor
+    r"""Class sizes that fall exponentially, :math:`n_i = \lfloor n_{max}\,r^{-i/(K-1)} \rfloor`.
 
     Args:
         max_count: images of class 0, at least 1.
@@ -36,10 +28,6 @@ def exponential_class_counts(max_count: int, num_classes: int, imbalance_ratio: 
 
     Returns:
         ``K`` counts. The last ones are 0 where ``imbalance_ratio > max_count``.
-
-    Raises:
-        TypeError: if a count is not an integer.
-        ValueError: if an argument is out of range.
 
     Reference:
         Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss",
@@ -58,7 +46,7 @@ def exponential_class_counts(max_count: int, num_classes: int, imbalance_ratio: 
 
 
 def step_class_counts(max_count: int, num_classes: int, imbalance_ratio: float) -> list[int]:
-    r"""Class sizes of two levels: the first half full, the second half divided by the ratio.
+    """Class sizes of two levels: the first half full, the second half divided by the ratio.
 
     Args:
         max_count: images of each class of the first half, at least 1.
@@ -67,10 +55,6 @@ def step_class_counts(max_count: int, num_classes: int, imbalance_ratio: float) 
 
     Returns:
         ``K`` counts; with an odd ``K`` the class in the middle is full.
-
-    Raises:
-        TypeError: if a count is not an integer.
-        ValueError: if an argument is out of range.
 
     Reference:
         Buda et al., 2018, with half of the classes as minority, as in Cao et al., NeurIPS 2019.
@@ -89,39 +73,6 @@ def step_class_counts(max_count: int, num_classes: int, imbalance_ratio: float) 
 IMBALANCE_TYPES = {'exp': exponential_class_counts, 'step': step_class_counts}
 
 
-def imbalanced_class_counts(
-    available: Sequence[int],
-    imbalance_ratio: float,
-    imbalance_type: str = 'exp',
-    max_count: int | None = None,
-) -> list[int]:
-    """Class sizes of a profile, limited to what each class has.
-
-    Args:
-        available: ``(K,)`` images that each class has.
-        imbalance_ratio: largest over smallest class, at least 1 (100, never 0.01).
-        imbalance_type: ``'exp'`` or ``'step'``.
-        max_count: images of the largest class; ``None``: as many as the largest class has.
-
-    Returns:
-        ``K`` counts, none larger than what is available.
-
-    Raises:
-        TypeError: if a count is not an integer.
-        ValueError: if an argument is out of range, or ``imbalance_type`` is unknown.
-
-    Example:
-        >>> imbalanced_class_counts([100, 100, 2], 10)
-        [100, 31, 2]
-    """
-    counts = _as_counts('available', available)
-    check_choice('imbalance_type', imbalance_type, list(IMBALANCE_TYPES))
-    if max_count is None:
-        max_count = int(counts.max(initial=1))
-    profile = IMBALANCE_TYPES[imbalance_type](max_count, counts.size, imbalance_ratio)
-    return [min(wanted, int(there)) for wanted, there in zip(profile, counts, strict=True)]
-
-
 def long_tail_indices(
     labels: Sequence[int] | npt.NDArray[Any], class_counts: Sequence[int], seed: int = 0
 ) -> npt.NDArray[np.int64]:
@@ -132,7 +83,7 @@ def long_tail_indices(
 
     Args:
         labels: ``(N,)`` integer classes of the full set, in ``[0, K)``.
-        class_counts: ``(K,)`` images to keep of each class; 0 is allowed.
+        class_counts: ``(K,)`` images to keep of each class, from 0 to what the class has.
         seed: of ``numpy.random.RandomState``, whose stream equals the global one after
             ``numpy.random.seed``. LDAM-DRW and BCL use 0, the ConCutMix code uses 10.
 
@@ -140,8 +91,7 @@ def long_tail_indices(
         ``(sum(class_counts),)`` int64 positions in ``labels``, class by class.
 
     Raises:
-        TypeError: if labels or counts are not integers.
-        ValueError: if a label is out of range, or a class has fewer images than asked for.
+        ValueError, TypeError: if labels or counts are no integers, or out of range.
 
     Reference:
         Cao et al., NeurIPS 2019: ``IMBALANCECIFAR10`` of the released code.
@@ -154,7 +104,7 @@ def long_tail_indices(
     if targets.ndim != 1 or (targets.size and not np.issubdtype(targets.dtype, np.integer)):
         raise refuse('labels', '(N,) integers', (targets.shape, targets.dtype))
     targets = targets.astype(np.int64)
-    counts = _as_counts('class_counts', class_counts)
+    counts = _as_counts(class_counts)
     if targets.size and (targets.min() < 0 or targets.max() >= counts.size):
         raise ValueError(
             f'labels: expected classes in [0, {counts.size}) for {counts.size} class_counts, got '
@@ -180,14 +130,14 @@ def _floor(value: float) -> int:
     return math.floor(value * (1.0 + _ROUNDING_SLACK))
 
 
-def _as_counts(name: str, counts: Sequence[int]) -> npt.NDArray[np.int64]:
+def _as_counts(counts: Sequence[int]) -> npt.NDArray[np.int64]:
     array = np.asarray(counts)
     if array.ndim != 1 or not array.size:
-        raise refuse(name, 'one number per class', array.shape)
+        raise refuse('class_counts', 'one number per class', array.shape)
     if not np.issubdtype(array.dtype, np.integer):
-        raise refuse(name, 'integers', array.dtype)
+        raise refuse('class_counts', 'integers', array.dtype)
     if array.min() < 0:
-        raise refuse(name, 'at least 0', int(array.min()))
+        raise refuse('class_counts', 'at least 0', int(array.min()))
     return array.astype(np.int64)
 
 

@@ -16,14 +16,11 @@ def ldam_margins(class_counts: ClassCounts, max_margin: float = 0.5) -> Tensor:
     r"""Margins :math:`m_k \propto n_k^{-1/4}`, the largest scaled to ``max_margin``.
 
     Args:
-        class_counts: ``(K,)`` training images per class, none of them 0.
+        class_counts: ``(K,)`` training images per class; a ``ValueError`` if one of them is 0.
         max_margin: margin of the rarest class, in units of a cosine, at least 0.
 
     Returns:
         ``(K,)`` float64.
-
-    Raises:
-        ValueError: if a class is empty.
 
     Reference:
         Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss,
@@ -82,8 +79,7 @@ def _log_sum_exp_of_the_others(logits: Tensor) -> Tensor:
     r""":math:`\log \sum_{j \ne k} e^{f_j}` for each class ``k``, ``(N, K)``.
 
     The whole sum less the own part loses all digits where that part is the sum. That can happen
-    to the largest logit only, whose others are therefore summed by themselves; every other class
-    has at most half of the sum.
+    to the largest logit only, whose others are therefore summed by themselves.
     """
     top = logits.argmax(dim=1, keepdim=True)
     without_top = logits.scatter(1, top, -torch.inf).logsumexp(dim=1, keepdim=True)

@@ -39,13 +39,6 @@ def log_prior(class_counts: ClassCounts, empty_classes: str = 'error') -> Tensor
 
     Returns:
         ``(K,)`` float64.
-
-    Raises:
-        ValueError: for an empty class with ``'error'``, or an unknown ``empty_classes``.
-
-    Example:
-        >>> log_prior([1, 1]).exp()
-        tensor([0.5000, 0.5000], dtype=torch.float64)
     """
     check_choice('empty_classes', empty_classes, ('error', 'ignore'))
     counts = validate_class_counts(class_counts, allow_empty=empty_classes == 'ignore')
@@ -70,14 +63,11 @@ def logit_adjusted_cross_entropy(
         tau: strength of the compensation; 0 is plain cross-entropy, 1 Balanced Softmax.
         weight: ``(K,)`` class weights.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``; see :func:`reduce_scores`.
-        empty_classes: what to do with a class without training images: ``'error'``, or
-            ``'ignore'`` to leave it out of the softmax.
+        empty_classes: ``'error'``: a class without training images is a ``ValueError``;
+            ``'ignore'`` leaves it out of the softmax.
 
     Returns:
         Scalar, or ``(N,)`` with ``'none'``.
-
-    Raises:
-        ValueError: if shapes disagree, or for an empty class.
 
     Reference:
         Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, eq. 10; the released
@@ -101,7 +91,7 @@ def logit_adjusted_cross_entropy(
 def cross_entropy(
     logits: Tensor, targets: Tensor, weight: Tensor | None = None, reduction: str = 'mean'
 ) -> Tensor:
-    r"""Cross-entropy through ``log_softmax`` that leaves out classes whose logit is ``-inf``.
+    """Cross-entropy through ``log_softmax`` that leaves out classes whose logit is ``-inf``.
 
     Args:
         logits: ``(N, K)``.
@@ -111,13 +101,6 @@ def cross_entropy(
 
     Returns:
         Scalar, or ``(N,)`` with ``'none'``.
-
-    Raises:
-        ValueError: if the shapes disagree.
-
-    Example:
-        >>> cross_entropy(torch.zeros(1, 2), torch.tensor([0]))
-        tensor(0.6931)
     """
     if logits.ndim != 2 or targets.shape not in (logits.shape, logits.shape[:1]):
         raise refuse(
@@ -145,10 +128,6 @@ def reduce_scores(losses: Tensor, scores: Tensor, weight: Tensor | None, reducti
 
     Returns:
         Scalar, or ``(N,)`` with ``'none'``.
-
-    Example:
-        >>> reduce_scores(torch.tensor([[1.0, 3.0]]), torch.tensor([[0.5, 0.5]]), None, 'mean')
-        tensor(2.)
     """
     shares = scores.to(losses.dtype)
     if weight is not None:
@@ -164,7 +143,7 @@ def reduce_scores(losses: Tensor, scores: Tensor, weight: Tensor | None, reducti
 def update_running_prior(
     prior: Tensor, mass: Tensor, steps: Tensor, momentum: float = 0.999
 ) -> tuple[Tensor, Tensor]:
-    r"""One step of the running mean of the label mass.
+    """One step of the running mean of the label mass.
 
     The first steps form a plain mean, in which the initial prior counts as one step; later the
     memory is exponential with rate ``1 - momentum``.
@@ -172,14 +151,12 @@ def update_running_prior(
     Args:
         prior: ``(K,)``, sums to 1.
         mass: ``(K,)`` sum of the target scores of the global batch.
-        steps: integer scalar tensor, steps before this one; a tensor, so that nothing waits
-            for the device.
+        steps: integer scalar tensor (nothing waits for the device), steps before this one.
         momentum: in ``[0, 1)``.
 
     Returns:
-        The prior ``(K,)``, which sums to 1 and is positive wherever the old one is, and the steps
-        with this one. Both unchanged if ``mass`` is not finite or all zero: one overflow must not
-        stay for good.
+        The prior ``(K,)``, positive wherever the old one is, and the steps with this one. Both
+        unchanged if ``mass`` is not finite or all zero: one overflow must not stay for good.
 
     Example:
         >>> update_running_prior(torch.tensor([0.5, 0.5]), torch.tensor([4.0, 0.0]),
@@ -202,10 +179,6 @@ def blended_log_prior(train_log_prior: Tensor, running_prior: Tensor, blend: flo
 
     Returns:
         ``(K,)``; ``-inf`` where ``train_log_prior`` is.
-
-    Example:
-        >>> blended_log_prior(torch.tensor([0.5, 0.5]).log(), torch.tensor([0.9, 0.1]), 1.0).exp()
-        tensor([0.9000, 0.1000])
     """
     tiny = torch.finfo(running_prior.dtype).tiny
     running = running_prior.clamp(min=tiny).log()
@@ -239,14 +212,11 @@ def adjusted_bias(bias: Tensor, class_counts: ClassCounts, tau: float = 1.0) -> 
 
     Args:
         bias: ``(K,)``.
-        class_counts: ``(K,)`` training images per class.
+        class_counts: ``(K,)`` training images per class, none of them 0.
         tau: strength; 0 changes nothing, 1 matches a balanced test set.
 
     Returns:
         ``(K,)`` in the dtype of ``bias``.
-
-    Raises:
-        ValueError: if the shapes disagree or a class has no training image.
 
     Reference:
         Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021, eq. 9.
@@ -268,23 +238,19 @@ def tau_normalize(weight: Tensor, tau: float = 1.0) -> Tensor:
     The norm of a row grows with the number of training images of its class.
 
     Args:
-        weight: ``(K, D)``, one row per class.
+        weight: ``(K, D)``, one row per class, none of them zero.
         tau: from 0 (nothing changes) to 1 (all rows have norm 1); tuned on a validation set.
 
     Returns:
         ``(K, D)`` in the dtype of ``weight``.
-
-    Raises:
-        ValueError: if ``weight`` is not a matrix or a row is zero.
 
     Reference:
         Kang et al., "Decoupling representation and classifier for long-tailed recognition",
         ICLR 2020, equation 4. There the classifier has no bias afterwards.
 
     Example:
-        >>> tau_normalize(torch.tensor([[3.0, 4.0], [0.0, 0.5]]), tau=1.0)
-        tensor([[0.6000, 0.8000],
-                [0.0000, 1.0000]])
+        >>> tau_normalize(torch.tensor([[3.0, 4.0]]), tau=1.0)
+        tensor([[0.6000, 0.8000]])
     """
     if weight.ndim != 2:
         raise refuse('weight', 'shape (K, D)', tuple(weight.shape))

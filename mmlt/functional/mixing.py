@@ -36,8 +36,7 @@ def cutmix_box(
     r"""Box of CutMix, and the share of the image that stays outside it.
 
     The sides are :math:`\sqrt{1-\lambda}` of the image's, rounded down to whole pixels and then
-    to an even number; what reaches over the border is cut off, and :math:`\lambda` follows from
-    the area that is left.
+    to an even number; what reaches over the border is cut off.
 
     Args:
         height: of the image, in pixels.
@@ -47,9 +46,6 @@ def cutmix_box(
 
     Returns:
         ``(y0, y1, x0, x1)``, ends excluded, and ``lam`` recomputed from the clipped box.
-
-    Raises:
-        OptionError: if a size is not positive, ``lam`` out of range or the centre outside.
 
     Reference:
         CutMix (Yun et al., ICCV 2019); ConCutMix (Pan et al., IEEE TIP 2024).
@@ -80,10 +76,6 @@ def paste_box(images: Tensor, partner_images: Tensor, box: tuple[int, int, int, 
 
     Returns:
         ``(N, C, H, W)``, a new tensor.
-
-    Example:
-        >>> paste_box(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2), (0, 1, 1, 2)).flatten()
-        tensor([0., 1., 0., 0.])
     """
     y0, y1, x0, x1 = box
     pasted = images.clone()
@@ -101,14 +93,7 @@ def mixup(values: Tensor, partner_values: Tensor, weight: Tensor) -> Tensor:
             to the type of ``values`` only afterwards, as MMPretrain's ``Mixup`` does.
 
     Returns:
-        ``(N, ...)`` in the type of ``values``. Rows of scores sum to 1 if those of both do.
-
-    Reference:
-        mixup (Zhang et al., ICLR 2018).
-
-    Example:
-        >>> mixup(torch.ones(2, 1), torch.zeros(2, 1), torch.tensor([1.0, 0.25])).flatten()
-        tensor([1.0000, 0.2500])
+        ``(N, ...)`` in the type of ``values``.
     """
     shape = (-1, *[1] * (values.ndim - 1))
     first, second = weight.to(values).view(shape), (1 - weight).to(values).view(shape)
@@ -123,12 +108,7 @@ def dominant_class_counts(scores: Tensor, class_counts: Tensor) -> Tensor:
         class_counts: ``(K,)`` on the same device.
 
     Returns:
-        ``(N,)`` float64, at least 1: a class without training images counts as one with a single
-        image, so that a weight stays finite.
-
-    Example:
-        >>> dominant_class_counts(torch.tensor([[0.1, 0.9], [1.0, 0.0]]), torch.tensor([50, 2]))
-        tensor([ 2., 50.], dtype=torch.float64)
+        ``(N,)`` float64, at least 1, so that a weight stays finite.
     """
     return class_counts.to(torch.float64).clamp(min=1)[scores.argmax(dim=1)]
 
@@ -140,7 +120,8 @@ def mixed_label_weight(lam: Number, count_i: Number, count_j: Number, tau: float
         {\lambda\, n_i^{-\tau} + (1-\lambda)\, n_j^{-\tau}}
 
     Args:
-        lam: share of the first image, in ``[0, 1]``; scalar or ``(N,)``.
+        lam: share of the first image, in ``[0, 1]``; scalar or ``(N,)``. Numbers out of range are
+            refused on the CPU (looking at a GPU's would make the CPU wait for it).
         count_i: training images of its class, positive; scalar or ``(N,)``.
         count_j: those of the second image's class.
         tau: at least 0; 0 is mixup (``lam`` itself, bit for bit), 1 the posterior under a balanced
@@ -150,10 +131,6 @@ def mixed_label_weight(lam: Number, count_i: Number, count_j: Number, tau: float
         Scalar or ``(N,)`` in ``[0, 1]``; float64 unless ``lam`` is a floating-point tensor of
         another type.
 
-    Raises:
-        OptionError: if ``tau`` is negative or, on the CPU, a count is not positive or ``lam`` out
-            of range (looking at a GPU's numbers would make the CPU wait for it).
-
     Reference:
         CP-Mix (Yoon et al., arXiv 2411.07621) moves the label towards the rarer class; its
         equation was not at hand, this one is the project's reading.
@@ -161,8 +138,6 @@ def mixed_label_weight(lam: Number, count_i: Number, count_j: Number, tau: float
     Example:
         >>> mixed_label_weight(0.5, 90, 10)
         tensor(0.1000, dtype=torch.float64)
-        >>> mixed_label_weight(0.5, 90, 10, tau=0)
-        tensor(0.5000, dtype=torch.float64)
     """
     lam, count_i, count_j = _as_tensors(lam, count_i, count_j)
     # One ratio in place of two powers: at tau = 0 the denominator is exactly 1.
@@ -174,7 +149,7 @@ def mixed_label_weight(lam: Number, count_i: Number, count_j: Number, tau: float
 def remix_label_weight(
     lam: Number, count_i: Number, count_j: Number, kappa: float = 3.0, tau: float = 0.5
 ) -> Tensor:
-    r"""Weight of the first label by Remix: the whole label to a much rarer class.
+    r"""Weight of the first label by Remix (Chou et al., ECCV workshops 2020).
 
     It is 0 where :math:`n_i / n_j \ge \kappa` and :math:`\lambda < \tau`, 1 where
     :math:`n_i / n_j \le 1/\kappa` and :math:`1-\lambda < \tau`, and :math:`\lambda` elsewhere.
@@ -188,9 +163,6 @@ def remix_label_weight(
 
     Returns:
         Scalar or ``(N,)`` in ``[0, 1]``.
-
-    Reference:
-        Remix (Chou et al., ECCV workshops 2020).
 
     Example:
         >>> remix_label_weight(torch.tensor([0.4, 0.6]), 90, 10)
@@ -210,8 +182,8 @@ def label_weight(
     """Weight of the first label by a named rule.
 
     Args:
-        rule: one of :data:`LABEL_RULES`: ``'prior'`` (:func:`mixed_label_weight`), ``'linear'``
-            (``lam``) or ``'remix'`` (:func:`remix_label_weight` with its ``tau`` of 0.5).
+        rule: ``'prior'`` (:func:`mixed_label_weight`), ``'linear'`` (``lam``) or ``'remix'``
+            (:func:`remix_label_weight` with its ``tau`` of 0.5).
         lam: ``(N,)`` share of the first image.
         count_i: ``(N,)`` training images of its class.
         count_j: ``(N,)`` those of the second image's class.
@@ -220,11 +192,6 @@ def label_weight(
 
     Returns:
         ``(N,)``.
-
-    Example:
-        >>> lam, one = torch.tensor([0.25]), torch.ones(1)
-        >>> label_weight('linear', lam, 9 * one, one)
-        tensor([0.2500])
     """
     if rule == 'linear':
         return lam
@@ -238,11 +205,9 @@ def unimix_factor(lam: Tensor, count_i: Tensor, count_j: Tensor) -> Tensor:
 
     .. math:: \xi = \Big(\lambda + \frac{\pi_j}{\pi_i + \pi_j}\Big) \bmod 1
 
-    With ``alpha`` below 1, the ends of the circle are where Beta has most of its mass; the shift
-    takes them to the prior of the second class.
-
     Args:
-        lam: ``(N,)`` draws from Beta(alpha, alpha), in ``[0, 1]``.
+        lam: ``(N,)`` draws from Beta(alpha, alpha), in ``[0, 1]``; with ``alpha`` below 1 most of
+            them are near the ends, which the shift takes to the prior of the second class.
         count_i: ``(N,)`` training images of the first image's class.
         count_j: ``(N,)`` those of the second's.
 
@@ -251,10 +216,6 @@ def unimix_factor(lam: Tensor, count_i: Tensor, count_j: Tensor) -> Tensor:
 
     Reference:
         UniMix (Xu et al., NeurIPS 2021), as its released code does.
-
-    Example:
-        >>> unimix_factor(torch.tensor([0.0, 0.2, 1.0]), torch.tensor(90), torch.tensor(10))
-        tensor([0.1000, 0.3000, 0.1000])
     """
     lam, count_i, count_j = _as_tensors(lam, count_i, count_j)
     shifted = lam + count_j / (count_i + count_j)

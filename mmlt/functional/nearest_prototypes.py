@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .checks import check_integer, refuse
 
-__all__ = ['nearest_prototypes', 'paired_distances']
+__all__ = ['nearest_prototypes']
 
 # Candidates beyond top_k, because the rough order can swap near neighbours.
 MARGIN = 8
@@ -15,20 +15,10 @@ MARGIN = 8
 BLOCK_ELEMENTS = 2**20
 
 
-def paired_distances(features: Tensor, prototypes: Tensor, classes: Tensor) -> Tensor:
-    r"""Euclidean distances from each feature to its own list of prototypes, by difference.
+def _paired_distances(features: Tensor, prototypes: Tensor, classes: Tensor) -> Tensor:
+    """Euclidean distances ``(N, M)`` of features from their own rows of ``classes``, by difference.
 
-    Args:
-        features: ``(N, D)``.
-        prototypes: ``(K, D)``.
-        classes: ``(N, M)`` rows of ``prototypes``.
-
-    Returns:
-        ``(N, M)``. Memory beyond that is constant: features are taken block by block.
-
-    Example:
-        >>> paired_distances(torch.zeros(1, 2), torch.tensor([[3.0, 4.0]]), torch.tensor([[0]]))
-        tensor([[5.]])
+    Memory beyond that is constant: features are taken block by block.
     """
     rows = max(1, BLOCK_ELEMENTS // max(1, classes.shape[1] * features.shape[1]))
     blocks = [
@@ -43,12 +33,11 @@ def paired_distances(features: Tensor, prototypes: Tensor, classes: Tensor) -> T
 def nearest_prototypes(
     features: Tensor, prototypes: Tensor, top_k: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    r"""The ``top_k`` nearest prototypes, and those tied with the last of them.
+    """The ``top_k`` nearest prototypes, and those tied with the last of them.
 
     One matrix product ranks all classes; the distances of the foremost ``M = top_k + 8`` are
     then computed by difference, since squared distances from products lose the near neighbours.
-    The order among those is exact. A tie that reaches beyond them (many equal prototypes) is
-    recognised by an equal product.
+    A tie that reaches beyond them (many equal prototypes) is recognised by an equal product.
 
     Args:
         features: ``(N, D)``, float32 or float64.
@@ -59,9 +48,6 @@ def nearest_prototypes(
         ``(classes, distances, edge_ties)``: candidates ``(N, M)``; their distances ``(N, M)``,
         ``inf`` for those that are farther than the ``top_k``-th; a mask ``(N, K)`` of further
         classes tied with the ``top_k``-th.
-
-    Raises:
-        ValueError: if the shapes disagree, or ``top_k < 1``.
 
     Example:
         >>> classes, distances, _ = nearest_prototypes(
@@ -80,7 +66,7 @@ def nearest_prototypes(
     offsets = prototypes - centre
     rough = torch.addmm((offsets * offsets).sum(dim=1), features - centre, offsets.T, alpha=-2)
     classes = rough.topk(min(top_k + MARGIN, num_classes), dim=1, largest=False).indices
-    distances = paired_distances(features, prototypes, classes)
+    distances = _paired_distances(features, prototypes, classes)
 
     # Not kthvalue, which older versions of torch refuse in deterministic mode on a GPU.
     edge, place = (part[:, -1:] for part in distances.topk(top_k, dim=1, largest=False))

@@ -44,9 +44,6 @@ def class_sampling_probabilities(class_counts: ClassCounts, power: float) -> Ten
     Returns:
         ``(K,)`` float64, sums to 1; an empty class has probability 0 whatever the power.
 
-    Raises:
-        OptionError: if the counts are not valid or ``power`` is not finite.
-
     Reference:
         Kang et al., Decoupling Representation and Classifier for Long-Tailed Recognition,
         ICLR 2020, eq. 1.
@@ -62,7 +59,7 @@ def class_sampling_probabilities(class_counts: ClassCounts, power: float) -> Ten
 
 
 def effective_number_probabilities(class_counts: ClassCounts, beta: float = 0.9999) -> Tensor:
-    r"""Class probabilities if images are drawn by effective-number weight, :math:`n_k w_k`.
+    """Class probabilities if images are drawn by effective-number weight, :math:`n_k w_k`.
 
     Args:
         class_counts: ``(K,)`` training images per class.
@@ -71,23 +68,16 @@ def effective_number_probabilities(class_counts: ClassCounts, beta: float = 0.99
     Returns:
         ``(K,)`` float64, sums to 1; an empty class has probability 0.
 
-    Raises:
-        ValueError: if ``beta`` lies outside ``[0, 1)``.
-
     Reference:
         Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019, eq. 2:
         an image's weight is 1 / (effective number of its class), here as a probability.
-
-    Example:
-        >>> effective_number_probabilities([3, 1], beta=0.)
-        tensor([0.7500, 0.2500], dtype=torch.float64)
     """
     mass = validate_class_counts(class_counts) * effective_number_weights(class_counts, beta)
     return mass / mass.sum()
 
 
 def progressive_probabilities(start: Tensor, end: Tensor, progress: float) -> Tensor:
-    r"""Progressively balanced sampling, :math:`(1 - t/T)\,p^{start} + (t/T)\,p^{end}`.
+    r"""Progressively balanced sampling (Kang et al., ICLR 2020, eq. 2).
 
     Args:
         start: ``(K,)`` class probabilities at the beginning.
@@ -95,14 +85,7 @@ def progressive_probabilities(start: Tensor, end: Tensor, progress: float) -> Te
         progress: ``t/T`` in ``[0, 1]``.
 
     Returns:
-        ``(K,)``, sums to 1.
-
-    Reference:
-        Kang et al., ICLR 2020, eq. 2.
-
-    Example:
-        >>> progressive_probabilities(torch.tensor([1., 0.]), torch.tensor([0., 1.]), 0.25)
-        tensor([0.7500, 0.2500])
+        ``(K,)``, :math:`(1 - t/T)\,p^{start} + (t/T)\,p^{end}`.
     """
     return (1 - progress) * start + progress * end
 
@@ -141,10 +124,6 @@ def class_quotas(probabilities: ArrayLike, size: int, rng: np.random.Generator) 
 
     Returns:
         ``(K,)`` int64, sums to ``size``; unbiased.
-
-    Example:
-        >>> class_quotas([0.5, 0.25, 0.25, 0.], 8, np.random.default_rng(0))
-        array([4, 2, 2, 0])
     """
     cumulative = np.cumsum(np.asarray(probabilities, dtype=np.float64))
     edges = cumulative / cumulative[-1] * size
@@ -156,17 +135,12 @@ def class_quotas(probabilities: ArrayLike, size: int, rng: np.random.Generator) 
 
 @dataclass(frozen=True)
 class ClassPools:
-    r"""Positions of a data set's images, grouped by class.
+    """Positions of a data set's images, grouped by class.
 
     Args:
-        images: ``(M,)`` int64, the images of class 0, then those of class 1, and so on, in
-            ascending order within a class.
+        images: ``(M,)`` int64, class after class, in ascending order within a class.
         counts: ``(K,)`` int64, images per class.
         starts: ``(K,)`` int64, where each class begins in ``images``.
-
-    Example:
-        >>> class_pools([1, 0, 1], num_classes=3).images
-        array([1, 0, 2])
     """
 
     images: IntArray
@@ -178,14 +152,11 @@ def class_pools(labels: ArrayLike, num_classes: int) -> ClassPools:
     """Group images by class.
 
     Args:
-        labels: ``(M,)`` integers in ``[0, num_classes)``.
+        labels: ``(M,)`` integers in ``[0, num_classes)``, at least one.
         num_classes: ``K``.
 
     Returns:
         The pools; classes without images have empty ones.
-
-    Raises:
-        OptionError: if there is no image or a label lies outside the range.
 
     Example:
         >>> class_pools([1, 0, 1], num_classes=3).counts
@@ -238,13 +209,6 @@ def next_images(pools: ClassPools, classes: NDArray[Any], drawn: IntArray, seed:
     Reference:
         Class-aware sampling: Shen et al., Relay Backpropagation for Effective Learning of Deep
         Convolutional Neural Networks, ECCV 2016, section 3.2.
-
-    Example:
-        >>> pools = class_pools([0, 0, 0], num_classes=1)
-        >>> first = next_images(pools, np.zeros(2, int), drawn=np.array([0]), seed=0)
-        >>> last = next_images(pools, np.zeros(1, int), drawn=np.array([2]), seed=0)
-        >>> sorted([*first.tolist(), *last.tolist()])
-        [0, 1, 2]
     """
     quotas = np.bincount(classes, minlength=len(pools.counts))
     order = np.argsort(classes, kind='stable')

@@ -57,9 +57,6 @@ def label_confidence(
     Returns:
         ``(N,)`` in ``[0, 1]``; 0 where every class has one image only.
 
-    Raises:
-        ValueError: for an unknown ``confidence``, or one that is out of range.
-
     Reference:
         Pan et al., IEEE TIP 2024, eq. 9. The constant, and the clipping, are this project's.
 
@@ -101,28 +98,22 @@ def semantic_scores(
         prototypes: ``(K, D)``.
         scores: ``(N, K)`` area labels :math:`t`; rows sum to 1.
         class_counts: ``(K,)`` training images per class.
-        top_k: how many classes get a share; 30 (CIFAR-10: 3). More than ``K`` means all.
-        omega: factor of the confidence; 200/255 on ImageNet-LT, 1628/255 on iNaturalist,
-            20/255 and 2/255 on CIFAR-100 and CIFAR-10.
+        top_k: how many classes get a share, at least 1; 30 (CIFAR-10: 3). More than ``K``: all.
+        omega: factor of the confidence, at least 0; 200/255 on ImageNet-LT, 1628/255 on
+            iNaturalist, 20/255 and 2/255 on CIFAR-100 and CIFAR-10.
         confidence: ``'log_count'``, or a constant in ``[0, 1]`` that replaces it.
 
     Returns:
         ``(scores (N, K), gamma (N,))``, float32, or float64 if the features are. An image whose
         features are not finite keeps its area label.
 
-    Raises:
-        ValueError: for wrong shapes, ``top_k < 1``, a negative ``omega``, or a wrong
-            ``confidence``.
-
     Reference:
         Pan et al., ConCutMix, IEEE TIP 2024. The released code forms the ``(N, K, D)``
         difference and divides by a zero distance.
 
     Example:
-        >>> scores, gamma = semantic_scores(
-        ...     torch.zeros(1, 1), torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0, 1.0]]),
-        ...     class_counts=[10, 10], top_k=2, omega=0.4)
-        >>> scores, gamma
+        >>> semantic_scores(torch.zeros(1, 1), torch.tensor([[1.0], [3.0]]),
+        ...                 torch.tensor([[0.0, 1.0]]), class_counts=[10, 10], top_k=2, omega=0.4)
         (tensor([[0.1500, 0.8500]]), tensor([0.2000]))
     """
     if scores.ndim != 2 or scores.shape != (features.shape[0], prototypes.shape[0]):

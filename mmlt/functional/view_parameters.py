@@ -104,11 +104,6 @@ def draw_view_parameters(
 
     Returns:
         Parameters of ``N`` images.
-
-    Example:
-        >>> sizes = np.full((5, 2), 32)
-        >>> draw_view_parameters(np.random.default_rng(0), sizes, ViewOptions()).order.shape
-        (5, 4)
     """
     number = len(sizes)
     hue = 2 * math.pi * options.hue

@@ -120,7 +120,6 @@ def test_bad_targets(targets, error, message):
         {'start': 'one'},
         {'temperature': 0.0},
         {'margin': float('nan')},
-        {'max_steps': 0},
         {'tolerance': -1.0},
         {'exact': 1},
     ],

@@ -9,16 +9,7 @@ import numpy as np
 import pytest
 
 from mmlt.functional.counts import shot_groups
-from mmlt.functional.metrics.figures import (
-    geometric_mean,
-    group_accuracies,
-    harmonic_mean,
-    long_tail_figures,
-    macro_f1,
-    topk_accuracy,
-    worst_class,
-    worst_class_ratio,
-)
+from mmlt.functional.metrics.figures import long_tail_figures, worst_class_ratio
 from mmlt.functional.metrics.tallies import count_predictions, most_confused_with
 from tests.references import accuracy as reference
 
@@ -44,17 +35,20 @@ def test_every_figure_agrees_with_a_loop(seed):
     expected = reference.per_class(predictions, targets, num_classes)
     accuracy = count_predictions(predictions, targets, num_classes).accuracy
     np.testing.assert_allclose(accuracy, with_nan(expected))
-    tallies = count_predictions(predictions, targets, num_classes)
-    assert macro_f1(tallies) == pytest.approx(reference.macro_f1(predictions, targets, num_classes))
-    assert harmonic_mean(accuracy) == pytest.approx(reference.harmonic(expected))
-    assert geometric_mean(accuracy) == pytest.approx(reference.geometric(expected))
+    figures = long_tail_figures(predictions[:, None], targets, num_classes)
+    assert figures == pytest.approx(
+        {
+            'top1': (predictions == targets).mean(),
+            'worst_class': min(value for value in expected if value is not None),
+            'harmonic_mean': reference.harmonic(expected),
+            'geometric_mean': reference.geometric(expected),
+            'macro_f1': reference.macro_f1(predictions, targets, num_classes),
+        }
+    )
     np.testing.assert_array_equal(
         most_confused_with(predictions, targets, num_classes),
         reference.most_confused(predictions, targets, num_classes),
     )
-    index, lowest = worst_class(accuracy)
-    assert lowest == min(value for value in expected if value is not None)
-    assert expected[index] == lowest
 
 
 @pytest.mark.parametrize('k', [1, 2, 5])
@@ -62,7 +56,9 @@ def test_topk_agrees_with_sorting(k):
     rng = np.random.default_rng(k)
     scores, targets = rng.random((40, 7)), rng.integers(0, 7, 40)
     ranked = np.argsort(-scores, axis=1)
-    assert topk_accuracy(ranked, targets, k) == pytest.approx(reference.topk(scores, targets, k))
+    figures = long_tail_figures(ranked, targets, 7, topk=[k])
+    assert figures[f'top{k}'] == pytest.approx(reference.topk(scores, targets, k))
+    assert figures['top1'] == pytest.approx(reference.topk(scores, targets, 1))
 
 
 @pytest.mark.parametrize('case', ['case00', 'case01'])
@@ -74,17 +70,19 @@ def test_shot_accuracy_is_the_published_one(case):
     accuracy = count_predictions(predictions, labels, len(counts)).accuracy
     np.testing.assert_allclose(accuracy, golden[f'{case}_per_class'], rtol=1e-12)
     groups = shot_groups(counts)
-    figures = group_accuracies(accuracy, groups)
+    figures = long_tail_figures(predictions[:, None], labels, len(counts), groups)
     for name in ('many', 'medium', 'few'):
         if groups[name].any():
-            assert figures[name] == pytest.approx(float(golden[f'{case}_{name}']), rel=1e-12)
+            assert figures[f'{name}_shot'] == pytest.approx(
+                float(golden[f'{case}_{name}']), rel=1e-12
+            )
         else:
-            assert name not in figures
+            assert f'{name}_shot' not in figures
 
 
 def test_group_accuracy_is_a_mean_over_classes_not_images():
-    accuracy = count_predictions([0, 0, 0, 0], [0, 0, 0, 1], 2).accuracy
-    assert group_accuracies(accuracy, {'all': [True, True]}) == {'all': 0.5}
+    groups = {'all': [True, True]}
+    assert long_tail_figures([[0], [0], [0], [0]], [0, 0, 0, 1], 2, groups)['all_shot'] == 0.5
 
 
 def test_permuting_images_changes_nothing_and_permuting_classes_permutes():
@@ -102,12 +100,15 @@ def test_permuting_images_changes_nothing_and_permuting_classes_permutes():
 
 
 def test_means_are_ordered_and_vanish_with_a_lost_class():
-    accuracy = np.array([0.9, 0.5, np.nan, 0.1])
-    mean = np.nanmean(accuracy)
-    assert harmonic_mean(accuracy) < geometric_mean(accuracy) < mean
-    lost = np.array([0.9, 0.0])
-    assert harmonic_mean(lost) == geometric_mean(lost) == 0
-    assert 0 < harmonic_mean(lost, floor=1e-3) < geometric_mean(lost, floor=1e-3)
+    targets = np.repeat(np.arange(3), 10)
+    predictions = np.where(np.arange(30) % 10 < np.repeat([9, 5, 1], 10), targets, 3)
+    figures = long_tail_figures(predictions[:, None], targets, 4)
+    assert figures['harmonic_mean'] < figures['geometric_mean'] < figures['top1']
+    predictions[targets == 2] = 3
+    lost = long_tail_figures(predictions[:, None], targets, 4)
+    assert lost['harmonic_mean'] == lost['geometric_mean'] == 0
+    raised = long_tail_figures(predictions[:, None], targets, 4, floor=1e-3)
+    assert 0 < raised['harmonic_mean'] < raised['geometric_mean']
 
 
 def test_no_prediction_is_wrong_and_in_no_precision():
@@ -164,12 +165,10 @@ def test_bad_labels_are_named(predictions, targets, error, message):
 
 
 def test_other_bad_input_is_named():
-    with pytest.raises(ValueError, match='k=3'):
-        topk_accuracy([[0, 1]], [0], 3)
     with pytest.raises(ValueError, match=r"groups\['few'\]"):
-        group_accuracies(np.array([1.0]), {'few': [True, False]})
+        long_tail_figures([[0]], [0], 1, {'few': [True, False]})
     with pytest.raises(ValueError, match='a class with test images'):
-        worst_class(np.array([np.nan]))
+        worst_class_ratio(np.array([np.nan]), np.array([1.0]))
     with pytest.raises(ValueError, match='train_per_class'):
         worst_class_ratio(np.ones(2), np.ones(3))
     with pytest.raises(ValueError, match='at least one image'):

@@ -77,8 +77,8 @@ def split_images(
     Raises:
         ValueError: if a class has too few images, or an option is out of range.
     """
-    from mmlt.functional.checks import check_integer, refuse
-    from mmlt.functional.imbalance import imbalanced_class_counts
+    from mmlt.functional.checks import check_choice, check_integer, refuse
+    from mmlt.functional.imbalance import IMBALANCE_TYPES
 
     check_integer('val_per_class', val_per_class, '[0, inf)')
     check_integer('test_per_class', test_per_class, '[0, inf)')
@@ -101,8 +101,13 @@ def split_images(
         splits['val'].append(shuffled[test_per_class:held_out])
         splits['train'].append(shuffled[held_out:])
     if imbalance_ratio is not None:
-        available = [len(pool) for pool in splits['train']]
-        counts = imbalanced_class_counts(available, imbalance_ratio, imbalance_type, max_count)
+        profile = IMBALANCE_TYPES[
+            check_choice('imbalance_type', imbalance_type, tuple(IMBALANCE_TYPES))
+        ]
+        if max_count is None:
+            max_count = max([1, *map(len, splits['train'])])
+        # A class with fewer images than its count keeps all of them.
+        counts = profile(max_count, len(images), imbalance_ratio)
         pools = zip(splits['train'], counts, strict=True)
         splits['train'] = [pool[:count] for pool, count in pools]
     return {name: [sorted(paths) for paths in split] for name, split in splits.items()}

@@ -22,12 +22,8 @@ class SingularTriplet(NamedTuple):
     Args:
         value: scalar.
         left: ``(K,)``, unit length (0 for a zero matrix).
-        right: ``(K,)``, likewise; the sign is such that it does not sum to less than 0, which
-            makes both vectors of a non-negative matrix non-negative.
-
-    Example:
-        >>> SingularTriplet(torch.tensor(2.0), torch.tensor([1.0, 0.0]), torch.ones(1)).value
-        tensor(2.)
+        right: ``(L,)``, likewise; it does not sum to less than 0, which makes both vectors of a
+            non-negative matrix non-negative.
     """
 
     value: Tensor
@@ -35,7 +31,7 @@ class SingularTriplet(NamedTuple):
     right: Tensor
 
 
-def start_from_rows(rows: Tensor, weights: Tensor | None = None) -> Tensor:
+def start_from_rows(rows: Tensor, weights: Tensor) -> Tensor:
     """A start vector in which the sum of the rows, the strongest row and a constant have a part.
 
     An iteration finds nothing that is orthogonal to its start. The singular vectors of a
@@ -44,18 +40,12 @@ def start_from_rows(rows: Tensor, weights: Tensor | None = None) -> Tensor:
 
     Args:
         rows: ``(P, L)``.
-        weights: ``(P,)`` or None.
+        weights: ``(P,)``.
 
     Returns:
         ``(L,)``, of a length of about 1/2.
-
-    Example:
-        >>> start_from_rows(torch.tensor([[0.0, 2.0]]))
-        tensor([0.2121, 0.8121])
     """
     lengths = torch.linalg.vector_norm(rows, dim=1)
-    if weights is None:
-        weights = torch.ones_like(lengths)
     strongest = rows.index_select(0, (weights * lengths).argmax().reshape(1)).squeeze(0)
     return START_PART * (
         _unit(rows.t() @ weights) + _unit(strongest) + _unit(torch.ones_like(strongest))
@@ -68,11 +58,7 @@ def _unit(vector: Tensor) -> Tensor:
 
 
 def lanczos_triplet(
-    matrix: Tensor,
-    weights: Tensor | None,
-    start: Tensor,
-    max_steps: int | None = None,
-    tolerance: float = 1e-3,
+    matrix: Tensor, weights: Tensor, start: Tensor, tolerance: float = 1e-3
 ) -> SingularTriplet:
     """Leading singular triplet of ``diag(weights) @ matrix``, which is never formed.
 
@@ -82,29 +68,23 @@ def lanczos_triplet(
 
     Args:
         matrix: ``(K, L)`` float32 or float64, without gradient.
-        weights: ``(K,)`` or None.
+        weights: ``(K,)``.
         start: ``(L,)``, any length but 0.
-        max_steps: None: up to 16 on a CPU, 8 elsewhere.
         tolerance: residual, relative to the singular value, at which a CPU stops.
 
     Returns:
         The triplet, oriented.
-
-    Example:
-        >>> matrix = torch.tensor([[0.0, 3.0], [0.0, 0.0]])
-        >>> round(float(lanczos_triplet(matrix, None, torch.ones(2)).value), 4)
-        3.0
     """
     on_cpu = matrix.device.type == 'cpu'
-    steps = max_steps or (MOST_STEPS if on_cpu else FIXED_STEPS)
+    steps = MOST_STEPS if on_cpu else FIXED_STEPS
     basis = start.new_empty(steps, start.numel())
     images = start.new_empty(steps, matrix.shape[0])
     returns = start.new_empty(steps, start.numel())
-    vector = start
+    vector, done = start, 0
     for step in range(steps):
         basis[step] = _next_direction(vector, basis[:step])
-        images[step] = _times(matrix, weights, basis[step])
-        returns[step] = vector = _times_transposed(matrix, weights, images[step])
+        images[step] = torch.mv(matrix, basis[step]) * weights
+        returns[step] = vector = torch.mv(matrix.t(), images[step] * weights)
         done = step + 1
         if on_cpu and FEWEST_STEPS <= done < steps:
             combination = _leading_combination(images[:done])
@@ -126,15 +106,6 @@ def _next_direction(vector: Tensor, basis: Tensor) -> Tensor:
         vector = torch.where(remaining > limit, vector / remaining, torch.zeros_like(vector))
         limit = torch.zeros_like(limit)
     return vector
-
-
-def _times(matrix: Tensor, weights: Tensor | None, vector: Tensor) -> Tensor:
-    product = torch.mv(matrix, vector)
-    return product if weights is None else product * weights
-
-
-def _times_transposed(matrix: Tensor, weights: Tensor | None, vector: Tensor) -> Tensor:
-    return torch.mv(matrix.t(), vector if weights is None else vector * weights)
 
 
 def _leading_combination(images: Tensor) -> Tensor:
@@ -188,11 +159,7 @@ def oriented_triplet(value: Tensor, left: Tensor, right: Tensor) -> SingularTrip
         right: ``(L,)``.
 
     Returns:
-        Both vectors, negated if ``right`` sums to less than 0.
-
-    Example:
-        >>> oriented_triplet(torch.ones(()), torch.tensor([-1.0]), torch.tensor([-1.0])).left
-        tensor([1.])
+        Both vectors negated if ``right`` sums to less than 0.
     """
     sign = torch.where(right.sum() < 0, -1.0, 1.0).to(right.dtype)
     return SingularTriplet(value, left * sign, right * sign)

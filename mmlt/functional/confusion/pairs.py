@@ -37,6 +37,9 @@ MIXED = -2
 def confusion_entries(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> Tensor:
     """The entry of the confusion matrix that each image adds to: ``true * K + predicted``.
 
+    CP-Mix (Yoon et al., arXiv 2411.07621) counts the errors on training images. Leaving out mixed
+    images, or counting their dominant label, is this project's option.
+
     Args:
         logits: ``(N, K)``. The prediction is the largest; a row with NaN or Inf is not counted.
         targets: ``(N,)`` integers or ``(N, K)`` scores.
@@ -46,13 +49,6 @@ def confusion_entries(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> T
     Returns:
         ``(N,)`` int64 in ``[0, K * K)``, :data:`UNCOUNTED` (also for a negative label) or
         :data:`MIXED`.
-
-    Raises:
-        OptionError: if the shapes disagree.
-
-    Reference:
-        CP-Mix (Yoon et al., arXiv 2411.07621) counts the errors on training images. Leaving out
-        mixed images, or counting their dominant label, is this project's option.
 
     Example:
         >>> logits = torch.tensor([[2.0, 1.0], [2.0, 1.0]])
@@ -64,14 +60,12 @@ def confusion_entries(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> T
         raise refuse('targets', expected, tuple(targets.shape))
     largest, predicted = logits.detach().max(dim=1)
     if targets.ndim == 1:
-        true = targets.long()
+        score, true = torch.ones_like(targets, dtype=torch.float32), targets.long()
     else:
         score, true = targets.detach().max(dim=1)
     counted = torch.isfinite(largest) & (true >= 0)
     entries = torch.where(counted, true * logits.shape[1] + predicted, UNCOUNTED)
-    if targets.ndim == 1 or mixed == 'dominant':
-        return entries
-    return torch.where(score > 1 - 1e-6, entries, MIXED)
+    return entries if mixed == 'dominant' else torch.where(score > 1 - 1e-6, entries, MIXED)
 
 
 def without_mixed_batches(entries: Tensor) -> Tensor:
@@ -85,10 +79,6 @@ def without_mixed_batches(entries: Tensor) -> Tensor:
 
     Returns:
         ``(N,)``: ``entries``, or :data:`UNCOUNTED` throughout.
-
-    Example:
-        >>> without_mixed_batches(torch.tensor([2, MIXED]))
-        tensor([-1, -1])
     """
     return torch.where((entries == MIXED).any(), UNCOUNTED, entries)
 
@@ -102,11 +92,6 @@ def count_entries_(counts: Tensor, entries: Tensor) -> Tensor:
 
     Returns:
         ``counts``.
-
-    Example:
-        >>> count_entries_(torch.zeros(2, 2, dtype=torch.int32), torch.tensor([2, 2, -1]))
-        tensor([[0, 0],
-                [2, 0]], dtype=torch.int32)
     """
     counts.view(-1).index_add_(0, entries.clamp(min=0), (entries >= 0).to(counts.dtype))
     return counts
@@ -123,11 +108,6 @@ class PairDistribution:
         second: ``(E,)`` int64, second class.
         weights: ``(E,)`` float64, non-negative, in proportion; pairs may repeat.
         num_classes: ``K``.
-
-    Example:
-        >>> pairs = pair_distribution([[9, 2], [1, 9]])
-        >>> pairs.first, pairs.second, pairs.weights
-        (array([0, 1]), array([1, 0]), array([2., 1.]))
     """
 
     def __init__(
@@ -151,7 +131,11 @@ class PairDistribution:
         return len(self.first)
 
     def symmetrised(self) -> PairDistribution:
-        """Each pair in both directions, so that ``i, j`` weighs as much as ``j, i``."""
+        """Each pair in both directions.
+
+        Returns:
+            A distribution in which ``i, j`` weighs as much as ``j, i``.
+        """
         return PairDistribution(
             np.concatenate([self.first, self.second]),
             np.concatenate([self.second, self.first]),
@@ -208,7 +192,8 @@ class PairDistribution:
 
         Among the classes in the batch, the partner's class follows the weights of its pairs with
         the anchor's class; the image is uniform within its class. An anchor whose class has no
-        pair with any of them gets a class-balanced partner: class uniform, then image.
+        pair with any of them gets a class-balanced partner: class uniform, then image. CP-Mix draws
+        from the whole training set; this is for configs without a paired loader.
 
         Args:
             anchors: ``(N,)`` int64 classes.
@@ -217,14 +202,9 @@ class PairDistribution:
         Returns:
             ``(N, M)`` float64, non-negative, rows not normalised; each has a positive entry.
 
-        Reference:
-            CP-Mix draws from the whole training set. Drawing within a batch is this project's
-            form, for configs without a paired loader.
-
         Example:
             >>> pairs = pair_distribution([[0, 0, 3], [0, 0, 0], [0, 0, 0]]).symmetrised()
-            >>> classes = torch.tensor([0, 1, 1, 2])
-            >>> pairs.partner_weights(classes[:2], classes)
+            >>> pairs.partner_weights(torch.tensor([0, 1]), torch.tensor([0, 1, 1, 2]))
             tensor([[0.0000, 0.0000, 0.0000, 3.0000],
                     [1.0000, 0.5000, 0.5000, 1.0000]], dtype=torch.float64)
         """
@@ -261,12 +241,11 @@ def pair_distribution(
     class_counts: ArrayLike | None = None,
     normalize: bool = False,
 ) -> PairDistribution:
-    r"""Distribution of (true, predicted) classes, from counted predictions.
+    """Distribution of (true, predicted) classes, from counted predictions.
 
     Args:
-        counts: ``confusion[true, predicted]``, ``(K, K)``, non-negative, correct predictions on the
-            diagonal: array, dense or sparse CPU tensor. Left as it is. Correct predictions make no
-            pair.
+        counts: ``confusion[true, predicted]``, ``(K, K)``, finite and non-negative; an array, a
+            dense or a sparse CPU tensor. The diagonal (correct predictions) makes no pair.
         class_counts: ``(K,)`` training images per class; classes without any make no pair. None:
             all classes have images.
         normalize: divide each row by its sum, the diagonal included. The weights are error rates
@@ -275,10 +254,6 @@ def pair_distribution(
 
     Returns:
         The distribution; without any pair if no error is recorded.
-
-    Raises:
-        OptionError: if ``counts`` lies on another device than the CPU, its shape is wrong, or a
-            count is negative or not finite.
 
     Reference:
         CP-Mix (Yoon et al., arXiv 2411.07621): the multiset of confusion pairs of an epoch. The
@@ -325,10 +300,6 @@ def draw_columns(weights: Tensor, uniform: Tensor) -> Tensor:
 
     Returns:
         ``(N,)`` int64 in ``[0, M)``, never a column of weight 0.
-
-    Example:
-        >>> draw_columns(torch.tensor([[0., 1., 3.], [2., 0., 0.]]), torch.tensor([0.5, 0.9]))
-        tensor([2, 0])
     """
     # In integers the running sum is exact, and deterministic on a GPU as well.
     shares = weights.double() / weights.amax(dim=1, keepdim=True)

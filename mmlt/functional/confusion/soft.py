@@ -1,8 +1,7 @@
-r"""Soft, differentiable class confusion of a batch, its moving average, and the average's norm.
+"""Soft, differentiable class confusion of a batch, its moving average, and the average's norm.
 
-A hard confusion matrix has no gradient; CAR therefore weighs how close each wrong class came. Read
-from top to bottom: :func:`confusion_rows` is the equation, :func:`soft_confusion` its mean for
-each class, :func:`confusion_norm_` the training step.
+A hard confusion matrix has no gradient; CAR therefore weighs how close each wrong class came.
+:func:`soft_confusion` is the equation, :func:`confusion_norm_` the training step.
 """
 
 from __future__ import annotations
@@ -22,38 +21,18 @@ __all__ = [
     'ConfusionState',
     'LabelPairs',
     'confusion_norm_',
-    'confusion_rows',
     'label_pairs',
-    'pair_shares',
     'soft_confusion',
     'top_confused_pairs',
 ]
 
 
-def confusion_rows(
-    logits: Tensor,
-    labels: Tensor,
-    margin: float = 0.0,
-    temperature: float = 1.0,
-    detach_gate: bool = False,
+def _confusion_rows(
+    logits: Tensor, labels: Tensor, margin: float, temperature: float, detach_gate: bool
 ) -> Tensor:
-    r"""What each image adds to the confusion row of its class.
+    r"""What each image adds to the confusion row of its class: ``(P, K)`` in ``[0, 1]``.
 
     .. math:: \sigma(m + f_i - f_y) \cdot \operatorname{softmax}(f / T)_i, \quad 0 \text{ at } i = y
-
-    Args:
-        logits: ``(P, K)``.
-        labels: ``(P,)`` integers.
-        margin: ``m``, in units of a logit.
-        temperature: ``T``, positive.
-        detach_gate: let no gradient through the sigmoid.
-
-    Returns:
-        ``(P, K)`` in ``[0, 1]``.
-
-    Example:
-        >>> confusion_rows(torch.zeros(1, 2), torch.tensor([0]))
-        tensor([[0.0000, 0.2500]])
     """
     # Indexing keeps no reference to the logits for its gradient; gather does.
     own = logits[torch.arange(len(labels), device=labels.device), labels]
@@ -79,8 +58,8 @@ def soft_confusion(
 
     Args:
         logits: ``(N, K)``.
-        targets: ``(N,)`` integers, or ``(N, K)`` scores; an image then adds to the row of each of
-            its labels, in proportion to the score (see :func:`pair_shares`).
+        targets: ``(N,)`` integers in ``[0, K)``, or ``(N, K)`` scores; an image then adds to the
+            row of each of its labels, in proportion to the score.
         margin: ``m``; the paper takes a small one, the released code 0.
         temperature: ``T``, positive.
         detach_gate: no gradient through the sigmoid (released code: True; paper: False).
@@ -89,10 +68,6 @@ def soft_confusion(
     Returns:
         ``(K, K)``, differentiable in ``logits``; the diagonal and the rows of absent classes
         are 0.
-
-    Raises:
-        ValueError: if the shapes disagree, a label is out of range, or ``temperature`` is not
-            positive.
 
     Reference:
         CAR (Zhu et al., CVPR 2026), soft confusion matrix. The released code stores the
@@ -105,24 +80,17 @@ def soft_confusion(
                 [0.0000, 0.0000]])
     """
     if logits.ndim != 2 or targets.shape[:1] != logits.shape[:1]:
-        raise ValueError(
-            'logits: expected (N, K) with one row per target, got shape '
-            f'{tuple(logits.shape)} for targets {tuple(targets.shape)}'
-        )
+        shapes = tuple(logits.shape), tuple(targets.shape)
+        raise refuse('logits, targets', '(N, K) logits with one row per target', shapes)
     check_number('temperature', temperature, '(0, inf)')
     check_integer('max_labels', max_labels, '[1, inf)')
     num_classes = logits.shape[1]
     pairs = label_pairs(targets, num_classes, max_labels)
     pairs = pairs._replace(scores=pairs.scores.to(logits.dtype))
     labels = pairs.labels.reshape(-1)
-    rows = confusion_rows(
-        logits.repeat_interleave(pairs.labels.shape[1], dim=0),
-        labels,
-        margin,
-        temperature,
-        detach_gate,
-    )
-    shares = pair_shares(pairs, num_classes)
+    logits = logits.repeat_interleave(pairs.labels.shape[1], dim=0)
+    rows = _confusion_rows(logits, labels, margin, temperature, detach_gate)
+    shares = _pair_shares(pairs, num_classes)
     return rows.new_zeros(num_classes, num_classes).index_add(0, labels, rows * shares[:, None])
 
 
@@ -132,10 +100,6 @@ class LabelPairs(NamedTuple):
     Args:
         labels: ``(N, M)`` int64 in ``[0, K)``.
         scores: ``(N, M)`` in ``[0, 1]``; 0 marks padding.
-
-    Example:
-        >>> LabelPairs(torch.tensor([[2]]), torch.tensor([[1.0]])).labels.shape
-        torch.Size([1, 1])
     """
 
     labels: Tensor
@@ -146,7 +110,8 @@ def label_pairs(targets: Tensor, num_classes: int, max_labels: int = 2) -> Label
     """Targets as (label, score) pairs, so that soft targets need no ``(N, K, K)`` array.
 
     Args:
-        targets: ``(N,)`` integers, or ``(N, K)`` scores.
+        targets: ``(N,)`` integers (their range is checked on the CPU only: elsewhere the CPU would
+            have to wait), or ``(N, K)`` floating-point scores.
         num_classes: ``K``.
         max_labels: how many labels of an image with soft targets are kept, at least 1, those of
             the largest scores. 2 is exact for mixup and CutMix. What lies beyond (label
@@ -154,11 +119,6 @@ def label_pairs(targets: Tensor, num_classes: int, max_labels: int = 2) -> Label
 
     Returns:
         Pairs with ``M = 1`` for integers and ``M = min(max_labels, K)`` for scores.
-
-    Raises:
-        TypeError: if ``(N,)`` targets are not integers, or ``(N, K)`` targets are.
-        ValueError: if the shape is neither ``(N,)`` nor ``(N, K)``, or a label lies outside
-            ``[0, K)`` (checked on the CPU only: elsewhere the CPU would have to wait).
 
     Example:
         >>> label_pairs(torch.tensor([[0.3, 0.0, 0.7]]), 3)
@@ -168,10 +128,8 @@ def label_pairs(targets: Tensor, num_classes: int, max_labels: int = 2) -> Label
         if targets.is_floating_point() or targets.dtype == torch.bool:
             raise refuse('targets', '(N,) integers', targets.dtype)
         if targets.device.type == 'cpu' and bool(((targets < 0) | (targets >= num_classes)).any()):
-            raise ValueError(
-                f'targets: expected labels in [0, {num_classes}), got '
-                f'{int(targets.min())} .. {int(targets.max())}'
-            )
+            got = f'{int(targets.min())} .. {int(targets.max())}'
+            raise refuse('targets', f'labels in [0, {num_classes})', got)
         labels = targets.long()[:, None]
         return LabelPairs(labels, torch.ones_like(labels, dtype=torch.float32))
     if targets.ndim != 2 or targets.shape[1] != num_classes:
@@ -183,21 +141,11 @@ def label_pairs(targets: Tensor, num_classes: int, max_labels: int = 2) -> Label
     return LabelPairs(labels, scores)
 
 
-def pair_shares(pairs: LabelPairs, num_classes: int) -> Tensor:
-    r"""Weight of each pair in the row of its class, ``score / max(N_j, 1)``.
+def _pair_shares(pairs: LabelPairs, num_classes: int) -> Tensor:
+    """Weight ``(N * M,)`` of each pair in the row of its class, ``score / max(N_j, 1)``.
 
-    Args:
-        pairs: labels of the batch; the scores of class ``j`` sum to ``N_j``.
-        num_classes: ``K``.
-
-    Returns:
-        ``(N * M,)``. With hard labels this is :math:`1 / N_j`. For a class that occurs only in
-        mixed images (:math:`N_j < 1`) it is the score itself, so that a contribution stays
-        linear in the score and an image mixed in with 1 % does not count as a whole one.
-
-    Example:
-        >>> pair_shares(label_pairs(torch.tensor([0, 0, 2]), 3), 3)
-        tensor([0.5000, 0.5000, 1.0000])
+    The scores of class ``j`` sum to ``N_j``. For a class that occurs only in mixed images
+    (:math:`N_j < 1`) the weight is the score itself, so that a contribution stays linear in it.
     """
     labels, scores = pairs.labels.reshape(-1), pairs.scores.reshape(-1)
     counts = scores.new_zeros(num_classes).index_add(0, labels, scores).clamp(min=1)
@@ -218,15 +166,7 @@ class ConfusionOptions:
             and carries no gradient (released code).
         detach_gate: no gradient through the sigmoid.
         exact: singular value decomposition in every step; for small ``K`` and tests.
-        max_steps: Lanczos steps, see :func:`spectral_norm`.
-        tolerance: residual at which a CPU stops.
-
-    Raises:
-        ValueError: if a value is out of range.
-
-    Example:
-        >>> ConfusionOptions(beta=0.9).absent_classes
-        'decay'
+        tolerance: see :func:`spectral_norm`.
     """
 
     beta: float = 0.5
@@ -236,7 +176,6 @@ class ConfusionOptions:
     start: str = 'zero'
     detach_gate: bool = False
     exact: bool = False
-    max_steps: int | None = None
     tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
@@ -247,8 +186,6 @@ class ConfusionOptions:
         check_choice('start', self.start, ('zero', 'first_batch'))
         check_flag('detach_gate', self.detach_gate)
         check_flag('exact', self.exact)
-        if self.max_steps is not None:
-            check_integer('max_steps', self.max_steps, '[1, inf)')
         check_number('tolerance', self.tolerance, '[0, inf)')
 
 
@@ -262,10 +199,6 @@ class ConfusionState(NamedTuple):
         norm: scalar, the last spectral norm.
         num_updates: scalar int64, batches taken in.
         num_skipped: scalar int64, batches left out (NaN, Inf, labels out of range).
-
-    Example:
-        >>> ConfusionState.zeros(3).confusion.shape
-        torch.Size([3, 3])
     """
 
     confusion: Tensor
@@ -277,7 +210,15 @@ class ConfusionState(NamedTuple):
 
     @classmethod
     def zeros(cls, num_classes: int, dtype: torch.dtype = torch.float32) -> ConfusionState:
-        """The state before the first batch: all zero, on the CPU; counters are int64."""
+        """The state before the first batch.
+
+        Args:
+            num_classes: ``K``.
+            dtype: of all but the counters, which are int64.
+
+        Returns:
+            All zero, on the CPU.
+        """
         vector = torch.zeros(num_classes, dtype=dtype)
         counter = torch.zeros((), dtype=torch.int64)
         return cls(
@@ -317,17 +258,11 @@ def confusion_norm_(
     Returns:
         Scalar, differentiable once, in ``logits``.
 
-    Reference:
-        CAR (Zhu et al., CVPR 2026): soft confusion, its EMA and the spectral regulariser.
-
     Example:
         >>> state = ConfusionState.zeros(2)
         >>> pairs = LabelPairs(torch.tensor([[0]]), torch.ones(1, 1))
         >>> confusion_norm_(torch.zeros(1, 2), pairs, state, torch.ones(2))
         tensor(0.1250)
-        >>> state.confusion
-        tensor([[0.0000, 0.1250],
-                [0.0000, 0.0000]])
     """
     options = options or ConfusionOptions()
     num_classes, labels_per_image = state.confusion.shape[0], pairs.labels.shape[1]
@@ -337,12 +272,12 @@ def confusion_norm_(
         logits = torch.where(valid, logits, torch.zeros_like(logits[:1]))
         if labels_per_image > 1:
             logits = logits.repeat_interleave(labels_per_image, dim=0)
-        rows = confusion_rows(
+        rows = _confusion_rows(
             logits, labels, options.margin, options.temperature, options.detach_gate
         )
         del logits  # (N, K) less to hold
         keep, step, carry = _factors(valid, state, options)
-        parts = pair_shares(pairs, num_classes) * step
+        parts = _pair_shares(pairs, num_classes) * step
         with torch.no_grad():
             _blend_rows_(state.confusion, rows, labels, parts, keep, options.absent_classes)
             triplet = leading_singular_triplet(
@@ -350,7 +285,6 @@ def confusion_norm_(
                 row_weights,
                 _start_vector(state, labels, row_weights),
                 options.exact,
-                options.max_steps,
                 options.tolerance,
             )
             state.left_vector.copy_(triplet.left)
@@ -399,7 +333,7 @@ def _blend_rows_(
     """Blend the images' ``rows`` into those of their classes; ``parts`` is their share in that.
 
     In ``hold`` each image moves its row towards its own contribution. The parts of a present
-    class sum to ``1 - beta``, so its row moves as in ``decay``, and all others stay.
+    class sum to ``1 - beta``, so its row moves as in ``decay``.
     """
     if absent_classes == 'decay':
         confusion.mul_(keep)
@@ -412,8 +346,7 @@ def _blend_rows_(
 def _start_vector(state: ConfusionState, labels: Tensor, row_weights: Tensor) -> Tensor:
     """Previous right singular vector plus the directions in which the batch can have moved it.
 
-    The leading direction jumps when a rare class comes or goes, so the previous one is not
-    enough.
+    The leading direction jumps when a rare class comes or goes.
     """
     fresh = state.confusion.index_select(0, labels)
     return state.right_vector + start_from_rows(fresh, row_weights.index_select(0, labels))

@@ -1,8 +1,10 @@
-r"""Predictions counted by class, and by true and predicted class.
+"""Predictions counted by class, and by true and predicted class.
 
 Every per-class figure follows from three counts for each class (:class:`ClassTallies`), which take
-time linear in images and classes. Which class is taken for which needs the ``(K, K)`` matrix
-(:func:`hard_confusion`), and is read by groups of classes or by its largest entries.
+time linear in images and classes; which class is taken for which needs the ``(K, K)`` matrix.
+In all functions ``predictions`` are ``(N,)`` integers, array or CPU tensor, of which a negative one
+stands for "no prediction", and ``targets`` are ``(N,)`` integers in ``[0, num_classes)``; other
+labels are a ``ValueError``, or a ``TypeError`` if they are no integers.
 """
 
 from __future__ import annotations
@@ -35,17 +37,12 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ClassTallies:
-    r"""What per-class figures are made of: three counts for each class.
+    """What per-class figures are made of: three counts for each class.
 
     Args:
         targets: ``(K,)`` int64, images whose true class is ``k``.
         predicted: ``(K,)`` int64, images that were predicted as class ``k``.
         correct: ``(K,)`` int64, images of class ``k`` that were predicted as ``k``.
-
-    Example:
-        >>> tallies = count_predictions([0, 1, 1], [0, 0, 1], num_classes=2)
-        >>> tallies.accuracy.round(2), tallies.precision, tallies.f1.round(2)
-        (array([0.5, 1. ]), array([1. , 0.5]), array([0.67, 0.67]))
     """
 
     targets: IntArray
@@ -54,7 +51,7 @@ class ClassTallies:
 
     @property
     def accuracy(self) -> FloatArray:
-        """Correct share of a class's images: its recall.
+        """Correct share of a class's images, its recall.
 
         Returns:
             ``(K,)`` in [0, 1]; ``nan`` for a class without images.
@@ -85,17 +82,12 @@ def count_predictions(predictions: Any, targets: Any, num_classes: int) -> Class
     """Tally predictions by class.
 
     Args:
-        predictions: ``(N,)`` integers, array or CPU tensor; a negative one stands for "no
-            prediction": wrong, and in no class's precision.
-        targets: ``(N,)`` integers in ``[0, num_classes)``.
+        predictions: ``(N,)``; a negative one is wrong, and in no class's precision.
+        targets: ``(N,)``.
         num_classes: ``K``.
 
     Returns:
         Three ``(K,)`` counts.
-
-    Raises:
-        ValueError: if the lengths disagree or a label is out of range.
-        TypeError: if a label is not an integer.
 
     Example:
         >>> count_predictions([0, 2, 2], [0, 1, 2], num_classes=3).correct
@@ -113,17 +105,13 @@ def most_confused_with(predictions: Any, targets: Any, num_classes: int) -> IntA
     """For each true class, the wrong class that it is predicted as most often.
 
     Args:
-        predictions: ``(N,)`` integers; negative: no prediction.
-        targets: ``(N,)`` integers in ``[0, num_classes)``.
+        predictions: ``(N,)``.
+        targets: ``(N,)``.
         num_classes: ``K``.
 
     Returns:
         ``(K,)`` int64; -1 for a class without a wrong prediction; the lower class index of
         several that are equally frequent.
-
-    Raises:
-        ValueError: if the lengths disagree or a label is out of range.
-        TypeError: if a label is not an integer.
 
     Example:
         >>> most_confused_with([1, 2, 2, 1], [0, 0, 0, 1], num_classes=3)
@@ -145,16 +133,12 @@ def _check_labels(predictions: Any, targets: Any, num_classes: int) -> tuple[Int
     if targets.ndim != 1 or predictions.shape != targets.shape:
         shapes = predictions.shape, targets.shape
         raise refuse('predictions, targets', 'one shape (N,)', shapes)
-    for name, labels, lowest in (('predictions', predictions, None), ('targets', targets, 0)):
-        if not labels.size:
-            continue
-        if labels.dtype.kind not in 'iu':
+    for name, labels, lowest in (('predictions', predictions, -np.inf), ('targets', targets, 0)):
+        if labels.size and labels.dtype.kind not in 'iu':
             raise refuse(name, 'integers', labels.dtype)
-        if labels.max() >= num_classes or (lowest is not None and labels.min() < lowest):
-            raise ValueError(
-                f'{name}: expected classes in [0, {num_classes}), got {labels.min()} .. '
-                f'{labels.max()}'
-            )
+        if labels.size and not lowest <= labels.min() <= labels.max() < num_classes:
+            got = f'{labels.min()} .. {labels.max()}'
+            raise refuse(name, f'classes in [0, {num_classes})', got)
     return predictions.astype(np.int64), targets.astype(np.int64)
 
 
@@ -169,11 +153,6 @@ class GroupConfusion:
         wrong: ``(G, G)``, ``wrong[true, predicted]``: share that got a wrong class, by the group
             of that class. ``right`` and a row of ``wrong`` sum to 1; both are ``nan`` for a group
             without images.
-
-    Example:
-        >>> group_confusion(np.array([[3, 1], [2, 2]]), {'head': [1, 0], 'tail': [0, 1]}).wrong
-        array([[0.  , 0.25],
-               [0.5 , 0.  ]])
     """
 
     names: tuple[str, ...]
@@ -186,26 +165,19 @@ def hard_confusion(predictions: Any, targets: Any, num_classes: int) -> IntArray
     """Count images by true and predicted class.
 
     Args:
-        predictions: ``(N,)`` integers below ``num_classes``; a negative one stands for "no
-            prediction", and its image is not counted.
-        targets: ``(N,)`` integers in ``[0, num_classes)``.
+        predictions: ``(N,)``; an image without a prediction is not counted.
+        targets: ``(N,)``.
         num_classes: ``K``.
 
     Returns:
         ``(K, K)``, ``confusion[true, predicted]``.
-
-    Raises:
-        ValueError: if the lengths disagree or a label is out of range.
-        TypeError: if a label is not an integer.
 
     Example:
         >>> hard_confusion([0, 1, 1, -1], [0, 0, 1, 1], num_classes=2)
         array([[1, 1],
                [0, 1]])
     """
-    count_predictions(predictions, targets, num_classes)  # refuses what are no labels
-    predicted = np.asarray(predictions, dtype=np.int64)
-    true = np.asarray(targets, dtype=np.int64)
+    predicted, true = _check_labels(predictions, targets, num_classes)
     counted = predicted >= 0
     codes = true[counted] * num_classes + predicted[counted]
     return np.bincount(codes, minlength=num_classes**2).reshape(num_classes, num_classes)
@@ -219,19 +191,16 @@ def group_confusion(confusion: IntArray, groups: Mapping[str, Any]) -> GroupConf
 
     Args:
         confusion: ``(K, K)`` counts.
-        groups: name -> ``(K,)`` bool, a partition of the classes, for instance from
-            :func:`~mmlt.functional.counts.shot_groups`.
+        groups: name -> ``(K,)`` bool, a partition of the classes (else a ``ValueError``), for
+            instance from :func:`~mmlt.functional.counts.shot_groups`.
 
     Returns:
         Shares of the images of each group.
 
-    Raises:
-        ValueError: if ``confusion`` is not square, or the groups are no partition of its classes.
-
     Example:
-        >>> grouped = group_confusion(np.array([[3, 1], [2, 2]]), {'all': [1, 1], 'none': [0, 0]})
-        >>> grouped.images, grouped.right, grouped.wrong[0]
-        (array([8, 0]), array([0.625,   nan]), array([0.375, 0.   ]))
+        >>> group_confusion(np.array([[3, 1], [2, 2]]), {'head': [1, 0], 'tail': [0, 1]}).wrong
+        array([[0.  , 0.25],
+               [0.5 , 0.  ]])
     """
     _check_square(confusion)
     masks = [np.asarray(mask, dtype=bool) for mask in groups.values()]
@@ -239,12 +208,9 @@ def group_confusion(confusion: IntArray, groups: Mapping[str, Any]) -> GroupConf
         shapes = [mask.shape for mask in masks]
         raise refuse('groups', f'masks of shape {confusion.shape[:1]}', shapes)
     members = np.array(masks, dtype=np.int64).reshape(len(masks), len(confusion))
-    if (members.sum(axis=0) != 1).any():
-        raise ValueError(
-            'groups: expected each class in exactly one group, got classes '
-            f'{np.flatnonzero(members.sum(axis=0) != 1)[:10].tolist()} in none or '
-            'several'
-        )
+    others = np.flatnonzero(members.sum(axis=0) != 1)[:10].tolist()
+    if others:
+        raise refuse('groups', 'each class in exactly one group', f'none or several for {others}')
     right = members @ confusion.diagonal()
     images = members @ confusion.sum(axis=1)
     wrong = members @ confusion @ members.T - np.diag(right)
@@ -261,14 +227,6 @@ def error_rates(confusion: IntArray) -> FloatArray:
 
     Returns:
         ``(K, K)``; 0 on the diagonal, and in the row of a class without images.
-
-    Raises:
-        ValueError: if ``confusion`` is not square.
-
-    Example:
-        >>> error_rates(np.array([[3, 1], [0, 0]]))
-        array([[0.  , 0.25],
-               [0.  , 0.  ]])
     """
     _check_square(confusion)
     images = confusion.sum(axis=1, keepdims=True)
@@ -290,9 +248,6 @@ def top_error_pairs(confusion: IntArray, count: int) -> tuple[IntArray, IntArray
     Returns:
         True classes, predicted classes and rates, each ``(count,)``, largest first; which of
         equal rates come first, or make it into the list, is not defined.
-
-    Raises:
-        ValueError: if ``count`` is less than 1 or ``confusion`` is not square.
 
     Example:
         >>> top_error_pairs(np.array([[3, 1], [2, 2]]), 5)
