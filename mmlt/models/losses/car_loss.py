@@ -29,54 +29,48 @@ CAR_SETTINGS: dict[str, dict[str, Any]] = {
 class CARLoss(ClassCountsLoss):
     r"""Classification loss with the confusion-aware spectral regulariser.
 
-        .. math:: L + \alpha \, \|\operatorname{diag}(\lambda)\,C_t\|_2, \qquad
-            \lambda_j = (\pi_j + r_0)^{-1/2}
+    .. math:: L + \alpha \, \|\operatorname{diag}(\lambda)\,C_t\|_2, \qquad
+        \lambda_j = (\pi_j + r_0)^{-1/2}
 
-        It is a loss module, so any MMPretrain head takes it:
-        ``head.loss=dict(type='CARLoss', criterion=dict(type='CrossEntropyLoss'))``.
-        :class:`mmlt.hooks.LongTailHook` brings the class counts, and shows the parts of the loss in
-        the log. While training, each call takes the batch into the confusion estimate, under gradient
-        accumulation each partial batch; in evaluation the last norm is added as a constant.
+    It is a loss module, so any MMPretrain head takes it:
+    ``head.loss=dict(type='CARLoss', criterion=dict(type='CrossEntropyLoss'))``.
+    :class:`mmlt.hooks.LongTailHook` brings the class counts, and shows the parts of the loss in
+    the log. While training, each call takes the batch into the confusion estimate, under gradient
+    accumulation each partial batch; in evaluation the last norm is added as a constant.
 
-        Args:
-            criterion: config or module of the classification loss, ``LogitAdjustedLoss`` and
-                ``LDAMLoss`` among others. None: the regulariser alone, for the ``loss_car`` of
-                :class:`mmlt.models.ContrastiveClsHead`, which feeds it the unmixed views.
-            setting: ``'paper'`` (``loss_weight`` 0.5, ``r0`` 0.2) or ``'released'`` (``loss_weight``
-                0.3, ``r0`` 0.5, ``normalize_weights``, ``start='first_batch'``, ``detach_gate``): the
-                defaults of all options.
-            loss_weight: alpha. The gradient is also multiplied with ``1 - beta``, the share of a
-                batch in the estimate.
-            r0: smoothing of the class weights; 0 weights the tail most.
-            normalize_weights: divide the class weights by their mean.
-            num_classes: ``K``; None takes it from the class counts.
-            class_counts: ``(K,)``; None waits for the hook.
-    <<<<<<< HEAD
-            **options: ``max_labels`` of :class:`ConfusionEstimate`, and ``beta``, ``margin``,
-                ``temperature``, ``absent_classes``, ``start``, ``detach_gate``, ``exact``,
-                ``max_steps``, ``tolerance`` of
-    =======
-            max_labels: labels kept of an image with soft targets; 2 is exact for mixup and CutMix.
-            **options: of the estimate: ``beta``, ``margin``, ``temperature``, ``absent_classes``,
-                ``start``, ``detach_gate``, ``exact``, ``tolerance``, see
-    >>>>>>> h/s1
-                :class:`mmlt.functional.confusion.soft.ConfusionOptions`.
+    Args:
+        criterion: config or module of the classification loss, ``LogitAdjustedLoss`` and
+            ``LDAMLoss`` among others. None: the regulariser alone, for the ``loss_car`` of
+            :class:`mmlt.models.ContrastiveClsHead`, which feeds it the unmixed views.
+        setting: ``'paper'`` (``loss_weight`` 0.5, ``r0`` 0.2) or ``'released'`` (``loss_weight``
+            0.3, ``r0`` 0.5, ``normalize_weights``, ``start='first_batch'``, ``detach_gate``): the
+            defaults of all options.
+        loss_weight: alpha. The gradient is also multiplied with ``1 - beta``, the share of a
+            batch in the estimate.
+        r0: smoothing of the class weights; 0 weights the tail most.
+        normalize_weights: divide the class weights by their mean.
+        num_classes: ``K``; None takes it from the class counts.
+        class_counts: ``(K,)``; None waits for the hook.
+        **options: ``max_labels`` of :class:`ConfusionEstimate`, and ``beta``, ``margin``,
+            ``temperature``, ``absent_classes``, ``start``, ``detach_gate``, ``exact``,
+            ``tolerance`` of
+            :class:`mmlt.functional.confusion.soft.ConfusionOptions`.
 
-        Raises:
-            ValueError: if an option is out of range; in ``forward``, if the class counts are unknown,
-                or logits and targets do not fit them.
+    Raises:
+        ValueError: if an option is out of range; in ``forward``, if the class counts are unknown,
+            or logits and targets do not fit them.
 
-        Reference:
-            CAR (Zhu et al., CVPR 2026). Its released code differs from the paper by the
-            ``'released'`` setting, and decomposes the matrix in every step.
+    Reference:
+        CAR (Zhu et al., CVPR 2026). Its released code differs from the paper by the
+        ``'released'`` setting, and decomposes the matrix in every step.
 
-        Example:
-            >>> import torch
-            >>> loss = CARLoss(dict(type='CrossEntropyLoss'), class_counts=[3, 1])
-            >>> float(loss(torch.zeros(1, 2), torch.tensor([0]))) > 0.6931
-            True
-            >>> sorted(loss.loss_parts)
-            ['loss_car', 'loss_cls']
+    Example:
+        >>> import torch
+        >>> loss = CARLoss(dict(type='CrossEntropyLoss'), class_counts=[3, 1])
+        >>> float(loss(torch.zeros(1, 2), torch.tensor([0]))) > 0.6931
+        True
+        >>> sorted(loss.loss_parts)
+        ['loss_car', 'loss_cls']
     """
 
     criterion: Any
