@@ -177,7 +177,7 @@ def ordinary_augment(cfg):
 
 def test_ranks_with_batches_of_other_sizes(train, monkeypatch):
     """They would wait for each other for ever."""
-    monkeypatch.setattr('mmlt.hooks.runner_parts.get_world_size', lambda: 2)
+    monkeypatch.setattr('mmlt.hooks.long_tail_hook.get_world_size', lambda: 2)
 
     def change(cfg):
         without_partners(cfg)
