@@ -86,3 +86,19 @@ def test_validation_does_not_change_its_argument():
     counts = torch.tensor([3, 1])
     validate_class_counts(counts).add_(1)
     assert counts.tolist() == [3, 1]
+
+
+@pytest.mark.parametrize('labels', [[-1, 0], [0, 2], [2, 2]])
+def test_labels_out_of_range_are_refused(labels):
+    with pytest.raises(ValueError, match=r'labels: expected .*\[0, 2\)'):
+        count_labels(labels, 2)
+
+
+def test_no_class_at_all_is_refused():
+    with pytest.raises(ValueError, match='class_counts: expected'):
+        validate_class_counts([])
+
+
+def test_weights_are_those_of_the_paper_by_default():
+    expected = [(count / 4 + 0.2) ** -0.5 for count in (3, 1)]
+    np.testing.assert_allclose(frequency_weights([3, 1]).numpy(), expected)

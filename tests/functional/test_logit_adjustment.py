@@ -134,3 +134,19 @@ def test_reductions_agree(reduction, soft):
     assert per_image.shape == (6,)
     other = logit_adjusted_cross_entropy(logits, targets, counts, reduction=reduction)
     torch.testing.assert_close(other.sum(), per_image.sum())
+
+
+def test_the_mean_of_soft_targets_is_divided_by_their_weights():
+    """As torch does for hard ones."""
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    targets, weight = torch.tensor([0, 1, 2, 2, 1, 0]), torch.tensor([0.5, 1.0, 3.0]).double()
+    soft = F.one_hot(targets, 3).double()
+    for given in (None, weight):
+        torch.testing.assert_close(
+            cross_entropy(logits, soft, given), F.cross_entropy(logits, targets, given)
+        )
+    mixed = 0.7 * soft + 0.3 * soft.flip(0)
+    each = cross_entropy(logits, mixed, weight, 'none')
+    torch.testing.assert_close(
+        cross_entropy(logits, mixed, weight), each.sum() / (mixed * weight).sum()
+    )
