@@ -65,6 +65,7 @@ def rendering_seconds(num_images: int, device: torch.device, repeats: int) -> fl
         dtype=torch.uint8,
         generator=torch.Generator().manual_seed(0),
     ).to(device)
+    preprocessor.set_progress(epoch=0, max_epochs=1, iteration=0, seed=0)
     return cost(lambda: preprocessor.render(source), repeats, device).seconds
 
 

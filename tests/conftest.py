@@ -9,6 +9,8 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
 
 torch.set_num_threads(1)
 
@@ -22,3 +24,10 @@ def shared_dir() -> Path:
     if not (folder / 'data').is_dir():
         pytest.skip(f'no real data at {folder} (set MMLT_SHARED to the folder that holds data/)')
     return folder
+
+
+@pytest.fixture(autouse=True)
+def lean_runner(monkeypatch):
+    """Spare seconds per runner: a config laid out by yapf, and the versions of compilers."""
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda cfg: repr(cfg.to_dict())))
+    monkeypatch.setattr(Runner, '_log_env', lambda runner, env_cfg: None)

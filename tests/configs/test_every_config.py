@@ -117,10 +117,8 @@ def prepare(recipe, root, work_dir):
 
 
 @pytest.fixture(autouse=True)
-def lean_runner(monkeypatch):
-    """Spare seconds per runner: a tidily printed config, compilers' versions, collected garbage."""
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda cfg: repr(cfg.to_dict())))
-    monkeypatch.setattr(Runner, '_log_env', lambda runner, env_cfg: None)
+def no_collected_garbage(monkeypatch):
+    """Each data set of MMEngine collects it, which takes longer than its few images."""
     monkeypatch.setattr(gc, 'collect', lambda *args: 0)
 
 

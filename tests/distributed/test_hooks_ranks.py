@@ -46,7 +46,7 @@ def heard(rank, world_size):
     model = torch.nn.Module()
     model.data_preprocessor, model.seeds = None, []
     model.set_progress = lambda **progress: model.seeds.append(progress['seed'])
-    runner = SimpleNamespace(model=model, seed=40 + rank, iter=1, epoch=0, max_epochs=1)
+    runner = SimpleNamespace(model=model, hooks=[], seed=40 + rank, iter=1, epoch=0, max_epochs=1)
     hook = TrainingProgressHook()
     hook.before_train(runner)
     hook.before_train_iter(runner, 0)

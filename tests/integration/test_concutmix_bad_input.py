@@ -56,7 +56,6 @@ class Losses(Hook):
 @pytest.fixture
 def train(tmp_path, monkeypatch):
     """Train an epoch of the digits recipe with its labels rectified; what each step logged."""
-    monkeypatch.setattr(Runner, '_log_env', lambda runner, env_cfg: None)
 
     def run(change=lambda cfg: None, prob=1.0, **options):
         cfg = digits_config(
