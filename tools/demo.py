@@ -21,7 +21,7 @@ from forked_runs import Figures, Run, RunFailed, Trainer, import_trainer, train_
 METHODS = {
     'CE': 'resnet8_ce',
     'logit adjustment': 'resnet8_logit_adjustment',
-    'CAR': 'resnet8_car',
+    'CE + CAR': 'resnet8_car',
     'ConCutMix': 'resnet8_concutmix',
     'ConCutMix + CAR': 'resnet8_concutmix_car',
     'CP-Mix': 'resnet8_cpmix',

@@ -332,3 +332,10 @@ def test_no_host_synchronisation(absent_classes, soft):
         assert norm.requires_grad
         with pytest.raises(DataDependentOutputException):
             norm.item()
+
+
+def test_a_misspelt_option_is_named_beside_those_that_there_are():
+    with pytest.raises(
+        ValueError, match=r'lossweight: expected an option of CAR \(beta, .*got 0.3'
+    ):
+        CARLoss(None, lossweight=0.3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -56,6 +57,10 @@ class ConfusionEstimate(nn.Module):
 
     def __init__(self, num_classes: int | None = None, max_labels: int = 2, **options: Any) -> None:
         super().__init__()
+        known = [field.name for field in fields(ConfusionOptions)]
+        for name, value in options.items():
+            if name not in known:
+                raise refuse(name, f'an option of CAR ({", ".join(known)}) instead', value)
         self.options = ConfusionOptions(**options)
         self.max_labels = check_integer('max_labels', max_labels, '[1, inf)')
         self.num_classes: int | None = None
