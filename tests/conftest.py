@@ -26,8 +26,13 @@ def shared_dir() -> Path:
     return folder
 
 
+def plain_text(cfg):
+    """The config as Python that loads again, not laid out."""
+    return '\n'.join(f'{name} = {value!r}' for name, value in cfg.to_dict().items()) + '\n'
+
+
 @pytest.fixture(autouse=True)
 def lean_runner(monkeypatch):
     """Spare seconds per runner: a config laid out by yapf, and the versions of compilers."""
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda cfg: repr(cfg.to_dict())))
+    monkeypatch.setattr(Config, 'pretty_text', property(plain_text))
     monkeypatch.setattr(Runner, '_log_env', lambda runner, env_cfg: None)
