@@ -255,7 +255,8 @@ def tau_normalize(weight: Tensor, tau: float = 1.0) -> Tensor:
     if weight.ndim != 2:
         raise refuse('weight', 'shape (K, D)', tuple(weight.shape))
     norm = torch.linalg.vector_norm(weight.double(), dim=1, keepdim=True)
-    if bool((norm == 0).any()):
-        raise ValueError('weight: expected rows with a direction, got one that is zero')
+    # Once per file, not in training: the wait for the device does not matter.
+    if not bool((torch.isfinite(norm) & (norm > 0)).all()):
+        raise ValueError('weight: expected finite rows, none of them zero, got one that is not')
     normalized: Tensor = weight.double() / norm**tau
     return normalized.to(weight.dtype)

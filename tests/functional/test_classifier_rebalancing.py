@@ -41,5 +41,6 @@ def test_bad_input_is_named():
         adjusted_bias(torch.zeros(2, 2), [1, 1])
     with pytest.raises(ValueError, match=r'\(K, D\)'):
         tau_normalize(torch.zeros(2))
-    with pytest.raises(ValueError, match='direction'):
-        tau_normalize(torch.tensor([[1.0], [0.0]]))
+    for row in (0.0, float('nan'), float('inf')):
+        with pytest.raises(ValueError, match='finite rows, none of them zero'):
+            tau_normalize(torch.tensor([[1.0], [row]]))

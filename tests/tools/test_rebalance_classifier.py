@@ -124,6 +124,15 @@ def test_what_cannot_be_rebalanced_is_said(tmp_path, prepare, message):
     assert not (tmp_path / 'out.pth').exists()
 
 
+@pytest.mark.parametrize('tau', [-1.0, float('nan'), float('inf')])
+@pytest.mark.parametrize('method', tool.METHODS)
+def test_a_strength_that_is_no_number_writes_nothing(tmp_path, method, tau):
+    save(tmp_path / 'in.pth')
+    with pytest.raises(ValueError, match='tau: expected a number in'):
+        tool.convert(tmp_path / 'in.pth', tmp_path / 'out.pth', method, tau)
+    assert not (tmp_path / 'out.pth').exists()
+
+
 def test_the_original_is_never_overwritten(tmp_path):
     save(tmp_path / 'in.pth')
     with pytest.raises(ValueError, match='choose another name'):

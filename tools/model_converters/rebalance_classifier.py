@@ -27,7 +27,7 @@ import mmlt  # noqa: F401  lets torch load checkpoints safely
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cli import load_checkpoint
 
-from mmlt.functional.checks import check_choice, refuse
+from mmlt.functional.checks import check_choice, check_number, refuse
 from mmlt.functional.logit_adjustment import adjusted_bias, tau_normalize
 
 METHODS = ('logit_adjustment', 'tau_norm')
@@ -78,13 +78,14 @@ def rebalance(
         state_dict: weights of a model; not changed.
         weight_key: name of the classifier's weight.
         method: ``'logit_adjustment'`` or ``'tau_norm'``.
-        tau: strength.
+        tau: strength, at least 0.
         class_counts: ``(K,)`` training images, for ``'logit_adjustment'``.
 
     Raises:
         ValueError: if the classifier does not suit the method.
     """
     check_choice('method', method, METHODS)
+    check_number('tau', tau, '[0, inf)')
     if weight_key not in state_dict:
         raise ValueError(f'--weight-key: expected a name of the checkpoint, got {weight_key!r}')
     if not weight_key.endswith('weight'):
