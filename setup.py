@@ -80,6 +80,7 @@ setup(
         name: requirements(name)
         for name in ('openmmlab', 'onedl', 'tests', 'report', 'kornia', 'docs')
     },
+    entry_points={'console_scripts': ['mmlt = mmlt.apps.main:main']},
     cmdclass={'build_py': BuildWithConfigs},
     zip_safe=False,
 )

@@ -1,0 +1,1 @@
+"""What there is to do beside training: one folder for each command of ``mmlt``."""
