@@ -7,6 +7,7 @@ from mmpretrain.structures import DataSample
 
 from mmlt.models import CIFARResNet, CosineClsHead
 from mmlt.models.backbones.cifar_resnet import CIFARResNetStage
+from tests.configs.test_published_options import recipe
 
 
 def test_resnet32_has_the_published_size():
@@ -104,3 +105,29 @@ def test_cosine_head_trains_and_predicts_in_an_unmodified_classifier():
 def test_impossible_heads_are_refused(options):
     with pytest.raises(ValueError, match=f'{next(iter(options))}: expected'):
         CosineClsHead(**{'num_classes': 3, 'in_channels': 4, **options})
+
+
+class TestStart:
+    """Initial weights are those of the released code: their spread, not their values."""
+
+    def test_convolutions_are_spread_by_their_inputs(self):
+        net = CIFARResNet(depth=32)
+        net.init_weights()
+        first = [net.conv1, *(stage[0].conv1 for stage in net.stages)]
+        spread = [float(conv.weight.std()) for conv in first]
+        assert spread == pytest.approx([0.272, 0.118, 0.118, 0.083], rel=0.12)
+
+    def test_rows_of_a_cosine_classifier_have_norm_one(self):
+        head = CosineClsHead(num_classes=7, in_channels=5)
+        head.init_weights()
+        torch.testing.assert_close(head.fc.weight.norm(dim=1), torch.ones(7))
+
+    def test_linear_classifier_of_the_cifar_recipes(self):
+        model = MODELS.build(recipe('cifar10_lt/resnet32_ce_ir100').model)
+        model.init_weights()
+        assert float(model.head.fc.weight.std()) == pytest.approx((2 / 64) ** 0.5, rel=0.12)
+
+    @pytest.mark.parametrize('name', ['resnet50_bcl', 'resnext50_concutmix'])
+    def test_residual_blocks_of_bcl_start_with_their_branch(self, name):
+        backbone = recipe(f'imagenet_lt/{name}').model.backbone
+        assert backbone.zero_init_residual is False

@@ -3,5 +3,10 @@ model = dict(
     type='ImageClassifier',
     backbone=dict(type='CIFARResNet', depth=32),
     neck=dict(type='GlobalAveragePooling'),
-    head=dict(type='LinearClsHead', in_channels=64, loss=dict(type='CrossEntropyLoss')),
+    head=dict(
+        type='LinearClsHead',
+        in_channels=64,
+        loss=dict(type='CrossEntropyLoss'),
+        init_cfg=dict(type='Kaiming', layer='Linear', mode='fan_in'),
+    ),
 )

@@ -1,7 +1,7 @@
 # BCL on ResNet-50, cosine classifier. The leaf sets num_classes.
 model = dict(
     type='MultiViewClassifier',
-    backbone=dict(type='ResNet', depth=50),
+    backbone=dict(type='ResNet', depth=50, zero_init_residual=False),
     neck=dict(type='BCLNeck', in_channels=2048, out_channels=1024),
     head=dict(
         type='ContrastiveClsHead',

@@ -1,7 +1,7 @@
 # BCL on ResNeXt-50 (32x4d), cosine classifier. The leaf sets num_classes.
 model = dict(
     type='MultiViewClassifier',
-    backbone=dict(type='ResNeXt', depth=50, groups=32, width_per_group=4),
+    backbone=dict(type='ResNeXt', depth=50, groups=32, width_per_group=4, zero_init_residual=False),
     neck=dict(type='BCLNeck', in_channels=2048, out_channels=1024),
     head=dict(
         type='ContrastiveClsHead',

@@ -11,7 +11,9 @@ from mmlt.functional.checks import check_choice, check_integer, refuse
 
 __all__ = ['CIFARResNet', 'CIFARResNetStage']
 
-INIT = dict(type='Kaiming', layer='Conv2d', nonlinearity='relu')
+# By the number of inputs, as LDAM-DRW's code and all that followed it. MMEngine's own default
+# counts outputs, which makes the first convolution half as large.
+INIT = dict(type='Kaiming', layer='Conv2d', mode='fan_in', nonlinearity='relu')
 
 
 class _BasicBlock(nn.Module):
@@ -62,7 +64,8 @@ class CIFARResNet(BaseModule):
         in_channels: channels of the image.
         base_channels: channels of the first stage; the others have twice and four times as many.
         num_stages: 1, 2 or 3; 2 for experts that have a last stage each.
-        init_cfg: as in MMEngine; None is Kaiming initialisation of the convolutions.
+        init_cfg: as in MMEngine; None is Kaiming's normal initialisation of the convolutions by
+            their inputs (fan-in), as in LDAM-DRW's code.
 
     Raises:
         ValueError: if ``depth`` is not :math:`6n + 2`, or another option is out of range.

@@ -21,8 +21,11 @@ class CosineLinear(nn.Module):
         super().__init__()
         self.scale = scale
         self.weight = nn.Parameter(torch.empty(num_classes, in_channels))
-        # Only the direction counts; an isotropic start has no preferred one.
-        nn.init.normal_(self.weight, std=in_channels**-0.5)
+        # Only the direction counts, and an isotropic start has no preferred one. The norm is that
+        # of the released code: how far a step of the optimiser turns a row depends on it.
+        nn.init.normal_(self.weight)
+        with torch.no_grad():
+            self.weight /= self.weight.norm(dim=1, keepdim=True)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.scale * F.linear(F.normalize(features, dim=1), F.normalize(self.weight, dim=1))
