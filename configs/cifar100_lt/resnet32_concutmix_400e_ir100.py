@@ -12,7 +12,7 @@ model = dict(
     head=dict(
         num_classes=_base_.num_classes,
         loss=dict(tau=0.79),
-        label_start_epoch=160,
+        label_start_epoch=161,
         top_k=30,
         omega=20 / 255,
     ),

@@ -12,7 +12,7 @@ model = dict(
     head=dict(
         num_classes=_base_.num_classes,
         loss=dict(tau=0.9),
-        label_start_epoch=100,
+        label_start_epoch=101,
         top_k=30,
         omega=20 / 255,
     ),

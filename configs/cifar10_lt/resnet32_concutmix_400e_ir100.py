@@ -12,7 +12,7 @@ model = dict(
     head=dict(
         num_classes=_base_.num_classes,
         loss=dict(tau=0.85),
-        label_start_epoch=160,
+        label_start_epoch=161,
         top_k=3,
         omega=2 / 255,
     ),

@@ -5,4 +5,4 @@ _base_ = './resnext50_concutmix.py'
 
 param_scheduler = dict(T_max=180)
 train_cfg = dict(max_epochs=180)
-model = dict(head=dict(label_start_epoch=120))
+model = dict(head=dict(label_start_epoch=121))
