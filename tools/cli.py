@@ -22,6 +22,7 @@ __all__ = [
     'prepare_cpu_ranks',
     'set_loader_defaults',
     'set_work_dir',
+    'show_names_as_text',
 ]
 
 
@@ -110,6 +111,22 @@ def set_loader_defaults(cfg: Config, fields: tuple[str, ...], pin_memory: bool) 
         if loader.num_workers == 0:
             loader.persistent_workers = False
             loader.pop('prefetch_factor', None)
+
+
+def show_names_as_text(cfg: Config) -> None:
+    """Let the pictures of MMPretrain show class names as they are.
+
+    Otherwise a name with two dollars reaches matplotlib's maths mode, where it looks different or
+    ends the run.
+
+    Args:
+        cfg: nothing is done unless its ``VisualizationHook`` is enabled.
+    """
+    hook = (cfg.get('default_hooks') or {}).get('visualization') or {}
+    if hook.get('enable'):
+        import matplotlib
+
+        matplotlib.rcParams.update({'text.parse_math': False, 'text.usetex': False})
 
 
 def prepare_cpu_ranks(cfg: Config) -> None:

@@ -9,7 +9,13 @@ from copy import deepcopy
 
 import mmengine
 import torch
-from cli import add_common_arguments, prepare_cpu_ranks, set_loader_defaults, set_work_dir
+from cli import (
+    add_common_arguments,
+    prepare_cpu_ranks,
+    set_loader_defaults,
+    set_work_dir,
+    show_names_as_text,
+)
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
@@ -97,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> dict:
     args = parse_args(argv)
     cfg = merge_args(Config.fromfile(args.config), args)
     prepare_cpu_ranks(cfg)
+    show_names_as_text(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if args.out and args.out_item in ('pred', None):
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))

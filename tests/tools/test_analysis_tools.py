@@ -116,6 +116,14 @@ class TestPerClassReport:
         per_class_report.plot_per_class({'CE': tables[:2], 'LA': tables[2:]}, out)
         assert out.read_bytes().startswith(b'\x89PNG')
 
+    def test_names_with_dollars_are_drawn_as_text(self, tmp_path):
+        name = r'$\nonsense$'
+        tallies = count_predictions([0, 1], [0, 1], 2)
+        rows = per_class_rows(tallies, np.array([-1, -1]), [9, 5], names=[name, 'b'])
+        write_per_class_csv(tmp_path / 'a.csv', rows)
+        per_class_report.plot_per_class({name: [tmp_path / 'a.csv']}, tmp_path / 'a.svg')
+        assert (tmp_path / 'a.svg').is_file()
+
     def test_tables_keep_seeds_apart_and_classes_without_test_images(self, tmp_path):
         tables = [write_table(tmp_path / f'{seed}.csv', seed, [9, 5, 3]) for seed in range(2)]
         rows, accuracies = per_class_report.load_tables(tables)

@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
+from mmlt.evaluation.names import picture_text
 from mmlt.evaluation.per_class_table import PerClassRow, read_per_class_csv
 
 matplotlib.use('Agg')
@@ -111,7 +112,7 @@ def plot_per_class(
             place,
             mean,
             color=colour,
-            label=name,
+            label=picture_text(name),
             linestyle=LINES[index // len(COLOURS) % len(LINES)],
             marker='o' if len(counts) <= MARKED_CLASSES else None,
             markersize=4,
@@ -141,7 +142,7 @@ def plot_per_class(
 def _class_axis(rows: Sequence[PerClassRow], order: NDArray[np.int64], axes: plt.Axes) -> str:
     """Name the ticks where there is room; returns the label of the axis."""
     if len(rows) <= 20:
-        names = [rows[index].name or str(rows[index].class_id) for index in order]
+        names = [picture_text(rows[k].name or str(rows[k].class_id)) for k in order]
         axes.set_xticks(range(len(rows)), names)
         if max(len(name) for name in names) > 5:
             axes.tick_params(axis='x', rotation=45)
