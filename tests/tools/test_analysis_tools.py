@@ -80,8 +80,6 @@ class TestCollectResults:
             collect_results.collect([tmp_path], r'(?P<method>.+)')
         with pytest.raises(ValueError, match='no such folder'):
             collect_results.collect([tmp_path / 'nowhere'])
-        with pytest.raises(SystemExit, match='no run found'):
-            collect_results.main([str(tmp_path)])
 
     def test_command_prints_the_table(self, tmp_path, capsys):
         log_run(tmp_path / 'ce_seed0', [10])

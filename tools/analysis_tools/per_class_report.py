@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mmlt.evaluation.names import picture_text
 from mmlt.evaluation.per_class_table import PerClassRow, read_per_class_csv
+from mmlt.functional.checks import check_integer, refuse
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
@@ -75,6 +76,12 @@ def plot_per_class(
     """
     if not csv_by_method:
         raise ValueError('csv_by_method: expected at least one method, got none')
+    if smooth is not None:
+        check_integer('smooth', smooth, '[1, inf)')
+    formats = tuple(plt.gcf().canvas.get_supported_filetypes())
+    plt.close()
+    if Path(out).suffix[1:] not in formats:
+        raise refuse('out', f'a picture (.{" .".join(formats)})', str(out))
     loaded = {
         name: load_tables([Path(path) for path in paths]) for name, paths in csv_by_method.items()
     }
@@ -171,7 +178,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('--smooth', type=int, help='running mean over this many classes')
     args = parser.parse_args(argv)
-    plot_per_class(dict(parse_method(text) for text in args.methods), args.out, args.smooth)
+    methods = [parse_method(text) for text in args.methods]
+    names = [name for name, _ in methods]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        parser.error(f'methods: expected different names (NAME=CSV), got {twice!r} twice')
+    try:
+        plot_per_class(dict(methods), args.out, args.smooth)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     print(args.out)
 
 
