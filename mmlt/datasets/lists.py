@@ -205,14 +205,15 @@ class LongTailListDataset(LongTailMixin):
         lazy_init: bool = False,
         **kwargs: Any,
     ) -> None:
-        if isinstance(data_prefix, dict):
-            if set(data_prefix) != {'img_path'}:
+        prefix: Any = data_prefix
+        if isinstance(prefix, dict):
+            if set(prefix) != {'img_path'}:
                 raise refuse('data_prefix', "a path or dict(img_path='...')", data_prefix)
-            data_prefix = data_prefix['img_path']
+            prefix = prefix['img_path']
         for name, value in (
             ('data_root', data_root),
             ('ann_file', ann_file),
-            ('data_prefix', data_prefix),
+            ('data_prefix', prefix),
         ):
             if not isinstance(value, (str, PathLike)):
                 raise refuse(name, 'a path', value)
@@ -221,7 +222,7 @@ class LongTailListDataset(LongTailMixin):
         if num_classes is not None:
             check_integer('num_classes', num_classes, f'[1, {_MOST_CLASSES}]')
         check_flag('lazy_init', lazy_init)
-        if check_flag('inside_root', inside_root) and not (data_root or data_prefix):
+        if check_flag('inside_root', inside_root) and not (data_root or prefix):
             raise refuse('inside_root', 'a data_root or data_prefix beside it', inside_root)
         self.inside_root = inside_root
         self.num_classes = num_classes
@@ -229,7 +230,7 @@ class LongTailListDataset(LongTailMixin):
         super().__init__(
             data_root=fspath(data_root),
             ann_file=fspath(ann_file),
-            data_prefix=fspath(data_prefix),
+            data_prefix=fspath(prefix),
             lazy_init=True,
             **kwargs,
         )
