@@ -32,65 +32,65 @@ class Finding:
 
 # In the order of the report.
 KINDS: dict[str, Kind] = {
-    'data_set': Kind('data sets that cannot be read', 'mend the list or the entry of the config'),
-    'missing': Kind('missing files', 'mend the list, data_root or data_prefix, or bring the files'),
-    'unreadable': Kind('files that cannot be opened', 'look at their permissions and at the disk'),
+    'data_set': Kind('Data sets that cannot be read', 'mend the list or the entry of the config'),
+    'missing': Kind('Missing files', 'mend the list, data_root or data_prefix, or bring the files'),
+    'unreadable': Kind('Files that cannot be opened', 'look at their permissions and at the disk'),
     'not_a_file': Kind(
-        'no regular files', 'take them out of the list: a loader waits for ever for a pipe'
+        'No regular files', 'take them out of the list: a loader waits for ever for a pipe'
     ),
-    'empty': Kind('files of zero bytes', 'copy or download them again'),
-    'not_an_image': Kind('files that are no images', 'download them again, or take them out'),
-    'truncated': Kind('truncated or damaged images', 'copy or download them again'),
+    'empty': Kind('Files of zero bytes', 'copy or download them again'),
+    'not_an_image': Kind('Files that are no images', 'download them again, or take them out'),
+    'truncated': Kind('Truncated or damaged images', 'copy or download them again'),
     'too_large': Kind(
-        'decompression bombs', 'scale them down, or raise --max-pixels if they have to be so large'
+        'Decompression bombs', 'scale them down, or raise --max-pixels if they have to be so large'
     ),
     'decoder': Kind(
-        "images that the config's decoder refuses",
+        "Images that the config's decoder refuses",
         'save them as JPEG or PNG, or change imdecode_backend of LoadImageFromFile',
     ),
-    'hangs': Kind('files that cannot be read in time', 'look at the disk, or raise --timeout'),
-    'crashes': Kind('files that end the process that reads them', 'take them out of the list'),
-    'log': Kind('what the data sets warn of', 'read the lines', fault=False),
-    'two_labels': Kind('files that are listed with two labels', 'decide on one', fault=False),
+    'hangs': Kind('Files that cannot be read in time', 'look at the disk, or raise --timeout'),
+    'crashes': Kind('Files that end the process that reads them', 'take them out of the list'),
+    'log': Kind('What the data sets warn of', 'read the lines', fault=False),
+    'two_labels': Kind('Files that are listed with two labels', 'decide on one', fault=False),
     'same_other_label': Kind(
-        'images that are twice in training, with different labels', 'decide on one', fault=False
+        'Images that are twice in training, with different labels', 'decide on one', fault=False
     ),
     'in_training_and_test': Kind(
-        'images that are in training and in evaluation',
+        'Images that are in training and in evaluation',
         'take them out of training, or figures will be too good',
         fault=False,
     ),
     'alike_other_label': Kind(
-        'images of training that look alike and have different labels', 'look at both', fault=False
+        'Images of training that look alike and have different labels', 'look at both', fault=False
     ),
     'alike_in_training_and_test': Kind(
-        'images of evaluation that look like one of training', 'look at both', fault=False
+        'Images of evaluation that look like one of training', 'look at both', fault=False
     ),
-    'listed_twice': Kind('files that are listed twice', 'list each once', fault=False),
+    'listed_twice': Kind('Files that are listed twice', 'list each once', fault=False),
     'other_format': Kind(
-        "images that only the config's decoder reads, not pillow",
+        "Images that only the config's decoder reads, not pillow",
         'save them as JPEG or PNG if other programs have to read them',
         fault=False,
     ),
     'deep': Kind(
-        'images with more than 8 bits',
+        'Images with more than 8 bits',
         'scale them to 8 bits: pillow cuts off what is brighter than 255, cv2 scales 16 bits',
         fault=False,
     ),
-    'animated': Kind('animated images', 'only the first frame is used', fault=False),
+    'animated': Kind('Animated images', 'only the first frame is used', fault=False),
     'rotated': Kind(
-        'images that are turned by EXIF',
+        'Images that are turned by EXIF',
         'cv2 and pillow turn them in LoadImageFromFile, other programs may not: save them upright',
         fault=False,
     ),
-    'palette': Kind('images with a palette', 'decoders agree on RGB: convert them', fault=False),
+    'palette': Kind('Images with a palette', 'decoders agree on RGB: convert them', fault=False),
     'cmyk': Kind(
         'CMYK images', 'decoders give different colours: convert them to RGB', fault=False
     ),
     'transparent': Kind(
-        'images with transparency',
+        'Images with transparency',
         'what is transparent gets an arbitrary colour: put them on a background',
         fault=False,
     ),
-    'one_pixel': Kind('images one pixel high or wide', 'there is little to learn', fault=False),
+    'one_pixel': Kind('Images one pixel high or wide', 'there is little to learn', fault=False),
 }

@@ -74,7 +74,7 @@ def _paragraphs(rows: Sequence[Row], show: int) -> Iterator[str]:
         mine = [row for row in rows if row.kind == name]
         if not mine:
             continue
-        yield f'\n{len(mine)} {kind.title} ({name})'
+        yield f'\n{kind.title}: {len(mine)} [{name}]'
         yield f'  To do: {kind.advice}'
         yield from (f'  {_line(row)}' for row in mine[:show])
         if len(mine) > show:
