@@ -187,7 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line by default.
 
     Returns:
-        0 without faults, 1 with faults, 2 if the config or an argument is wrong.
+        0 without faults, 1 with faults, 2 if the config or an argument is wrong, 130 if it was
+        stopped by Ctrl-C.
     """
     args = parse_args(arguments)
     start = time.monotonic()
@@ -200,7 +201,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(describe_splits(splits), flush=True)
     decoders = dict.fromkeys(one for split in splits for one in split.decoders)
     settings = Settings(args.max_pixels, tuple(decoders))
-    scanned = scan(splits, settings, args.workers, args.timeout)
+    try:
+        scanned = scan(splits, settings, args.workers, args.timeout)
+    except KeyboardInterrupt:
+        print('mmlt check: stopped', file=sys.stderr)
+        return 130
     rows = collect(splits, scanned)
     print(f'{len(scanned)} files scanned in {time.monotonic() - start:.0f} s\n')
     print(describe(rows, args.show))

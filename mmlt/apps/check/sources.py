@@ -26,8 +26,9 @@ from .files import Decoder
 __all__ = ['Listed', 'Split', 'read_splits']
 
 LOADERS = {name: f'{name}_dataloader' for name in ('train', 'val', 'test')}
-# Images that are missing shall all be found here, and nothing shall be downloaded.
-FOR_THE_SCAN = dict(check_images=0, download=False)
+# Images that are missing shall all be found here, and nothing shall be downloaded. Annotations are
+# serialised for the processes of a data loader, which takes long.
+FOR_THE_SCAN = dict(check_images=0, download=False, serialize_data=False)
 
 Label = int | tuple[int, ...] | None
 
@@ -132,15 +133,26 @@ def _for_the_scan(data_set: dict[str, Any]) -> dict[str, Any]:
     if isinstance(kind, str):
         with DATASETS.switch_scope_and_registry(None) as registry:
             kind = registry.get(kind)
-    constructors = [vars(base).get('__init__') for base in getattr(kind, '__mro__', ())]
-    known = [inspect.signature(one).parameters for one in constructors if inspect.isfunction(one)]
     for option, value in FOR_THE_SCAN.items():
-        if any(option in parameters for parameters in known):
+        if _takes(kind, option):
             data_set[option] = value
     for inner in [data_set.get('dataset'), *(data_set.get('datasets') or ())]:
         if isinstance(inner, dict):
             _for_the_scan(inner)
     return data_set
+
+
+def _takes(kind: Any, option: str) -> bool:
+    """Whether a class has an option, of its own or handed on to a base."""
+    for base in getattr(kind, '__mro__', ()):
+        constructor = vars(base).get('__init__')
+        if inspect.isfunction(constructor):
+            parameters = inspect.signature(constructor).parameters
+            if option in parameters:
+                return True
+            if not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+                return False
+    return False
 
 
 @contextmanager
