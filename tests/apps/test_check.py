@@ -6,6 +6,9 @@ import csv
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +17,12 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmlt.apps.check.duplicates import BITS, nearest
+from mmlt.apps.check.files import Scanned, Settings, scan_file
 from mmlt.apps.check.sources import read_splits
 from mmlt.apps.main import main as mmlt_main
 from tests.apps.test_check_files import photograph
 from tests.datasets.tiny_trees import make_cifar10, without_md5
+from tests.tools.load_tool import REPOSITORY, TOOLS
 
 LOAD = [dict(type='LoadImageFromFile')]
 
@@ -137,6 +142,24 @@ def test_names_cannot_move_the_cursor(birds: Path, capsys: pytest.CaptureFixture
     assert '\x1b' not in out and r'a\x1b[2J.jpg' in out
 
 
+def test_a_hanging_and_a_deadly_file_are_faults(
+    birds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scan(path: str, settings: Settings) -> Scanned:
+        if path.endswith('3.jpg'):
+            time.sleep(60)
+        if path.endswith('5.jpg'):
+            os._exit(9)
+        return scan_file(path, settings)
+
+    monkeypatch.setattr('mmlt.apps.check.command.scan_file', scan)
+    out = birds / 'found.json'
+    assert check(birds, birds_config(birds), '--timeout', '2', '--out', str(out)) == 1
+    rows = json.loads(out.read_text())
+    assert {(row['kind'], row['line']) for row in rows} == {('hangs', 4), ('crashes', 6)}
+    assert [row['detail'] for row in rows] == ['not read in 2 s', '']
+
+
 def test_images_that_are_there_twice(birds: Path) -> None:
     images = birds / 'images'
     shutil.copy(images / 'train' / 'class_0' / '0.jpg', images / 'test' / 'class_2' / '20.jpg')
@@ -232,7 +255,7 @@ def test_images_in_memory(tmp_path: Path, capsys: pytest.CaptureFixture) -> None
     cifar = dict(type='CIFAR10LT', data_root=root, imbalance_ratio=1, pipeline=[])
     with without_md5():
         assert check(tmp_path, loaders(cifar)) == 0
-    assert 'train: 0 files; 60 images in memory, nothing to scan' in capsys.readouterr().out
+    assert 'train: 60 images in memory, nothing to scan' in capsys.readouterr().out
 
 
 def test_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,6 +316,30 @@ def test_wrong_arguments_are_one_line(
         status = end.code
     assert status == 2
     assert said in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_a_report_that_cannot_be_written(birds: Path, capsys: pytest.CaptureFixture) -> None:
+    assert check(birds, birds_config(birds), '--out', str(birds / 'train.txt' / 'a.csv')) == 2
+    out, err = capsys.readouterr()
+    assert 'Faults: 0' in out and err.startswith('mmlt check: error: --out: ')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('door', [['-m', 'mmlt', 'check'], [str(TOOLS / 'check.py')]])
+def test_both_doors(birds: Path, door: list[str]) -> None:
+    (birds / 'images' / 'train' / 'class_0' / '3.jpg').unlink()
+    os.mkfifo(birds / 'images' / 'train' / 'class_0' / '3.jpg')
+    check(birds, birds_config(birds))
+    done = subprocess.run(
+        [sys.executable, *door, str(birds / 'config.py')],
+        env={**os.environ, 'PYTHONPATH': str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert 'No regular files: 1 [not_a_file]' in done.stdout and 'a named pipe' in done.stdout
+    assert 'Traceback' not in done.stderr
 
 
 def test_help_shows_an_example(capsys: pytest.CaptureFixture) -> None:

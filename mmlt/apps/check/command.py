@@ -170,13 +170,17 @@ def describe_splits(splits: Sequence[Split]) -> str:
     """A line for each split: how many images, and which are not scanned."""
     lines = []
     for split in splits:
-        parts = [f'{len(split.images)} files']
+        parts = [f'{len(split.images)} files'] if split.images or not split.in_memory else []
         if split.in_memory:
             parts.append(f'{split.in_memory} images in memory, nothing to scan')
         if split.remote:
             parts.append(f'{split.remote} images on a server, which are not scanned')
-        decoders = ', '.join(backend for backend, _ in split.decoders) or 'not known'
-        lines.append(f'{split.name}: {"; ".join(parts)} ({split.data_set}, decoder: {decoders})')
+        if split.fault is not None:
+            parts = ['cannot be read']
+        about = [split.data_set]
+        if split.decoders:
+            about.append(f'decoder: {", ".join(backend for backend, _ in split.decoders)}')
+        lines.append(f'{split.name}: {"; ".join(parts)} ({", ".join(about)})')
     return '\n'.join(lines)
 
 
@@ -210,6 +214,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f'{len(scanned)} files scanned in {time.monotonic() - start:.0f} s\n')
     print(describe(rows, args.show))
     if args.out is not None:
-        save(rows, args.out)
+        try:
+            save(rows, args.out)
+        except OSError as error:
+            print(f'mmlt check: error: --out: {error}', file=sys.stderr)
+            return 2
         print(f'\n{args.out}: all {len(rows)} findings')
     return int(has_faults(rows) or (args.strict and bool(rows)))
