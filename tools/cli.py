@@ -7,6 +7,7 @@ import os
 import os.path as osp
 import pickle
 import sys
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,46 @@ from mmengine.config import Config, DictAction
 __all__ = [
     'add_common_arguments',
     'add_run_arguments',
+    'checkpoint_file',
+    'config_file',
     'load_checkpoint',
+    'out_file',
     'prepare_cpu_ranks',
     'set_loader_defaults',
     'set_work_dir',
+    'show_names_as_text',
 ]
+
+
+def config_file(text: str) -> str:
+    """Type of an argument: the path of a config, looked for before anything else is done."""
+    return _existing(text, 'a config file', ('.py', '.json', '.yaml', '.yml'))
+
+
+def checkpoint_file(text: str) -> str:
+    """Type of an argument: the path or the URL of a checkpoint."""
+    return text if '://' in text else _existing(text, 'a checkpoint', ())
+
+
+def out_file(*suffixes: str) -> Callable[[str], Path]:
+    """Type of an argument: a file that is going to be written, in one of a few formats."""
+
+    def check(text: str) -> Path:
+        if Path(text).suffix not in suffixes:
+            raise argparse.ArgumentTypeError(f'expected a file {"/".join(suffixes)}, got {text!r}')
+        return Path(text)
+
+    return check
+
+
+def _existing(text: str, what: str, suffixes: tuple[str, ...]) -> str:
+    path = Path(text)
+    if not path.is_file():
+        got = 'a folder:' if path.is_dir() else 'no such file:'
+        raise argparse.ArgumentTypeError(f'expected {what}, got {got} {text!r}')
+    if suffixes and path.suffix not in suffixes:
+        raise argparse.ArgumentTypeError(f'expected {what} ({" ".join(suffixes)}), got {text!r}')
+    return text
 
 
 class TrustCheckpoint(argparse.Action):
@@ -112,6 +148,22 @@ def set_loader_defaults(cfg: Config, fields: tuple[str, ...], pin_memory: bool) 
             loader.pop('prefetch_factor', None)
 
 
+def show_names_as_text(cfg: Config) -> None:
+    """Let the pictures of MMPretrain show class names as they are.
+
+    Otherwise a name with two dollars reaches matplotlib's maths mode, where it looks different or
+    ends the run.
+
+    Args:
+        cfg: nothing is done unless its ``VisualizationHook`` is enabled.
+    """
+    hook = (cfg.get('default_hooks') or {}).get('visualization') or {}
+    if hook.get('enable'):
+        import matplotlib
+
+        matplotlib.rcParams.update({'text.parse_math': False, 'text.usetex': False})
+
+
 def prepare_cpu_ranks(cfg: Config) -> None:
     """Join a gloo group before the runner would look for GPUs that are not there.
 
@@ -159,7 +211,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise ValueError(f'{path}: cannot be read as a checkpoint: {error}') from error
+        reason = next(iter(str(error).splitlines()), 'it is empty')
+        raise ValueError(f'{path}: cannot be read as a checkpoint: {reason}') from error
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
         raise ValueError(f'{path}: expected a checkpoint of MMEngine, got one without state_dict')
     return checkpoint

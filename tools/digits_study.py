@@ -39,7 +39,12 @@ def read_study(path: Path) -> Study:
     """
     from mmengine.config import Config
 
-    study = dict(Config.fromfile(path)['study'])
+    try:
+        study = dict(Config.fromfile(path)['study'])
+    except (OSError, KeyError, SyntaxError) as error:
+        raise ValueError(
+            f'{path}: expected a file with study = dict(...), got {error!r}'
+        ) from error
     for label, variant in study.items():
         if len(variant) != 2 or not (CONFIGS / f'{variant[0]}.py').is_file():
             raise ValueError(
@@ -89,8 +94,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--jobs', type=int, default=2, help='runs at a time, one thread each')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/studies'))
     args = parser.parse_args(argv)
+    try:
+        study = read_study(args.study)
+    except ValueError as error:
+        parser.error(str(error))
     train = import_trainer()
-    study = read_study(args.study)
     root = args.work_dir / args.study.stem
     root.mkdir(parents=True, exist_ok=True)
     runs = plan_runs(study, root, args.seeds)

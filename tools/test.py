@@ -9,7 +9,13 @@ from copy import deepcopy
 
 import mmengine
 import torch
-from cli import add_common_arguments, prepare_cpu_ranks, set_loader_defaults, set_work_dir
+from cli import (
+    add_common_arguments,
+    prepare_cpu_ranks,
+    set_loader_defaults,
+    set_work_dir,
+    show_names_as_text,
+)
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
@@ -22,7 +28,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a checkpoint')
     parser.add_argument('config', help='path of the config file')
     parser.add_argument('checkpoint', help='path of the checkpoint')
-    parser.add_argument('--out', help='file for the results (.pkl, .json)')
+    parser.add_argument(
+        '--out',
+        help='file for the predictions (.pkl) or, see --out-item, the figures (.json, .pkl)',
+    )
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],
@@ -40,6 +49,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_common_arguments(parser)
     args = parser.parse_args(argv)
+    suffixes = ('.json', '.pkl') if args.out_item == 'metrics' else ('.pkl',)
+    if args.out is not None and not args.out.endswith(suffixes):
+        hint = '; --out-item metrics writes the figures as .json' if len(suffixes) == 1 else ''
+        parser.error(f'--out: expected a file {"/".join(suffixes)}, got {args.out!r}{hint}')
     if args.out is None and args.out_item is not None:
         parser.error('--out-item needs --out, the file that the results go to')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -97,6 +110,7 @@ def main(argv: Sequence[str] | None = None) -> dict:
     args = parse_args(argv)
     cfg = merge_args(Config.fromfile(args.config), args)
     prepare_cpu_ranks(cfg)
+    show_names_as_text(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if args.out and args.out_item in ('pred', None):
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))

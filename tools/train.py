@@ -7,7 +7,13 @@ import os
 from collections.abc import Sequence
 
 import torch
-from cli import add_common_arguments, prepare_cpu_ranks, set_loader_defaults, set_work_dir
+from cli import (
+    add_common_arguments,
+    prepare_cpu_ranks,
+    set_loader_defaults,
+    set_work_dir,
+    show_names_as_text,
+)
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
@@ -88,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> Runner:
     args = parse_args(argv)
     cfg = merge_args(Config.fromfile(args.config), args)
     prepare_cpu_ranks(cfg)
+    show_names_as_text(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     print_log(f'mmlt {mmlt.__version__}', logger='current')
     runner.train()

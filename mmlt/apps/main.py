@@ -9,7 +9,7 @@ from collections.abc import Sequence
 __all__ = ['COMMANDS', 'main']
 
 # Name of the folder in mmlt/apps, and what a user reads about it.
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {'check': 'look through the images of a config before training on them'}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,13 +6,16 @@ hours later in training, and is reported with its line.
 
 from __future__ import annotations
 
+import logging
 import os.path as osp
+import re
 from collections.abc import Sequence
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
 from mmengine.fileio import LocalBackend, get, get_file_backend
+from mmengine.logging import print_log
 from mmpretrain.registry import DATASETS
 
 from mmlt.functional.checks import check_choice, check_flag, check_integer, refuse
@@ -42,22 +45,60 @@ def parse_image_list(
 ) -> tuple[list[str], Labels]:
     """Paths, which may contain blanks, and ``(N,)`` labels below ``num_classes``, one per line.
 
-    Raises ``ValueError`` with the ``name`` of the file and the line.
+    Raises ``ValueError`` with the ``name`` of the file and all faulty lines.
     """
     if not text.strip():
         raise ValueError(f"{name}: expected 'path label' lines, got an empty file")
+    if '\0' in text:
+        raise ValueError(f"{name}: expected 'path label' lines in utf-8, got utf-16 or no text")
+    if '\r' in text and '\r' in text.replace('\r\n', '\n').rstrip():
+        raise ValueError(
+            f'{name}: expected lines that end in a line feed (Unix or Windows), got a bare '
+            'carriage return (old Macintosh); save the file with Unix line ends'
+        )
     limit = _MOST_CLASSES if num_classes is None else num_classes
-    paths, labels = [], []
-    for number, line in enumerate(text.rstrip().split('\n'), start=1):
+    lines = text.rstrip().split('\n')
+    paths, labels, faulty = [], [], []
+    for number, line in enumerate(lines, start=1):
         fields = line.rsplit(None, 1)
-        if len(fields) != 2 or not fields[1].isdecimal() or int(fields[1]) >= limit:
-            raise ValueError(
-                f"{name}, line {number}: expected 'path label' with a label in [0, {limit}), "
-                f'got {line.strip()[:120]!r}'
-            )
-        paths.append(fields[0])
-        labels.append(int(fields[1]))
+        if len(fields) == 2 and _is_label(fields[1], limit) and '://' not in fields[0]:
+            paths.append(fields[0])
+            labels.append(int(fields[1]))
+        else:
+            faulty.append(number)
+    if faulty:
+        first = lines[faulty[0] - 1].strip()
+        shown = ', '.join(map(str, faulty[1:11])) + (', ...' if len(faulty) > 11 else '')
+        hint = _what_it_is(text, first, limit)
+        others = f'; also faulty: line {shown} ({len(faulty)} of {len(lines)})' if shown else ''
+        raise ValueError(
+            f"{name}, line {faulty[0]}: expected 'path label' with a label in [0, {limit}), "
+            f'got {first[:120]!r}{hint}{"" if "JSON" in hint else others}'
+        )
     return paths, np.array(labels, dtype=np.int64)
+
+
+def _is_label(field: str, limit: int) -> bool:
+    return field.isdecimal() and len(field) < 19 and int(field) < limit
+
+
+def _what_it_is(text: str, line: str, limit: int) -> str:
+    """What a user probably has in place of a line of a list, as the end of a sentence."""
+    if text.lstrip()[0] in '[{':
+        return (
+            "; the file looks like JSON: MMPretrain's own annotations are read by "
+            "dict(type='LongTailDataset', dataset=dict(type='BaseDataset', ann_file=...)), others "
+            'have to be written as lines'
+        )
+    if '://' in line:
+        return '; a URL: its beginning belongs in data_prefix, the rest of it in the list'
+    if re.search(r'[,;]\s*\d+$', line):
+        return '; path and label are separated by a blank, not by a comma'
+    if re.match(r'\d+[\s,;]+\S', line):
+        return '; the path comes before the label'
+    if re.search(rf'\s{limit}$', line):
+        return '; labels count from 0'
+    return ''
 
 
 def _folder_names(paths: Sequence[str], labels: Labels, num_classes: int) -> tuple[str, ...]:
@@ -72,7 +113,9 @@ def _folder_names(paths: Sequence[str], labels: Labels, num_classes: int) -> tup
     return names if len(set(names)) == num_classes else numbers
 
 
-def _check_images_exist(ann_file: str, paths: Sequence[str], root: str, how_many: int) -> None:
+def _check_images_exist(
+    ann_file: str, rows: Sequence[str], paths: Sequence[str], root: str, how_many: int
+) -> None:
     """Look for ``how_many`` images, evenly spread over the list, in the folder ``root``."""
     if root and not osp.isdir(root):
         raise FileNotFoundError(
@@ -82,11 +125,44 @@ def _check_images_exist(ann_file: str, paths: Sequence[str], root: str, how_many
     probes = np.unique(np.linspace(0, len(paths) - 1, min(how_many, len(paths))).astype(int))
     missing = [int(i) for i in probes if not osp.isfile(paths[i])]
     if missing:
+        row = rows[missing[0]]
+        reason = 'expected that data_root joined with it is the folder that the list refers to'
+        if row.startswith('/') and root:
+            there = osp.isfile(osp.join(root, row.lstrip('/')))
+            reason = (
+                'not used, because the row begins with a slash, which makes it an absolute path; '
+                f'without the slash there is {"such an" if there else "no such"} image in {root}'
+            )
         raise FileNotFoundError(
             f'{ann_file}, line {missing[0] + 1}: there is no image {paths[missing[0]]} '
             f'({len(missing)} of {len(probes)} images looked for are missing); data_prefix: '
-            'expected that data_root joined with it is the folder that the list refers to'
+            f'{reason}'
         )
+
+
+def _rows_outside(rows: Sequence[str], paths: Sequence[str], roots: Sequence[str]) -> list[int]:
+    """Positions of the rows that lead out of all ``roots``, by ``..`` or as an absolute path.
+
+    Links in the image tree are followed only for such rows: what a link of the owner leads to is
+    the owner's business.
+    """
+    allowed = [_resolve(root).rstrip('/') + '/' for root in roots]
+    folders: dict[str, str] = {}
+    outside = []
+    for i, row in enumerate(rows):
+        if row[0] == '/' or '..' in row:
+            folder, _, file = paths[i].rpartition('/')
+            if folder not in folders:
+                folders[folder] = _resolve(folder or '/')
+            place = osp.normpath(f'{folders[folder]}/{file}')
+            if not any(f'{place}/'.startswith(root) for root in allowed):
+                outside.append(i)
+    return outside
+
+
+def _resolve(folder: str) -> str:
+    """The real folder; of a URL, which has no links, its normal form."""
+    return osp.normpath(folder) if '://' in folder else osp.realpath(folder)
 
 
 @DATASETS.register_module()
@@ -100,6 +176,9 @@ class LongTailListDataset(LongTailMixin):
         num_classes: ``K``; ``None``: as many as ``classes``, or the largest label of the list + 1.
             Needed where a list lacks the last classes.
         check_images: how many images to look for when the list is read; 0: none.
+        inside_root: refuse a list with a path that leads out of ``data_root`` and of the folder
+            of the images, as an absolute path or by ``..``. Otherwise that is logged, once. Set it
+            for lists that other people have written.
         **kwargs: options of :class:`LongTailMixin` (``imbalance_ratio``, ...) and
             ``mmpretrain.datasets.BaseDataset`` (``classes``, ``pipeline``, ``indices``, ...).
             Without ``classes``, classes are named after the folders of their images, where each
@@ -122,27 +201,36 @@ class LongTailListDataset(LongTailMixin):
         data_prefix: str | dict = '',
         num_classes: int | None = None,
         check_images: int = 8,
+        inside_root: bool = False,
         lazy_init: bool = False,
         **kwargs: Any,
     ) -> None:
-        for name, value, kinds in (
-            ('data_root', data_root, (str, PathLike)),
-            ('ann_file', ann_file, (str, PathLike)),
-            ('data_prefix', data_prefix, (str, PathLike, dict)),
+        prefix: Any = data_prefix
+        if isinstance(prefix, dict):
+            if set(prefix) != {'img_path'}:
+                raise refuse('data_prefix', "a path or dict(img_path='...')", data_prefix)
+            prefix = prefix['img_path']
+        for name, value in (
+            ('data_root', data_root),
+            ('ann_file', ann_file),
+            ('data_prefix', prefix),
         ):
-            if not isinstance(value, kinds):
+            if not isinstance(value, (str, PathLike)):
                 raise refuse(name, 'a path', value)
         if not ann_file:
             raise refuse('ann_file', 'the path of a list file', ann_file)
         if num_classes is not None:
             check_integer('num_classes', num_classes, f'[1, {_MOST_CLASSES}]')
         check_flag('lazy_init', lazy_init)
+        if check_flag('inside_root', inside_root) and not (data_root or prefix):
+            raise refuse('inside_root', 'a data_root or data_prefix beside it', inside_root)
+        self.inside_root = inside_root
         self.num_classes = num_classes
         self.check_images = check_integer('check_images', check_images, '[0, inf)')
         super().__init__(
-            data_root=data_root,
-            ann_file=ann_file,
-            data_prefix=data_prefix,
+            data_root=fspath(data_root),
+            ann_file=fspath(ann_file),
+            data_prefix=fspath(prefix),
             lazy_init=True,
             **kwargs,
         )
@@ -165,13 +253,37 @@ class LongTailListDataset(LongTailMixin):
         # One concatenation per line: the backend's join_path costs more than all the rest.
         folder = root if not root or root.endswith('/') else f'{root}/'
         full = [path if path.startswith('/') else folder + path for path in paths]
+        outside = self._rows_outside(paths, full)
         backend = get_file_backend(root or '.', enable_singleton=True)
         if self.check_images and isinstance(backend, LocalBackend):
-            _check_images_exist(self.ann_file, full, root, self.check_images)
+            _check_images_exist(self.ann_file, paths, full, root, self.check_images)
+        if outside:
+            print_log(
+                f'{self.ann_file}: {len(outside)} of {len(paths)} lines lead out of {root}, the '
+                f'first is line {outside[0] + 1}: {paths[outside[0]]!r}; inside_root=True refuses '
+                'such a list',
+                logger='current',
+                level=logging.WARNING,
+            )
         return [
             {'img_path': path, 'gt_label': label}
             for path, label in zip(full, labels.tolist(), strict=True)
         ]
+
+    def _rows_outside(self, rows: Sequence[str], paths: Sequence[str]) -> list[int]:
+        """Positions of rows that lead out of the root; without a root there is no outside.
+
+        Raises ``ValueError`` if there are some and ``inside_root`` is set.
+        """
+        roots = [root for root in dict.fromkeys((self.img_prefix, self.data_root)) if root]
+        outside = _rows_outside(rows, paths, roots) if roots else []
+        if outside and self.inside_root:
+            raise ValueError(
+                f'{self.ann_file}, line {outside[0] + 1}: inside_root: expected a path inside '
+                f'{" or ".join(roots)}, got {rows[outside[0]]!r} ({len(outside)} of {len(rows)} '
+                'lines lead out)'
+            )
+        return outside
 
 
 class BenchmarkList(LongTailListDataset):

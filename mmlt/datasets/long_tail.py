@@ -64,18 +64,24 @@ class LongTailMixin(BaseDataset):
         self.imbalance_type = check_choice('imbalance_type', imbalance_type, tuple(IMBALANCE_TYPES))
         self.seed = check_integer('seed', seed, '[0, 4294967295]')
         self._labels: Labels | None = None
+        self._before_indices: Labels | None = None
         super().__init__(*args, **kwargs)
 
     def filter_data(self) -> list[dict]:
         """Filter as the data set does, then keep the images that the imbalance leaves."""
         data_list = super().filter_data()
-        if self.imbalance_ratio is None:
-            return data_list
-        labels = read_labels(data_list)
-        if labels is None:
-            raise ValueError('imbalance_ratio: expected a data set with labels, got one without')
-        kept = self._kept_positions(labels, self.imbalance_ratio)
-        return [data_list[position] for position in kept]
+        if self.imbalance_ratio is not None:
+            labels = read_labels(data_list)
+            if labels is None:
+                raise ValueError(
+                    'imbalance_ratio: expected a data set with labels, got one without'
+                )
+            kept = self._kept_positions(labels, self.imbalance_ratio)
+            data_list = [data_list[position] for position in kept]
+        if self._indices is not None:
+            _check_indices(self._indices, len(data_list))
+            self._before_indices = read_labels(data_list)
+        return data_list
 
     def _kept_positions(self, labels: Labels, imbalance_ratio: float) -> Labels:
         """Positions that the imbalance leaves, class by class; a class that is short keeps all."""
@@ -150,10 +156,37 @@ class LongTailMixin(BaseDataset):
             names = [f'{k} ({self.CLASSES[k]})' if self.CLASSES else str(k) for k in empty[:10]]
             more = f' and {len(empty) - 10} more' if len(empty) > 10 else ''
             print_log(
-                f'{len(empty)} of {len(counts)} classes have no images: {", ".join(names)}{more}',
+                f'{len(empty)} of {len(counts)} classes have no images: {", ".join(names)}{more}'
+                f'{self._emptied_by_indices(empty)}',
                 logger='current',
                 level=logging.INFO if self.test_mode else logging.WARNING,
             )
+
+    def _emptied_by_indices(self, empty: Sequence[int]) -> str:
+        """The end of a sentence on classes without images."""
+        lost = np.intersect1d(empty, [] if self._before_indices is None else self._before_indices)
+        self._before_indices = None
+        return (
+            f'; {len(lost)} of them lost all to indices={self._shown_indices()}'
+            if len(lost)
+            else ''
+        )
+
+    def _shown_indices(self) -> str:
+        text = repr(self._indices)
+        return text if len(text) < 60 else f'{text[:50]}...'
+
+
+def _check_indices(indices: Any, size: int) -> None:
+    """Refuse ``indices`` that leave no image, or that name one which is not there."""
+    if isinstance(indices, Sequence) and not isinstance(indices, str):
+        for index in indices:
+            check_integer('indices', index, f'[{-size}, {size - 1}]')
+        left = len(indices)
+    else:
+        left = check_integer('indices', indices)
+    if left == 0:
+        raise refuse('indices', f'to leave some of {size} images', indices)
 
 
 @DATASETS.register_module()

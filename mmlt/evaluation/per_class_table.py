@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmlt.functional.metrics.tallies import ClassTallies
+
+from .names import from_cell, write_csv
 
 __all__ = [
     'PerClassRow',
@@ -92,36 +93,45 @@ def per_class_rows(
 
 
 def write_per_class_csv(path: str | Path, rows: Sequence[PerClassRow]) -> None:
-    """Write the table, with its folder; an older file is replaced in one step."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.partial')
-    with partial.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(map(_to_text, astuple(row)) for row in rows)
-    os.replace(partial, path)
+    """Write the table, with its folder; an older file is replaced in one step.
+
+    Names that a spreadsheet would run as a formula are written as text.
+    """
+    write_csv(path, COLUMNS, (list(map(_to_text, astuple(row))) for row in rows))
 
 
 def read_per_class_csv(path: str | Path) -> list[PerClassRow]:
     """Read a table that :func:`write_per_class_csv` has written.
 
-    Raises ``ValueError`` if a column is missing or a number cannot be read.
+    Raises ``ValueError`` if it is no such table, a column is missing or a number cannot be read.
     """
-    with Path(path).open(newline='', encoding='utf-8') as file:
-        reader = csv.DictReader(file)
-        missing = set(COLUMNS) - set(reader.fieldnames or ())
-        if missing:
-            raise ValueError(
-                f'{path}: expected a table of LongTailMetric(csv_file=...), got one without '
-                f'column {", ".join(sorted(missing))}'
-            )
-        rows = []
-        for entry in reader:
-            try:
-                rows.append(_from_text(entry))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f'{path}:{reader.line_num}: {error}') from error
+    path = Path(path)
+    if not path.is_file():
+        kind = 'a folder' if path.is_dir() else 'no such file'
+        raise ValueError(f'{path}: {_EXPECTED}, got {kind}')
+    try:
+        with path.open(newline='', encoding='utf-8-sig') as file:
+            return _read_rows(path, csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f'{path}: {_EXPECTED}, got another kind of file ({error})') from error
+
+
+_EXPECTED = 'expected a table of LongTailMetric(csv_file=...)'
+
+
+def _read_rows(path: Path, reader: csv.DictReader[str]) -> list[PerClassRow]:
+    missing = set(COLUMNS) - set(reader.fieldnames or ())
+    if missing:
+        columns = ', '.join(sorted(missing))
+        raise ValueError(f'{path}: {_EXPECTED}, got one without column {columns}')
+    rows = []
+    for entry in reader:
+        try:
+            rows.append(_from_text(entry))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'{path}, line {reader.line_num}: {error}') from error
+    if not rows:
+        raise ValueError(f'{path}: {_EXPECTED}, got one without rows')
     return rows
 
 
@@ -142,6 +152,8 @@ def _from_text(entry: Mapping[str, str]) -> PerClassRow:
     for kind, columns in _NUMBERS.items():
         for column in columns:
             values[column] = kind(values[column]) if values[column] else None
+    for column in ('name', 'most_confused_name'):
+        values[column] = from_cell(values[column])
     return PerClassRow(**values)
 
 

@@ -133,6 +133,128 @@ def test_faulty_line_is_named(birds: Path, tmp_path: Path, line: str) -> None:
         _birds(birds, ann_file=str(ann_file), num_classes=3)
 
 
+def test_all_faulty_lines_are_named_at_once() -> None:
+    lines = ['a.jpg 0'] * 20
+    for number in (2, 5, 9):
+        lines[number - 1] = 'a.jpg'
+    with pytest.raises(ValueError, match=r"line 2: .*'a\.jpg'; also faulty: line 5, 9 \(3 of 20\)"):
+        parse_image_list('\n'.join(lines), 'list')
+
+
+@pytest.mark.parametrize(
+    ('text', 'said'),
+    [
+        ('{"metainfo": {},\n "data_list": []}', 'looks like JSON: .*BaseDataset'),
+        ('[["a.jpg", 0]]', 'looks like JSON'),
+        ('s3://bucket/a.jpg 0', 'a URL: its beginning belongs in data_prefix'),
+        ('a.jpg, 0\nb.jpg,1', 'by a blank, not by a comma'),
+        ('3 a.jpg', 'the path comes before the label'),
+        ('a.jpg 1\nb.jpg 2\nc.jpg 5', 'line 3: .*labels count from 0'),
+        ('a.jpg 0\rb.jpg 1\r', 'got a bare carriage return'),
+        ('a\0.\0j\0p\0g\0 \x000\0', 'got utf-16 or no text'),
+        ('a.jpg ' + '9' * 5000, 'line 1: expected'),
+    ],
+)
+def test_the_message_says_what_a_list_is_in_place_of_lines(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        parse_image_list(text, 'list', 5)
+    assert '\n' not in str(caught.value)
+
+
+def test_a_path_may_look_like_json() -> None:
+    assert parse_image_list('[a]/b.jpg 0', 'list')[0] == ['[a]/b.jpg']
+
+
+def test_rows_that_begin_with_a_slash(birds: Path, tmp_path: Path) -> None:
+    (tmp_path / 'slash.txt').write_text('/class_0/0.jpg 0\n/class_1/0.jpg 1\n')
+    said = r'begins with a slash, .* without the slash there is such an image in .*images'
+    with pytest.raises(FileNotFoundError, match=said):
+        _birds(birds, ann_file=str(tmp_path / 'slash.txt'))
+
+
+def _listed(birds: Path, tmp_path: Path, *rows: str, **options: object) -> LongTailListDataset:
+    (tmp_path / 'rows.txt').write_text(''.join(f'{row} 0\n' for row in rows))
+    return _birds(birds, ann_file=str(tmp_path / 'rows.txt'), check_images=0, **options)
+
+
+@pytest.mark.parametrize('row', ['../../far.jpg', '/far.jpg', 'a/../../../far.jpg', '../../birds'])
+def test_paths_that_leave_the_root(
+    birds: Path, tmp_path: Path, row: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with mmengine_log(caplog):
+        _listed(birds, tmp_path, 'class_0/0.jpg', row, row)
+    assert caplog.text.count('inside_root=True refuses') == 1, 'said once'
+    assert f'2 of 3 lines lead out of {birds}/images, the first is line 2: {row!r}' in caplog.text
+    said = f'rows.txt, line 2: inside_root: expected a path inside .*, got {re.escape(repr(row))}'
+    with pytest.raises(ValueError, match=said):
+        _listed(birds, tmp_path, 'class_0/0.jpg', row, row, inside_root=True)
+
+
+@pytest.mark.parametrize('row', ['../shared/a.jpg', 'b/../a.jpg', 'a..b.jpg', '..', '{root}/a.jpg'])
+def test_paths_that_stay_inside_the_root(
+    birds: Path, tmp_path: Path, row: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with mmengine_log(caplog):
+        _listed(birds, tmp_path, row.format(root=birds), inside_root=True)
+        _listed(birds, tmp_path, row.format(root=birds))
+    assert 'lead out' not in caplog.text
+
+
+def test_the_root_is_the_real_one_where_it_is_a_link(birds: Path, tmp_path: Path) -> None:
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'images').symlink_to(birds / 'images')
+    options = dict(data_root=str(tmp_path / 'data'), data_prefix='images', inside_root=True)
+    _listed(birds, tmp_path, 'class_0/0.jpg', f'{birds}/images/class_0/0.jpg', **options)
+    with pytest.raises(ValueError, match=r"got '\.\./a\.jpg'"):  # in birds, not in data
+        _listed(birds, tmp_path, '../a.jpg', **options)
+
+
+def test_without_a_root_there_is_no_outside(birds: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (birds / 'absolute.txt').write_text(f'{birds}/images/class_0/0.jpg 0\n')
+    with mmengine_log(caplog):
+        assert len(LongTailListDataset(ann_file=str(birds / 'absolute.txt'))) == 1
+    assert 'lead out' not in caplog.text
+    with pytest.raises(ValueError, match='inside_root: expected a data_root or data_prefix'):
+        LongTailListDataset(ann_file=str(birds / 'absolute.txt'), inside_root=True)
+
+
+@pytest.mark.parametrize('prefix', [dict(img='images'), dict(), dict(img_path='a', b='c'), 3])
+def test_other_forms_of_data_prefix_are_refused(birds: Path, prefix: object) -> None:
+    with pytest.raises(ValueError, match='data_prefix: expected a path'):
+        _birds(birds, data_prefix=prefix)
+    with pytest.raises(ValueError, match='data_prefix: expected a path'):
+        _birds(birds, data_prefix=dict(img_path=3))
+
+
+def test_paths_may_be_objects(birds: Path) -> None:
+    train = _birds(birds, data_root=birds, ann_file=Path('train.txt'), data_prefix=Path('images'))
+    assert len(train) == 7
+
+
+def test_indices_that_empty_a_class_are_named(
+    birds: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with mmengine_log(caplog):
+        _birds(birds, indices=[0, 4], num_classes=5)
+    assert '3 of 5 classes have no images: 2 (class_2), 3 (3), 4 (4)' in caplog.text
+    assert '1 of them lost all to indices=[0, 4]' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ('indices', 'said'),
+    [
+        ([], 'to leave some of 7 images, got []'),
+        (0, 'to leave some of 7 images, got 0'),
+        ([77], 'an integer in [-7, 6], got 77'),
+        ('all', "an integer, got 'all'"),
+        (1.5, 'an integer, got 1.5'),
+    ],
+)
+def test_wrong_indices(birds: Path, indices: object, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f'indices: expected {said}')):
+        _birds(birds, indices=indices)
+
+
 def test_a_long_faulty_line_is_cut() -> None:
     with pytest.raises(ValueError, match=r"got 'xxx") as caught:
         parse_image_list('x' * 10_000, 'list')

@@ -215,7 +215,7 @@ def test_csv_of_something_else_is_refused(tmp_path):
     write_per_class_csv(tmp_path / 'b.csv', [])
     with (tmp_path / 'b.csv').open('a') as file:
         file.write('zero,,,,1,,,,,\n')
-    with pytest.raises(ValueError, match=r'b\.csv:2'):
+    with pytest.raises(ValueError, match=r'b\.csv, line 2'):
         read_per_class_csv(tmp_path / 'b.csv')
 
 

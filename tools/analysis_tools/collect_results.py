@@ -46,7 +46,7 @@ def validation_series(folder: Path, prefix: str) -> dict[int, Figures]:
             except json.JSONDecodeError:
                 print(f'{path}:{number}: skipped, not a complete line of JSON', file=sys.stderr)
                 continue
-            figures = _with_prefix(entry, prefix)
+            figures = _with_prefix(entry, prefix) if isinstance(entry, dict) else {}
             if figures and 'step' in entry:
                 series[int(entry['step'])] = figures
     return dict(sorted(series.items()))
@@ -57,7 +57,12 @@ def last_test(folder: Path, prefix: str) -> Figures:
     figures: Figures = {}
     for path in sorted(folder.glob('*/*.json')):
         if path.stem == path.parent.name:
-            figures = _with_prefix(json.loads(path.read_text(encoding='utf-8')), prefix) or figures
+            try:
+                entry = json.loads(path.read_text(encoding='utf-8'))
+            except ValueError as error:
+                print(f'{path}: skipped, no JSON: {error}', file=sys.stderr)
+                continue
+            figures = _with_prefix(entry, prefix) or figures
     return figures
 
 
@@ -93,7 +98,12 @@ def collect(
     Raises:
         ValueError: if ``pattern`` lacks a group or a folder does not exist.
     """
-    expression = re.compile(pattern)
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(
+            f'pattern: expected a regular expression, got {pattern!r}: {error}'
+        ) from error
     if not {'method', 'seed'} <= set(expression.groupindex):
         raise ValueError(
             f'pattern: expected groups (?P<method>...) and (?P<seed>...), got {pattern!r}'
@@ -101,7 +111,7 @@ def collect(
     runs = []
     for root in map(Path, work_dirs):
         if not root.is_dir():
-            raise ValueError(f'{root}: no such folder')
+            raise ValueError(f'work_dirs: expected folders, got no such folder: {root}')
         for folder in sorted([root, *(path for path in root.rglob('*') if path.is_dir())]):
             match = expression.fullmatch(folder.name)
             if match is None:
@@ -161,9 +171,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--metrics', nargs='+', default=DEFAULT_METRICS)
     parser.add_argument('--best-by', default='top1', help='figure that chooses the best epoch')
     args = parser.parse_args(argv)
-    runs = collect(args.work_dirs, args.pattern, args.prefix, args.best_by)
+    try:
+        runs = collect(args.work_dirs, args.pattern, args.prefix, args.best_by)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     if not runs:
-        raise SystemExit(f'no run found whose folder name matches {args.pattern}')
+        named = 'NAME_seed0' if args.pattern == DEFAULT_PATTERN else f'as --pattern {args.pattern}'
+        parser.error(
+            f'work_dirs: expected folders named {named} with logs of a validation, no run found in '
+            f'{", ".join(map(str, args.work_dirs))}'
+        )
     print(to_markdown(runs, args.metrics))
 
 

@@ -22,7 +22,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmpretrain.registry import METRICS
 from numpy.typing import NDArray
-from worst_class_ratio import add_run_arguments, load_config
+from worst_class_ratio import add_run_arguments, checkpoint_file, config_file, load_config, out_file
 
 from mmlt.evaluation import LongTailMetric
 from mmlt.functional.counts import shot_groups
@@ -291,10 +291,15 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         'it is few-shot (default: those of the config)',
     )
     add_run_arguments(parser)
-    parser.add_argument('--out', type=Path, help='file for the result (.json)')
+    parser.add_argument('--out', type=out_file('.json'), help='file for the result (.json)')
     args = parser.parse_args(argv)
     if len(args.models) not in (2, 4):
         parser.error(f'expected CONFIG CHECKPOINT once or twice, got {len(args.models)} arguments')
+    try:
+        for config, checkpoint in zip(args.models[::2], args.models[1::2], strict=True):
+            config_file(config), checkpoint_file(checkpoint)
+    except argparse.ArgumentTypeError as error:
+        parser.error(str(error))
     if args.top < 1:
         parser.error(f'--top: expected at least 1, got {args.top}')
     return args

@@ -13,7 +13,9 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
+from mmlt.evaluation.names import picture_text
 from mmlt.evaluation.per_class_table import PerClassRow, read_per_class_csv
+from mmlt.functional.checks import check_integer, refuse
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
@@ -74,6 +76,12 @@ def plot_per_class(
     """
     if not csv_by_method:
         raise ValueError('csv_by_method: expected at least one method, got none')
+    if smooth is not None:
+        check_integer('smooth', smooth, '[1, inf)')
+    formats = tuple(plt.gcf().canvas.get_supported_filetypes())
+    plt.close()
+    if Path(out).suffix[1:] not in formats:
+        raise refuse('out', f'a picture (.{" .".join(formats)})', str(out))
     loaded = {
         name: load_tables([Path(path) for path in paths]) for name, paths in csv_by_method.items()
     }
@@ -111,7 +119,7 @@ def plot_per_class(
             place,
             mean,
             color=colour,
-            label=name,
+            label=picture_text(name),
             linestyle=LINES[index // len(COLOURS) % len(LINES)],
             marker='o' if len(counts) <= MARKED_CLASSES else None,
             markersize=4,
@@ -141,7 +149,7 @@ def plot_per_class(
 def _class_axis(rows: Sequence[PerClassRow], order: NDArray[np.int64], axes: plt.Axes) -> str:
     """Name the ticks where there is room; returns the label of the axis."""
     if len(rows) <= 20:
-        names = [rows[index].name or str(rows[index].class_id) for index in order]
+        names = [picture_text(rows[k].name or str(rows[k].class_id)) for k in order]
         axes.set_xticks(range(len(rows)), names)
         if max(len(name) for name in names) > 5:
             axes.tick_params(axis='x', rotation=45)
@@ -170,7 +178,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('--smooth', type=int, help='running mean over this many classes')
     args = parser.parse_args(argv)
-    plot_per_class(dict(parse_method(text) for text in args.methods), args.out, args.smooth)
+    methods = [parse_method(text) for text in args.methods]
+    names = [name for name, _ in methods]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        parser.error(f'methods: expected different names (NAME=CSV), got {twice!r} twice')
+    try:
+        plot_per_class(dict(methods), args.out, args.smooth)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     print(args.out)
 
 

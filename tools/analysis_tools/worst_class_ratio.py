@@ -24,7 +24,14 @@ from mmengine.runner import Runner
 import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints safely
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from cli import add_run_arguments, prepare_cpu_ranks, set_loader_defaults
+from cli import (
+    add_run_arguments,
+    checkpoint_file,
+    config_file,
+    out_file,
+    prepare_cpu_ranks,
+    set_loader_defaults,
+)
 
 from mmlt.functional.metrics.figures import worst_class_ratio
 
@@ -131,10 +138,10 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def main(argv: Sequence[str] | None = None) -> WorstClass:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='path of the config file')
-    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument('config', type=config_file, help='path of the config file')
+    parser.add_argument('checkpoint', type=checkpoint_file, help='path of the checkpoint')
     add_run_arguments(parser)
-    parser.add_argument('--out', type=Path, help='file for the result (.json)')
+    parser.add_argument('--out', type=out_file('.json'), help='file for the result (.json)')
     args = parser.parse_args(argv)
     result = measure(load_config(args))
     print(describe(result))
