@@ -69,6 +69,7 @@ def label_confidence(
         return scores.new_full((scores.shape[0],), constant)
     if confidence != 'log_count':
         raise refuse('confidence', "'log_count' or a number in [0, 1]", confidence)
+    check_number('omega', omega, '[0, inf)')
     counts = torch.as_tensor(class_counts, device=scores.device).to(scores.dtype).clamp(min=1)
     if counts.shape != scores.shape[1:]:
         raise refuse('class_counts', f'({scores.shape[1]},), as in the scores', tuple(counts.shape))

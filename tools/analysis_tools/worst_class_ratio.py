@@ -25,6 +25,7 @@ import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cli import add_run_arguments, prepare_cpu_ranks, set_loader_defaults
+from flags import integer  # noqa: F401  for confusion_by_shot.py
 
 from mmlt.functional.metrics.figures import worst_class_ratio
 

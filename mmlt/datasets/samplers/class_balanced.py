@@ -76,7 +76,7 @@ class ClassBalancedSampler(EpochSampler):
         check_number('power', power)
         if effective_number is not None and power != 0:
             raise refuse('power', '0 beside effective_number', power)
-        if check_flag('progressive', progressive):
+        if check_flag('progressive', progressive) or num_epochs is not None:
             check_integer('num_epochs', num_epochs, '[1, inf)')
         self.replacement = check_flag('replacement', replacement)
         self.num_epochs = num_epochs if progressive else None

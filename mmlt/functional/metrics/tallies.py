@@ -129,6 +129,7 @@ def most_confused_with(predictions: Any, targets: Any, num_classes: int) -> IntA
 
 
 def _check_labels(predictions: Any, targets: Any, num_classes: int) -> tuple[IntArray, IntArray]:
+    check_integer('num_classes', num_classes, '[1, inf)')
     predictions, targets = np.asarray(predictions), np.asarray(targets)
     if targets.ndim != 1 or predictions.shape != targets.shape:
         shapes = predictions.shape, targets.shape

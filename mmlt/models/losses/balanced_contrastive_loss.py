@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmlt.functional.checks import check_number
 from mmlt.functional.contrastive import balanced_contrastive_loss
 from mmlt.functional.distributed import gather_with_grad
+from mmlt.functional.targets import check_classes
 
 __all__ = ['BalancedContrastiveLoss']
 
@@ -56,6 +57,7 @@ class BalancedContrastiveLoss(nn.Module):
         Returns:
             Scalar, the same on every rank.
         """
+        targets = check_classes('BalancedContrastiveLoss.targets', targets, len(prototypes))
         embeddings = gather_with_grad(_unit(embeddings), equal_sizes=True)
         targets = gather_with_grad(targets, equal_sizes=True)
         return self.loss_weight * balanced_contrastive_loss(
