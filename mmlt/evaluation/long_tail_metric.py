@@ -112,6 +112,28 @@ class LongTailMetric(BaseMetric):
         validate_class_counts(counts)
         self.class_counts = [int(count) for count in counts]
 
+    def figure_names(self, tested: Sequence[int] | None = None) -> list[str]:
+        """Names of the figures that an evaluation reports, without prefix.
+
+        Args:
+            tested: ``(K,)`` test images per class; None: every class has some.
+        """
+        counts = self.class_counts if self.class_counts is not None else tested
+        ks = sorted({1, *self.topk})
+        groups = {}
+        if self.class_counts is not None:
+            groups = shot_groups(self.class_counts, self.many_threshold, self.few_threshold)
+        if counts is not None:
+            ks = [k for k in ks if k <= len(counts)]
+        with_images = None if tested is None else np.flatnonzero(tested)
+        shots = [
+            f'{name}_shot'
+            for name, mask in groups.items()
+            if (mask if with_images is None else mask[with_images[with_images < len(mask)]]).any()
+        ]
+        means = ['worst_class', 'harmonic_mean', 'geometric_mean', 'macro_f1']
+        return [*(f'top{k}' for k in ks), *shots, *means]
+
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep label and best predictions of a batch.
 

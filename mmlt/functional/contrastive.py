@@ -13,7 +13,30 @@ from torch import Tensor
 from .checks import check_number, refuse
 from .targets import check_classes
 
-__all__ = ['balanced_contrastive_loss']
+__all__ = ['balanced_contrastive_loss', 'unit_vectors']
+
+
+def unit_vectors(vectors: Tensor) -> Tensor:
+    """Vectors of length 1, in the last dimension; a zero vector stays zero and has a gradient.
+
+    No small number is added, since half precision cannot hold one that would do: 1e-12 is 0 in
+    float16, and 1 over the smallest that is not would be an infinite gradient.
+
+    Args:
+        vectors: ``(..., D)``.
+
+    Returns:
+        ``(..., D)``, float32 for half precision, under autocast too, else of the same dtype.
+
+    Example:
+        >>> unit_vectors(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor([[0.6000, 0.8000],
+                [0.0000, 0.0000]])
+    """
+    with torch.autocast(vectors.device.type, enabled=False):
+        vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+        length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+        return vectors / torch.where(length > 0, length, 1)
 
 
 def balanced_contrastive_loss(

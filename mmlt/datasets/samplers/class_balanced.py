@@ -86,7 +86,7 @@ class ClassBalancedSampler(EpochSampler):
         else:
             check_number('effective_number', effective_number, '[0, 1)')
             self._final = effective_number_probabilities(counts, effective_number)
-        self._initial = class_sampling_probabilities(counts, 1)
+        self.instance_balanced = class_sampling_probabilities(counts, 1)
         self._drawn = (0, np.zeros_like(counts))
 
     def class_probabilities(self, epoch: int) -> Tensor:
@@ -94,7 +94,7 @@ class ClassBalancedSampler(EpochSampler):
         if self.num_epochs is None:
             return self._final
         progress = min(epoch / self.num_epochs, 1.0)
-        return progressive_probabilities(self._initial, self._final, progress)
+        return progressive_probabilities(self.instance_balanced, self._final, progress)
 
     def _images_of_epoch(self) -> IntArray:
         if self.replacement:

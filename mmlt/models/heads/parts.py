@@ -11,6 +11,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from mmlt.functional.checks import check_flag, check_integer, check_number, refuse
+from mmlt.functional.contrastive import unit_vectors
 from mmlt.functional.targets import check_classes
 from mmlt.registry import build_module, check_init_cfg
 
@@ -41,7 +42,8 @@ class CosineLinear(nn.Module):
         nn.init.normal_(self.weight, std=in_channels**-0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.scale * F.linear(F.normalize(features, dim=1), F.normalize(self.weight, dim=1))
+        parts = (unit_vectors(part).to(features.dtype) for part in (features, self.weight))
+        return self.scale * F.linear(*parts)
 
     def extra_repr(self) -> str:
         return f'{self.weight.shape[1]}, {self.weight.shape[0]}, scale={self.scale}'

@@ -92,6 +92,12 @@ class ClassificationLoss(ClassCountsLoss):
             expected = f'{len(class_counts)} numbers, as many as class_counts'
             raise refuse('class_weight', expected, self.class_weight.tolist())
 
+    @property
+    def weights_by_frequency(self) -> bool:
+        """Whether classes weigh differently."""
+        weight = self.class_weight
+        return self._effective_number or (weight is not None and bool((weight != weight[0]).any()))
+
     def set_class_weight(self, class_weight: Tensor | None) -> None:
         """Take class weights ``(K,)``, or None for none."""
         self.class_weight = None if class_weight is None else class_weight.float()
