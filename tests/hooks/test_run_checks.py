@@ -63,16 +63,20 @@ def save_best(*names):
     return CheckpointHook(save_best=list(names), rule='greater')
 
 
+def stop_early(name):
+    return EarlyStoppingHook(name, rule='greater')
+
+
 @pytest.mark.parametrize(
     'hook, options, tested, said',
     [
-        (save_best('long_tail/few_shot'), {}, (5, 5, 5), r'^save_best: expected one of .*few_shot.$'),
+        (save_best('long_tail/few_shot'), {}, (5, 5, 5), r'^save_best: expected one of .*few_shot'),
         (save_best('long_tail/top5'), {}, (5, 5, 5), "got 'long_tail/top5'"),
         (save_best('long_tail/top1', 'long_tail/top'), {}, (5, 5, 5), "got 'long_tail/top'"),
         (save_best('top1'), {}, (5, 5, 5), 'long_tail/top1, long_tail/many_shot'),
         (save_best('long_tail/many_shot'), {}, (0, 0, 5), 'long_tail/medium_shot, '),
         (save_best('post/top1'), {}, (5, 5, 5), "got 'post/top1'"),
-        (EarlyStoppingHook('long_tail/few_shot'), {}, (5, 5, 5), r'^EarlyStoppingHook.monitor: '),
+        (stop_early('long_tail/few_shot'), {}, (5, 5, 5), r'^EarlyStoppingHook.monitor: '),
         (save_best('long_tail/few_shot'), dict(few_threshold=31), (5, 5, 0), 'few_threshold=31'),
     ],
 )  # fmt: skip

@@ -579,8 +579,8 @@ COMPONENTS |= {
             ),
             temperature=positive,
         ),
-        _function('class_sampling_probabilities', _counts, power=number()),
-        _function('count_labels', lambda: dict(labels=[0]), num_classes=size),
+        _function('class_sampling_probabilities', lambda: dict(_counts(), power=1), power=number()),
+        _function('count_labels', lambda: dict(labels=[0], num_classes=1), num_classes=size),
         _function(
             'cutmix_box',
             lambda: dict(height=4, width=4, lam=0.5, centre=(0, 0)),
