@@ -203,8 +203,7 @@ class LongTailDataset(LongTailMixin):
         max_refetch: how many other images to try for one that the pipeline gives up, in training.
 
     Raises:
-        TypeError: if ``dataset`` is neither a config nor a data set.
-        ValueError: if an option is out of range, or a label is not one integer.
+        ValueError: if an option is of another form or out of range, or a label is not one integer.
 
     Reference: Cao et al., NeurIPS 2019.
 

@@ -37,8 +37,8 @@ class PairedDataset:
             ``MultiView`` in it only the first view.
 
     Raises:
-        TypeError: if ``dataset`` is neither, or a pipeline is needed that it does not show.
-        ValueError: if wrapped data sets differ in their multi-view pipelines and none is given
+        TypeError: if a pipeline is needed that the data set does not show.
+        ValueError: if ``dataset`` is none, or if wrapped data sets differ in their multi-view pipelines and none is given
             for partners.
 
     Example:

@@ -91,7 +91,7 @@ def long_tail_indices(
         ``(sum(class_counts),)`` int64 positions in ``labels``, class by class.
 
     Raises:
-        ValueError, TypeError: if labels or counts are no integers, or out of range.
+        ValueError: if labels or counts are no integers, or out of range.
 
     Reference:
         Cao et al., NeurIPS 2019: ``IMBALANCECIFAR10`` of the released code.

@@ -93,7 +93,7 @@ def long_tail_figures(
         Name -> fraction in [0, 1].
 
     Raises:
-        ValueError, TypeError: without images, if shapes disagree or a label is not in range.
+        ValueError: without images, if shapes disagree or a label is not in range.
 
     Example:
         >>> figures = long_tail_figures([[0, 1], [0, 1]], [0, 1], 2, {'few': [False, True]})
