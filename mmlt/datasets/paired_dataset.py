@@ -38,8 +38,8 @@ class PairedDataset:
 
     Raises:
         TypeError: if a pipeline is needed that the data set does not show.
-        ValueError: if ``dataset`` is none, or if wrapped data sets differ in their multi-view pipelines and none is given
-            for partners.
+        ValueError: if ``dataset`` is none, or wrapped data sets differ in their multi-view
+            pipelines and none is given for partners.
 
     Example:
         >>> dataset = dict(type='PairedDataset', dataset=dict(type='CIFAR10LT', pipeline=[...]))

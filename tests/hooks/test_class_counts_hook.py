@@ -206,10 +206,6 @@ def test_labels_are_looked_at_before_they_reach_the_device():
         with pytest.raises(ValueError, match=r'^Identity.gt_label: .*\[0, 3\), ' + said):
             hook.before_train_iter(runner, 1, dict(data_samples=samples))
     fine = [DataSample().set_gt_label(label) for label in (0, 2)]
-    for batch in (
-        dict(data_samples=fine),
-        dict(data_samples=[_OnADevice()]),
-        [torch.zeros(2)],
-        None,
-    ):
+    on_a_device = dict(data_samples=[_OnADevice()])
+    for batch in (dict(data_samples=fine), on_a_device, [torch.zeros(2)], None):
         hook.before_train_iter(runner, 1, batch)

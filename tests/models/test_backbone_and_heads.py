@@ -120,7 +120,7 @@ def test_the_head_checks_labels_whatever_its_loss_does(loss):
     for wrong in (3, -1):
         with pytest.raises(ValueError, match=rf'^CosineClsHead.gt_label: .*\[0, 3\), got {wrong}$'):
             loss_of(0, wrong)
-    with pytest.raises(ValueError, match='gt_label: expected integers, got torch.float32'):
+    with pytest.raises(ValueError, match='gt_label: expected integers, got '):
         loss_of(0, 1, dtype=torch.float32)
     assert torch.equal(loss_of(0, 2, dtype=torch.int16), loss_of(0, 2))
 
