@@ -74,7 +74,7 @@ def dataset_labels(dataset: Any) -> Labels:
     Raises ``TypeError`` if it offers no labels; ``ValueError`` if it is empty, or the labels are
     not one integer for each image.
     """
-    if not is_dataset(unsliced(dataset)):
+    if not hasattr(dataset, '__len__') or isinstance(dataset, (Sequence, dict)):
         raise refuse('dataset', 'a data set', dataset)
     size = len(dataset)
     if size == 0:
