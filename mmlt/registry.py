@@ -11,11 +11,17 @@ evaluates the name of a base before it looks for the file, and so can be made to
 ``_base_ = __import__('mmlt').__name__ + '::imagenet_lt/resnext50_concutmix_car.py'``.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
 from mmpretrain import registry as registries_of_mmpretrain
+from torch import nn
 
-__all__: list[str] = []
+from mmlt.functional.checks import refuse
+
+__all__ = ['build_module', 'build_part', 'build_transforms', 'check_config', 'check_init_cfg']
 
 # This module, not the installed distribution: MMEngine then looks for recipes beside the code that
 # was imported, from a wheel, an editable install or a checkout on PYTHONPATH.
@@ -28,3 +34,44 @@ _LOCATIONS = ['mmlt', *(f'mmpretrain.{part}' for part in _PARTS)]
 for _name in registries_of_mmpretrain.__all__:
     _parent = getattr(registries_of_mmpretrain, _name)
     Registry(_parent.name, parent=_parent, scope='mmlt', locations=_LOCATIONS)
+
+
+def check_config(registry: Any, name: str, value: Any) -> None:
+    """``OptionError`` naming the option ``name`` if a value is no config of a registered part."""
+    kind = value.get('type') if isinstance(value, dict) else None
+    known = callable(kind) or (isinstance(kind, str) and bool(kind))
+    if known and isinstance(kind, str) and '_scope_' not in value:
+        known = registry.get(kind) is not None
+    if not known:
+        raise refuse(name, f"dict(type=...) with a type of the registry '{registry.name}'", value)
+
+
+def build_part(registry: Any, name: str, value: Any, is_part: Callable[[Any], bool]) -> Any:
+    """A part from its config, or as it is; ``OptionError`` naming the option if it is neither."""
+    if isinstance(value, dict) or not is_part(value):
+        check_config(registry, name, value)
+        return registry.build(value)
+    return value
+
+
+def build_module(name: str, value: Any) -> nn.Module:
+    """A module from its config, or as it is; ``OptionError`` naming the option if it is neither."""
+    models = registries_of_mmpretrain.MODELS
+    module: nn.Module = build_part(models, name, value, lambda one: isinstance(one, nn.Module))
+    return module
+
+
+def build_transforms(name: str, value: Any) -> list[Any]:
+    """The transforms of a pipeline, from their configs or as they are."""
+    if not isinstance(value, (list, tuple)):
+        raise refuse(name, 'a list of transforms', value)
+    transforms = registries_of_mmpretrain.TRANSFORMS
+    return [build_part(transforms, name, one, callable) for one in value]
+
+
+def check_init_cfg(value: Any) -> None:
+    """``OptionError`` if ``init_cfg`` is neither None nor one config or several."""
+    if value is None:
+        return
+    for one in value if isinstance(value, list) else [value]:
+        check_config(registries_of_mmpretrain.WEIGHT_INITIALIZERS, 'init_cfg', one)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from flags import integer
 from mmengine.config import Config, DictAction
 
 __all__ = [
@@ -109,7 +110,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--no-pin-memory', action='store_true', help='do not pin the memory of the data loaders'
     )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    parser.add_argument('--local_rank', '--local-rank', type=integer(0), default=0)
 
 
 def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:

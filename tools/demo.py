@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis_tools.collect_results import summary
+from flags import integer
 from forked_runs import Figures, Run, RunFailed, Trainer, import_trainer, train_all
 
 # Label in the table -> leaf of configs/digits_lt.
@@ -129,8 +130,10 @@ def draw(root: Path, seeds: int) -> Path:
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--seeds', type=int, default=3, help='runs of each method')
-    parser.add_argument('--jobs', type=int, default=2, help='runs at a time, one thread each')
+    parser.add_argument('--seeds', type=integer(1), default=3, help='runs of each method')
+    parser.add_argument(
+        '--jobs', type=integer(1), default=2, help='runs at a time, one thread each'
+    )
     parser.add_argument(
         '--work-dir',
         type=Path,
@@ -142,11 +145,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help=f'only {QUICK_EPOCHS} epochs: does it run, not what does it reach',
     )
-    args = parser.parse_args(argv)
-    for name in ('seeds', 'jobs'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name}: expected at least 1, got {getattr(args, name)}')
-    return args
+    return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis_tools.collect_results import summary
+from flags import integer
 from forked_runs import Figures, Run, RunFailed, import_trainer, train_all
 
 # Heading of the table -> validation figure.
@@ -90,8 +91,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the study; prints the table and writes it beside the logs. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('study', type=Path, help='study file')
-    parser.add_argument('--seeds', type=int, default=8, help='runs of each variant')
-    parser.add_argument('--jobs', type=int, default=2, help='runs at a time, one thread each')
+    parser.add_argument('--seeds', type=integer(1), default=8, help='runs of each variant')
+    parser.add_argument(
+        '--jobs', type=integer(1), default=2, help='runs at a time, one thread each'
+    )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/studies'))
     args = parser.parse_args(argv)
     try:

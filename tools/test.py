@@ -16,6 +16,7 @@ from cli import (
     set_work_dir,
     show_names_as_text,
 )
+from flags import integer, number
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
@@ -39,8 +40,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
-    parser.add_argument('--interval', type=int, default=1, help='show every n-th image')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds each window stays')
+    parser.add_argument('--interval', type=integer(1), default=1, help='show every n-th image')
+    parser.add_argument('--wait-time', type=number(0), default=2, help='seconds each window stays')
     parser.add_argument(
         '--tta',
         action='store_true',

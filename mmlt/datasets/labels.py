@@ -23,12 +23,19 @@ __all__ = [
     'dataset_class_counts',
     'dataset_labels',
     'dataset_num_classes',
+    'is_dataset',
     'read_labels',
     'training_class_counts',
     'unsliced',
 ]
 
 Labels = npt.NDArray[np.int64]
+
+
+def is_dataset(value: Any) -> bool:
+    """Whether a value can be a data set: indexed, with a length, and not a mere collection."""
+    indexed = hasattr(value, '__getitem__') and hasattr(value, '__len__')
+    return indexed and not isinstance(value, (Sequence, dict, type))
 
 
 def read_labels(data_list: Sequence[dict]) -> Labels | None:
@@ -67,6 +74,8 @@ def dataset_labels(dataset: Any) -> Labels:
     Raises ``TypeError`` if it offers no labels; ``ValueError`` if it is empty, or the labels are
     not one integer for each image.
     """
+    if not hasattr(dataset, '__len__') or isinstance(dataset, (Sequence, dict)):
+        raise refuse('dataset', 'a data set', dataset)
     size = len(dataset)
     if size == 0:
         raise ValueError(f'{type(dataset).__name__}: expected images, got an empty data set')

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from os.path import isfile
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,40 @@ from mmpretrain.registry import DATASETS
 from mmlt.functional.checks import check_choice, check_flag, check_integer, check_number, refuse
 from mmlt.functional.counts import count_labels
 from mmlt.functional.imbalance import IMBALANCE_TYPES, long_tail_indices
+from mmlt.registry import build_part, build_transforms
 
-from .labels import Labels, dataset_labels, dataset_num_classes, read_labels
+from .labels import Labels, dataset_labels, dataset_num_classes, is_dataset, read_labels
 
 __all__ = ['LongTailDataset', 'LongTailMixin']
+
+
+def _check_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of MMPretrain's ``BaseDataset``, checked, with the transforms built."""
+    for name in ('serialize_data', 'test_mode', 'lazy_init'):
+        check_flag(name, options.get(name, False))
+    check_integer('max_refetch', options.get('max_refetch', 0), '[0, inf)')
+    for name in ('data_root', 'data_prefix', 'ann_file'):
+        kinds = (str, PathLike, dict) if name == 'data_prefix' else (str, PathLike)
+        if not isinstance(options.get(name, ''), kinds):
+            raise refuse(name, 'a path', options[name])
+    for name in ('metainfo', 'filter_cfg'):
+        if not isinstance(options.get(name), (Mapping, type(None))):
+            raise refuse(name, 'a dict or None', options[name])
+    classes, indices = options.get('classes'), options.get('indices')
+    if isinstance(classes, str):
+        if not isfile(classes):
+            raise refuse('classes', 'names, or a file of them', classes)
+    elif classes is not None and not (
+        isinstance(classes, (list, tuple))
+        and classes
+        and all(isinstance(name, str) for name in classes)
+    ):
+        raise refuse('classes', 'names, or a file of them', classes)
+    if indices is not None:
+        several = isinstance(indices, (list, tuple, np.ndarray))
+        for index in indices if several else [indices]:
+            check_integer('indices', index)
+    return {**options, 'pipeline': build_transforms('pipeline', options.get('pipeline', ()))}
 
 
 class LongTailMixin(BaseDataset):
@@ -65,7 +97,7 @@ class LongTailMixin(BaseDataset):
         self.seed = check_integer('seed', seed, '[0, 4294967295]')
         self._labels: Labels | None = None
         self._before_indices: Labels | None = None
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **_check_options(kwargs))
 
     def filter_data(self) -> list[dict]:
         """Filter as the data set does, then keep the images that the imbalance leaves."""
@@ -204,8 +236,7 @@ class LongTailDataset(LongTailMixin):
         max_refetch: how many other images to try for one that the pipeline gives up, in training.
 
     Raises:
-        TypeError: if ``dataset`` is neither a config nor a data set.
-        ValueError: if an option is out of range, or a label is not one integer.
+        ValueError: if an option is of another form or out of range, or a label is not one integer.
 
     Reference: Cao et al., NeurIPS 2019.
 
@@ -231,10 +262,7 @@ class LongTailDataset(LongTailMixin):
     ) -> None:
         check_flag('lazy_init', lazy_init)
         check_integer('max_refetch', max_refetch, '[0, inf)')
-        if isinstance(dataset, dict):
-            dataset = DATASETS.build(dataset)
-        if isinstance(dataset, Sequence) or not hasattr(dataset, '__getitem__'):
-            raise refuse('dataset', 'a data set or the config of one', dataset)
+        dataset = build_part(DATASETS, 'dataset', dataset, is_dataset)
         super().__init__(
             ann_file='',
             imbalance_ratio=imbalance_ratio,

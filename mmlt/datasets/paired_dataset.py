@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import BaseDataset, Compose
 from mmpretrain.datasets.transforms import MultiView
-from mmpretrain.registry import DATASETS, TRANSFORMS
+from mmpretrain.registry import DATASETS
 
-from mmlt.functional.checks import refuse
+from mmlt.registry import build_part, build_transforms
 
-from .labels import Labels, dataset_class_counts, dataset_labels
+from .labels import Labels, dataset_class_counts, dataset_labels, is_dataset
 
 __all__ = ['PairedDataset']
 
@@ -37,25 +37,19 @@ class PairedDataset:
             ``MultiView`` in it only the first view.
 
     Raises:
-        TypeError: if ``dataset`` is neither, or a pipeline is needed that it does not show.
-        ValueError: if wrapped data sets differ in their multi-view pipelines and none is given
-            for partners.
+        TypeError: if a pipeline is needed that the data set does not show.
+        ValueError: if ``dataset`` is none, or wrapped data sets differ in their multi-view
+            pipelines and none is given for partners.
 
     Example:
         >>> dataset = dict(type='PairedDataset', dataset=dict(type='CIFAR10LT', pipeline=[...]))
     """
 
     def __init__(self, dataset: Any, partner_pipeline: Sequence[Any] | None = None) -> None:
-        if isinstance(dataset, dict):
-            dataset = DATASETS.build(dataset)
-        if not (hasattr(dataset, '__getitem__') and hasattr(dataset, '__len__')):
-            raise refuse('dataset', 'a data set or its config', dataset)
-        self.dataset = dataset
+        self.dataset = dataset = build_part(DATASETS, 'dataset', dataset, is_dataset)
         self._given: Compose | None = None
         if partner_pipeline is not None:
-            self._given = Compose(
-                [TRANSFORMS.build(t) if isinstance(t, dict) else t for t in partner_pipeline]
-            )
+            self._given = Compose(build_transforms('partner_pipeline', partner_pipeline))
         self._labels: Labels | None = None
         self._derived: tuple[list[Any], Compose | None] = ([], None)
         if self.partner_pipeline is not None and not hasattr(dataset, 'get_data_info'):

@@ -37,10 +37,11 @@ def rank_classes(
     """The best classes of each image, ``(N, min(k, K))``, by scores ``(N, K)``, best first.
 
     With ``post_hoc_tau`` the scores are probabilities, ranked by ``log p - tau * log prior``. Where
-    a score is not a number, all classes of the image are -1. Raises ``ValueError`` if the
-    adjustment lacks class counts, or gets negative "probabilities".
+    a score is not a number, or all are 0, all classes of the image are -1. Raises ``ValueError`` if
+    the adjustment lacks class counts, or gets negative "probabilities".
     """
-    invalid = scores.isnan().any(dim=1, keepdim=True)
+    # Of a row of zeros no class is the best.
+    invalid = (scores.isnan().any(dim=1) | (scores == 0).all(dim=1))[:, None]
     if post_hoc_tau:
         if class_counts is None:
             raise ValueError(

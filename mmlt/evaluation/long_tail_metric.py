@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
 from numpy.typing import NDArray
 
-from mmlt.functional.checks import check_integer, check_number, refuse
+from mmlt.functional.checks import check_choice, check_integer, check_number, check_text, refuse
 from mmlt.functional.counts import shot_groups, validate_class_counts
 from mmlt.functional.metrics.figures import long_tail_figures
 from mmlt.functional.metrics.tallies import ClassTallies, count_predictions, most_confused_with
@@ -83,12 +83,11 @@ class LongTailMetric(BaseMetric):
         prefix: str | None = None,
         **kwargs: Any,
     ) -> None:
-        for name, value, kinds in (
-            ('csv_file', csv_file, (str, PathLike)),
-            ('prefix', prefix, (str,)),
-        ):
-            if value is not None and (not isinstance(value, kinds) or value == ''):
-                raise refuse(name, 'a text or None', value)
+        texts = dict(csv_file=csv_file, prefix=prefix, collect_dir=kwargs.get('collect_dir'))
+        for name, value in texts.items():
+            if value is not None and not (name == 'csv_file' and isinstance(value, PathLike)):
+                check_text(name, value)
+        check_choice('collect_device', kwargs.get('collect_device', 'cpu'), ('cpu', 'gpu'))
         super().__init__(prefix=prefix, **kwargs)
         ks = topk if isinstance(topk, (list, tuple)) else (topk,)
         if not ks:
@@ -97,9 +96,10 @@ class LongTailMetric(BaseMetric):
         self.post_hoc_tau = check_number('post_hoc_tau', post_hoc_tau)
         self.floor = check_number('floor', floor, '[0, 1)')
         self.many_threshold = check_integer('many_threshold', many_threshold, '[0, inf)')
-        self.few_threshold = check_integer(
-            'few_threshold', few_threshold, f'[0, {many_threshold + 1}]'
-        )
+        self.few_threshold = check_integer('few_threshold', few_threshold, '[0, inf)')
+        if few_threshold > many_threshold + 1:
+            expected = f'at most many_threshold + 1 = {many_threshold + 1}'
+            raise refuse('few_threshold', expected, few_threshold)
         self.csv_file = csv_file
         self.class_counts: list[int] | None = None
         #: Per-class counts of the last evaluation, the same on every rank.
@@ -111,6 +111,28 @@ class LongTailMetric(BaseMetric):
         """Take the training images per class, ``(K,)``; ``ValueError`` if they are no counts."""
         validate_class_counts(counts)
         self.class_counts = [int(count) for count in counts]
+
+    def figure_names(self, tested: Sequence[int] | None = None) -> list[str]:
+        """Names of the figures that an evaluation reports, without prefix.
+
+        Args:
+            tested: ``(K,)`` test images per class; None: every class has some.
+        """
+        counts = self.class_counts if self.class_counts is not None else tested
+        ks = sorted({1, *self.topk})
+        groups = {}
+        if self.class_counts is not None:
+            groups = shot_groups(self.class_counts, self.many_threshold, self.few_threshold)
+        if counts is not None:
+            ks = [k for k in ks if k <= len(counts)]
+        with_images = None if tested is None else np.flatnonzero(tested)
+        shots = [
+            f'{name}_shot'
+            for name, mask in groups.items()
+            if (mask if with_images is None else mask[with_images[with_images < len(mask)]]).any()
+        ]
+        means = ['worst_class', 'harmonic_mean', 'geometric_mean', 'macro_f1']
+        return [*(f'top{k}' for k in ks), *shots, *means]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep label and best predictions of a batch.

@@ -8,13 +8,26 @@ import operator
 from collections.abc import Collection
 from typing import Any, TypeVar
 
-__all__ = ['OptionError', 'check_choice', 'check_flag', 'check_integer', 'check_number', 'refuse']
+__all__ = [
+    'OptionError',
+    'check_choice',
+    'check_flag',
+    'check_integer',
+    'check_number',
+    'check_numbers',
+    'check_text',
+    'refuse',
+]
 
 T = TypeVar('T')
 
 
-class OptionError(ValueError, TypeError):
-    """An option of the wrong type or out of its range; a ``ValueError`` and a ``TypeError``."""
+class OptionError(ValueError):
+    """An option of the wrong type or out of its range.
+
+    No ``TypeError``: where a hook raises one, MMEngine puts the address of the hook behind the
+    message. It takes a message and nothing else, for code that raises it again with a longer one.
+    """
 
 
 def refuse(name: str, expected: str, value: object) -> OptionError:
@@ -55,6 +68,35 @@ def check_number(name: str, value: Any, interval: str = '(-inf, inf)') -> float:
     if not (number and math.isfinite(value) and _inside(float(value), interval)):
         raise refuse(name, _describe('a number', interval), value)
     return float(value)
+
+
+def check_numbers(
+    name: str, value: Any, interval: str = '(-inf, inf)', length: int | None = None
+) -> tuple[float, ...]:
+    """A list of finite numbers in an interval.
+
+    Args:
+        name: of the option.
+        value: what came; a list, a tuple, or a one-dimensional array or tensor.
+        interval: of each number, see :func:`check_number`.
+        length: how many; ``None``: at least one.
+
+    Returns:
+        The numbers; all else is an ``OptionError``.
+
+    Example:
+        >>> check_numbers('crop_scale', [0.5, 1], '(0, 1]', length=2)
+        (0.5, 1.0)
+    """
+    kind = _describe(f'{length or "some"} numbers', interval)
+    if hasattr(value, 'tolist'):  # of numpy and torch
+        value = value.tolist()
+    if not isinstance(value, (list, tuple)) or len(value) != (length or max(1, len(value))):
+        raise refuse(name, kind, value)
+    try:
+        return tuple(check_number(name, one, interval) for one in value)
+    except OptionError:
+        raise refuse(name, kind, value) from None
 
 
 def check_integer(name: str, value: Any, interval: str = '(-inf, inf)') -> int:
@@ -102,6 +144,21 @@ def check_flag(name: str, value: Any) -> bool:
     """
     if not isinstance(value, bool):
         raise refuse(name, 'True or False', value)
+    return value
+
+
+def check_text(name: str, value: Any) -> str:
+    """A text that is not empty.
+
+    Args:
+        name: of the option.
+        value: what came.
+
+    Returns:
+        The value; all else is an ``OptionError``.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise refuse(name, 'a text', value)
     return value
 
 

@@ -11,8 +11,32 @@ import torch
 from torch import Tensor
 
 from .checks import check_number, refuse
+from .targets import check_classes
 
-__all__ = ['balanced_contrastive_loss']
+__all__ = ['balanced_contrastive_loss', 'unit_vectors']
+
+
+def unit_vectors(vectors: Tensor) -> Tensor:
+    """Vectors of length 1, in the last dimension; a zero vector stays zero and has a gradient.
+
+    No small number is added, since half precision cannot hold one that would do: 1e-12 is 0 in
+    float16, and 1 over the smallest that is not would be an infinite gradient.
+
+    Args:
+        vectors: ``(..., D)``.
+
+    Returns:
+        ``(..., D)``, float32 for half precision, under autocast too, else of the same dtype.
+
+    Example:
+        >>> unit_vectors(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor([[0.6000, 0.8000],
+                [0.0000, 0.0000]])
+    """
+    with torch.autocast(vectors.device.type, enabled=False):
+        vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+        length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+        return vectors / torch.where(length > 0, length, 1)
 
 
 def balanced_contrastive_loss(
@@ -51,12 +75,12 @@ def balanced_contrastive_loss(
         >>> balanced_contrastive_loss(views, torch.tensor([0, 1]), torch.eye(2), temperature=1.0)
         tensor(0.3133)
     """
-    _check(embeddings, targets, prototypes, temperature)
+    targets = _check(embeddings, targets, prototypes, temperature)
     double = torch.float64 in (embeddings.dtype, prototypes.dtype)
     dtype = torch.float64 if double else torch.float32
     with torch.autocast(embeddings.device.type, enabled=False):
         views, prototypes = embeddings.to(dtype).flatten(0, 1), prototypes.to(dtype)
-        own = targets.to(views.device, torch.int64).repeat_interleave(embeddings.shape[1])
+        own = targets.to(views.device).repeat_interleave(embeddings.shape[1])
         # Unlike bincount, index_add does not make the CPU wait for the device.
         num_keys = torch.ones_like(prototypes[:, 0]).index_add(0, own, torch.ones_like(views[:, 0]))
         num_positives = num_keys[own] - 1
@@ -77,7 +101,7 @@ def balanced_contrastive_loss(
         return (repulsion - attraction / num_positives).mean()
 
 
-def _check(embeddings: Tensor, targets: Tensor, prototypes: Tensor, temperature: float) -> None:
+def _check(embeddings: Tensor, targets: Tensor, prototypes: Tensor, temperature: float) -> Tensor:
     if embeddings.ndim != 3 or embeddings.shape[0] < 1 or embeddings.shape[1] < 2:
         expected = '(N, V, D) with at least one image and V >= 2 views'
         raise refuse('embeddings', expected, tuple(embeddings.shape))
@@ -88,14 +112,5 @@ def _check(embeddings: Tensor, targets: Tensor, prototypes: Tensor, temperature:
     if targets.shape != (num_images,):
         expected = f'({num_images},) classes, as the contrastive views are not mixed'
         raise refuse('targets', expected, tuple(targets.shape))
-    if targets.is_floating_point() or targets.dtype == torch.bool:
-        raise refuse('targets', 'integers', targets.dtype)
-    # On an accelerator this look would wait for it; indexing reports the mistake there.
-    if targets.device.type == 'cpu' and not bool(
-        ((targets >= 0) & (targets < prototypes.shape[0])).all()
-    ):
-        raise ValueError(
-            f'targets: expected classes in [0, {prototypes.shape[0]}), got '
-            f'{int(targets.min())} .. {int(targets.max())}'
-        )
     check_number('temperature', temperature, '(0, inf)')
+    return check_classes('targets', targets, prototypes.shape[0])

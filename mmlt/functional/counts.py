@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_number
+from .checks import check_flag, check_integer, check_number, refuse
 
 __all__ = [
     'class_prior',
@@ -40,7 +40,14 @@ def validate_class_counts(class_counts: ClassCounts, allow_empty: bool = True) -
     if isinstance(class_counts, Tensor):
         counts = class_counts.detach().to(torch.float64)
     else:
-        counts = torch.as_tensor(np.asarray(class_counts, dtype=np.float64))
+        try:
+            array = np.asarray(class_counts)
+        except ValueError:  # lists of different lengths
+            array = np.asarray(None)
+        flags = isinstance(class_counts, (list, tuple)) and bool in map(type, class_counts)
+        if flags or array.dtype.kind not in 'iuf':
+            raise refuse('class_counts', 'one number per class', class_counts)
+        counts = torch.as_tensor(array.astype(np.float64))
     if counts.ndim != 1 or counts.numel() == 0:
         raise ValueError(
             f'class_counts: expected one number per class, got shape {tuple(counts.shape)}'
@@ -78,7 +85,11 @@ def count_labels(labels: Sequence[int] | np.ndarray[Any, Any], num_classes: int)
         >>> count_labels([0, 2, 2], 4)
         [1, 0, 2, 0]
     """
-    array = np.asarray(labels, dtype=np.int64).reshape(-1)
+    check_integer('num_classes', num_classes, '[1, inf)')
+    array = np.asarray(labels).reshape(-1)
+    if array.size and array.dtype.kind not in 'iu':
+        raise refuse('labels', 'integers', array.dtype)
+    array = array.astype(np.int64)
     if array.size and (array.min() < 0 or array.max() >= num_classes):
         raise ValueError(
             f'labels: expected integers in [0, {num_classes}), got '
@@ -125,11 +136,10 @@ def shot_groups(
         >>> shot_groups([500, 100, 20, 19])['medium']
         array([False,  True,  True, False])
     """
-    if few_threshold > many_threshold + 1:
-        raise ValueError(
-            f'few_threshold: expected at most many_threshold = {many_threshold}, got '
-            f'{few_threshold}'
-        )
+    check_number('few_threshold', few_threshold)
+    if few_threshold > check_number('many_threshold', many_threshold) + 1:
+        expected = f'at most many_threshold + 1 = {many_threshold + 1}'
+        raise refuse('few_threshold', expected, few_threshold)
     counts = validate_class_counts(class_counts).cpu().numpy()
     many, few = counts > many_threshold, counts < few_threshold
     return {'many': many, 'medium': ~(many | few), 'few': few}
@@ -157,6 +167,7 @@ def frequency_weights(
         tensor([1.0000, 1.4142], dtype=torch.float64)
     """
     check_number('r0', r0, '[0, inf)')
+    check_flag('normalize', normalize)
     counts = validate_class_counts(class_counts, allow_empty=r0 > 0)
     weights = (counts / counts.sum() + r0).rsqrt()
     return weights / weights.mean() if normalize else weights

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from .checks import refuse
+from .checks import check_flag, refuse
 
 __all__ = ['all_reduce_sum', 'gather_with_grad', 'get_world_size']
 
@@ -84,6 +84,7 @@ def gather_with_grad(tensor: Tensor, equal_sizes: bool = False) -> Tensor:
         >>> gather_with_grad(torch.arange(3))
         tensor([0, 1, 2])
     """
+    check_flag('equal_sizes', equal_sizes)
     if tensor.ndim == 0:
         raise refuse('tensor', 'at least one dimension', tuple(tensor.shape))
     world_size = get_world_size()

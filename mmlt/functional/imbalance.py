@@ -91,7 +91,7 @@ def long_tail_indices(
         ``(sum(class_counts),)`` int64 positions in ``labels``, class by class.
 
     Raises:
-        ValueError, TypeError: if labels or counts are no integers, or out of range.
+        ValueError: if labels or counts are no integers, or out of range.
 
     Reference:
         Cao et al., NeurIPS 2019: ``IMBALANCECIFAR10`` of the released code.
@@ -118,7 +118,7 @@ def long_tail_indices(
     # One stable sort gives every class its positions in ascending order; a search per class
     # would cost K passes over the labels.
     by_class = np.split(np.argsort(targets, kind='stable'), np.cumsum(available)[:-1])
-    stream = np.random.RandomState(seed)
+    stream = np.random.RandomState(check_integer('seed', seed, '[0, 4294967295]'))
     kept = []
     for positions, count in zip(by_class, counts, strict=True):
         stream.shuffle(positions)

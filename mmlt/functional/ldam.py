@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .checks import check_choice, check_number, refuse
 from .counts import ClassCounts, validate_class_counts
 from .logit_adjustment import cross_entropy, reduce_scores
+from .targets import check_targets
 
 __all__ = ['ldam_cross_entropy', 'ldam_margins']
 
@@ -30,6 +32,7 @@ def ldam_margins(class_counts: ClassCounts, max_margin: float = 0.5) -> Tensor:
         >>> ldam_margins([16, 1])
         tensor([0.2500, 0.5000], dtype=torch.float64)
     """
+    check_number('max_margin', max_margin, '[0, inf)')
     margins = validate_class_counts(class_counts, allow_empty=False) ** -0.25
     return margins * (max_margin / margins.max())
 
@@ -65,6 +68,11 @@ def ldam_cross_entropy(
         ...                    scale=10.0)
         tensor(1.3133)
     """
+    check_number('scale', scale, '(0, inf)')
+    check_choice('reduction', reduction, ('mean', 'sum', 'none'))
+    targets = check_targets('targets', targets, cosines)
+    if margins.shape != cosines.shape[1:]:
+        raise refuse('margins', f'({cosines.shape[1]},)', tuple(margins.shape))
     margins = margins.to(cosines)
     if targets.ndim == 1:
         shift = F.one_hot(targets, cosines.shape[1]).to(cosines) * margins

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checks import check_choice, refuse
+from .checks import check_choice, check_number, refuse
 from .counts import ClassCounts, validate_class_counts
+from .targets import check_targets, refuse_left_out
 
 __all__ = [
     'adjust_logits',
@@ -78,11 +79,14 @@ def logit_adjusted_cross_entropy(
         >>> logit_adjusted_cross_entropy(torch.zeros(1, 2), torch.tensor([1]), [3, 1])
         tensor(1.3863)
     """
+    check_number('tau', tau)
     offset = log_prior(class_counts, empty_classes)
     if logits.ndim != 2 or logits.shape[1] != offset.shape[0]:
         raise refuse(
             'logits', f'(N, {len(offset)}) for {len(offset)} class counts', tuple(logits.shape)
         )
+    targets = check_targets('targets', targets, logits)
+    refuse_left_out('targets', targets, offset)
     # tau = 0 must not turn the -inf of a left-out class into NaN
     offset = torch.where(offset == -torch.inf, offset, tau * offset)
     return cross_entropy(logits + offset.to(logits), targets, weight, reduction)
@@ -95,17 +99,14 @@ def cross_entropy(
 
     Args:
         logits: ``(N, K)``.
-        targets: ``(N,)`` integers, or ``(N, K)`` scores whose rows sum to 1.
+        targets: from :func:`~mmlt.functional.targets.check_targets`.
         weight: ``(K,)`` class weights.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``, see :func:`reduce_scores`.
 
     Returns:
         Scalar, or ``(N,)`` with ``'none'``.
     """
-    if logits.ndim != 2 or targets.shape not in (logits.shape, logits.shape[:1]):
-        raise refuse(
-            'targets', f'(N,) or (N, K) for logits {tuple(logits.shape)}', tuple(targets.shape)
-        )
+    check_choice('reduction', reduction, ('mean', 'sum', 'none'))
     if targets.ndim == 1:
         weight = None if weight is None else weight.to(logits)
         return F.cross_entropy(logits, targets, weight=weight, reduction=reduction)
@@ -122,7 +123,7 @@ def reduce_scores(losses: Tensor, scores: Tensor, weight: Tensor | None, reducti
 
     Args:
         losses: ``(N, K)``, what each class would cost as the only label.
-        scores: ``(N, K)``, rows sum to 1.
+        scores: ``(N, K)``, rows sum to 1; a row of zeros is an image without loss.
         weight: ``(K,)`` class weights, or None.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
 
@@ -137,7 +138,10 @@ def reduce_scores(losses: Tensor, scores: Tensor, weight: Tensor | None, reducti
         return each
     if reduction == 'sum':
         return each.sum()
-    return each.mean() if weight is None else each.sum() / shares.sum()
+    if weight is None:
+        return each.mean()
+    total = shares.sum()
+    return each.sum() / total.clamp(min=torch.finfo(total.dtype).tiny)
 
 
 def update_running_prior(
@@ -204,7 +208,7 @@ def adjust_logits(logits: Tensor, class_counts: ClassCounts, tau: float = 1.0) -
         >>> adjust_logits(torch.tensor([[1.0, 0.9]]), [90, 10]).argmax(1)
         tensor([1])
     """
-    return logits - (tau * log_prior(class_counts)).to(logits)
+    return logits - (check_number('tau', tau) * log_prior(class_counts)).to(logits)
 
 
 def adjusted_bias(bias: Tensor, class_counts: ClassCounts, tau: float = 1.0) -> Tensor:
@@ -254,6 +258,7 @@ def tau_normalize(weight: Tensor, tau: float = 1.0) -> Tensor:
     """
     if weight.ndim != 2:
         raise refuse('weight', 'shape (K, D)', tuple(weight.shape))
+    check_number('tau', tau)
     norm = torch.linalg.vector_norm(weight.double(), dim=1, keepdim=True)
     # Once per file, not in training: the wait for the device does not matter.
     if not bool((torch.isfinite(norm) & (norm > 0)).all()):

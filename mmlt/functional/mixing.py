@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import check_integer, check_number, refuse
+from .checks import check_choice, check_integer, check_number, refuse
 
 __all__ = [
     'LABEL_RULES',
@@ -168,6 +168,8 @@ def remix_label_weight(
         >>> remix_label_weight(torch.tensor([0.4, 0.6]), 90, 10)
         tensor([0.0000, 0.6000])
     """
+    check_number('kappa', kappa, '[1, inf)')
+    check_number('tau', tau, '[0, 1]')
     lam, count_i, count_j = _as_tensors(lam, count_i, count_j)
     # As products: a quotient such as 1 / 3 is not exact.
     second_is_rare = (count_i >= kappa * count_j) & (lam < tau)
@@ -193,6 +195,7 @@ def label_weight(
     Returns:
         ``(N,)``.
     """
+    check_choice('rule', rule, LABEL_RULES)
     if rule == 'linear':
         return lam
     if rule == 'remix':

@@ -19,8 +19,8 @@ def semantic_similarity(features: Tensor, prototypes: Tensor, top_k: int) -> Ten
     the inverse distance.
 
     Args:
-        features: ``(N, D)``, float32 or float64.
-        prototypes: ``(K, D)``, same dtype.
+        features: ``(N, D)``; half precision is computed in float32.
+        prototypes: ``(K, D)``.
         top_k: how many classes; all classes tied with the last one are kept as well.
 
     Returns:
@@ -33,6 +33,8 @@ def semantic_similarity(features: Tensor, prototypes: Tensor, top_k: int) -> Ten
         >>> semantic_similarity(torch.zeros(1, 1), torch.tensor([[1.0], [-3.0], [9.0]]), 2)
         tensor([[0.7500, 0.2500, 0.0000]])
     """
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    features, prototypes = features.to(dtype), prototypes.to(dtype)
     classes, distances, edge_ties = nearest_prototypes(features, prototypes, top_k)
     nearest = distances.amin(dim=1, keepdim=True)
     # nearest / d is 1 / d up to the normalisation, without overflow; 0 / 0 is the coincidence.
@@ -55,7 +57,7 @@ def label_confidence(
         confidence: ``'log_count'``, or the same number in ``[0, 1]`` for every image.
 
     Returns:
-        ``(N,)`` in ``[0, 1]``; 0 where every class has one image only.
+        ``(N,)`` in ``[0, 1]``, at least float32; 0 where every class has one image only.
 
     Reference:
         Pan et al., IEEE TIP 2024, eq. 9. The constant, and the clipping, are this project's.
@@ -69,6 +71,9 @@ def label_confidence(
         return scores.new_full((scores.shape[0],), constant)
     if confidence != 'log_count':
         raise refuse('confidence', "'log_count' or a number in [0, 1]", confidence)
+    check_number('omega', omega, '[0, inf)')
+    # float16 ends at 65,504, below the class counts and sums of some data sets.
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     counts = torch.as_tensor(class_counts, device=scores.device).to(scores.dtype).clamp(min=1)
     if counts.shape != scores.shape[1:]:
         raise refuse('class_counts', f'({scores.shape[1]},), as in the scores', tuple(counts.shape))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import nn
 
 from mmlt.datasets.labels import dataset_class_counts, training_class_counts
+from mmlt.functional.targets import check_classes
 
 from .runner_parts import components_with, num_classes_of, training_dataset, unwrap
 
@@ -53,7 +55,10 @@ class ClassCountsHook(Hook):
         )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Serve what another hook has put in place for this epoch (``SwitchRecipeHook``)."""
+        """Look at the labels while they are on the CPU, and serve what another hook has put in
+        place for this epoch (``SwitchRecipeHook``)."""
+        if self._training_counts is not None:
+            _check_labels(unwrap(runner.model), data_batch, len(self._training_counts))
         if batch_idx == 0 and self._training_counts is not None:
             for component in components_with(runner, 'set_class_counts'):
                 if getattr(component, 'class_counts', ()) is None:
@@ -108,6 +113,15 @@ class ClassCountsHook(Hook):
         runner.logger.info(
             f'Class counts from {source}: {_describe(counts)}; given to {names or "nothing"}.'
         )
+
+
+def _check_labels(model: Any, data_batch: Any, num_classes: int) -> None:
+    """On a GPU a loss cannot look at labels without a wait, and a wrong one ends the process."""
+    samples = data_batch.get('data_samples') if isinstance(data_batch, dict) else None
+    labels = [sample.gt_label for sample in samples or () if 'gt_label' in sample]
+    if labels and labels[0].device.type == 'cpu':
+        head = type(getattr(model, 'head', None)).__name__
+        check_classes(f'{head}.gt_label', torch.cat(labels), num_classes)
 
 
 def _check_num_classes(model: Any, expected: int) -> None:

@@ -18,6 +18,7 @@ from .class_counts_hook import ClassCountsHook
 from .confusion_pairs_hook import ConfusionPairsHook
 from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook, seed_worker_of_epoch
+from .run_checks import check_monitored_figures, warn_of_double_correction
 from .runner_parts import check_pairing, consumers_of_pairs, sampler_of, training_dataset, unwrap
 from .training_progress_hook import TrainingProgressHook
 
@@ -40,11 +41,15 @@ class LongTailHook(Hook):
     One that the config lists itself, to set its options, is not registered a second time. Before
     the first step it checks that the parts of the run fit together, and lets the data loading
     workers draw from the seed of the epoch (:func:`seed_worker_of_epoch`), unless the config
-    names a ``worker_init_fn``. From a checkpoint it takes neither code to run nor files to delete.
+    names a ``worker_init_fn``. It stops where ``save_best``, ``EarlyStoppingHook`` or a scheduler
+    waits for a figure that :class:`mmlt.evaluation.LongTailMetric` cannot report for this data, and
+    warns where two parts compensate the class prior. From a checkpoint it takes neither code to
+    run nor files to delete.
 
     Raises:
         ValueError: if it has another priority than its own; before training, if partners are
-            drawn, loaded or mixed, but not all three, or if ranks would have different numbers
+            drawn, loaded or mixed, but not all three, if a figure that the best model is saved
+            by cannot be reported, or if ranks would have different numbers
             of images.
 
     Example:
@@ -53,6 +58,9 @@ class LongTailHook(Hook):
 
     # Before all others: what it registers then still takes part in the run's first event.
     priority = 'HIGHEST'
+
+    #: Strength of ``rebalance_classifier.py``, where the checkpoint comes from it.
+    rebalanced: float | None = None
 
     def before_run(self, runner: Runner) -> None:
         """Register the parts that this run needs."""
@@ -77,7 +85,9 @@ class LongTailHook(Hook):
         file that ``best_ckpt`` names when a better model comes.
         """
         _register(runner, [ClassCountsHook])  # a checkpoint may be loaded before the run
-        (checkpoint.get('meta') or {}).pop('config', None)
+        meta = checkpoint.get('meta') or {}
+        meta.pop('config', None)
+        self.rebalanced = (meta.get('rebalanced_classifier') or {}).get('tau')
         hub = checkpoint.get('message_hub')
         info = (hub.get('runtime_info') if isinstance(hub, dict) else None) or {}
         folders = {runner.work_dir, *(getattr(hook, 'out_dir', None) for hook in runner.hooks)}
@@ -95,6 +105,8 @@ class LongTailHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check that the parts fit together, and seed the data loading workers by epoch."""
         check_pairing(runner)
+        check_monitored_figures(runner)
+        warn_of_double_correction(runner, 'val')
         loader = runner.train_dataloader
         images, ranks = len(loader.dataset), get_world_size()
         if images % ranks and not getattr(sampler_of(runner), 'round_up', True):
@@ -112,6 +124,10 @@ class LongTailHook(Hook):
                 'outlive an epoch are seeded once, so a resumed run draws other augmentations '
                 'than an uninterrupted one'
             )
+
+    def before_test(self, runner: Runner) -> None:
+        """Log a warning where the class prior is compensated twice."""
+        warn_of_double_correction(runner, 'test')
 
 
 def _register(runner: Runner, parts: list[type[Hook]]) -> None:

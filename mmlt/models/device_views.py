@@ -82,7 +82,8 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
     ) -> None:
         super().__init__(**kwargs)
         _import_kornia()
-        sides = (view_size, view_size) if isinstance(view_size, int) else tuple(view_size)
+        pair = isinstance(view_size, (list, tuple))
+        sides: Any = view_size if pair else (view_size, view_size)
         if len(sides) != 2:
             raise refuse('view_size', 'a side or (height, width)', view_size)
         # The blur reflects the borders, which needs more pixels than half a kernel.
@@ -92,9 +93,10 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         self.num_views = check_integer('num_views', num_views, '[1, inf)')
         self.crops_in = check_choice('crops_in', crops_in, ('original', 'source'))
         names = {field.name for field in fields(ViewOptions)}
-        if not set(view or {}) <= names:
-            raise refuse('view', f'some of {sorted(names)}', sorted(view or {}))
-        self.view = ViewOptions(**(view or {}))
+        view = {} if view is None else view
+        if not isinstance(view, dict) or not set(view) <= names:
+            raise refuse('view', f'a dict of some of {sorted(names)}', view)
+        self.view = ViewOptions(**view)
         self._seeded = SeededDraws()
 
     def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:

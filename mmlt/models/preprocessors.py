@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from mmlt.functional.checks import check_flag, check_integer, refuse
+from mmlt.functional.checks import check_flag, check_integer, check_number, check_numbers, refuse
 
 from .batch_augments.choice import BatchAugmentChoice
 from .batch_augments.randomness import missing
@@ -57,12 +57,18 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         mean, std = kwargs.get('mean'), kwargs.get('std')
         if (mean is None) != (std is None):
             raise refuse('mean, std', 'both or neither', (mean, std))
+        if mean is not None:
+            means = check_numbers('mean', mean)
+            if len(check_numbers('std', std, '(0, inf)')) != len(means):
+                raise refuse('mean, std', 'one number for each channel', (mean, std))
+        check_integer('pad_size_divisor', kwargs.get('pad_size_divisor', 1), '[1, inf)')
+        check_number('pad_value', kwargs.get('pad_value', 0))
         for name in ('to_rgb', 'to_onehot'):
             check_flag(name, kwargs.get(name, False))
         if kwargs.get('num_classes') is not None:
             check_integer('num_classes', kwargs['num_classes'], '[1, inf)')
         super().__init__(**kwargs)
-        if batch_augments:
+        if batch_augments is not None and batch_augments != {}:
             self.batch_augments = batch_augments
         self._replaced = False
 

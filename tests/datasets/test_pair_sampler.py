@@ -263,10 +263,10 @@ def test_an_epoch_without_mixed_batches_draws_no_partners(monkeypatch):
 @pytest.mark.parametrize(
     'arguments, error, message',
     [
-        (dict(sampler=DefaultSampler([1, 2], seed=0), batch_size=2), TypeError, 'PairSampler'),
+        (dict(sampler=DefaultSampler([1, 2], seed=0), batch_size=2), ValueError, 'PairSampler'),
         (dict(batch_size=2, prob=1.5), ValueError, 'prob'),
         (dict(batch_size=0), ValueError, 'batch_size'),
-        (dict(batch_size=2, prob='half'), TypeError, 'prob'),
+        (dict(batch_size=2, prob='half'), ValueError, 'prob'),
     ],
 )
 def test_bad_batch_options(arguments, error, message):

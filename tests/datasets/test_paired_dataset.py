@@ -7,6 +7,7 @@ import pytest
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import ConcatDataset, RepeatDataset, default_collate
 from mmpretrain.registry import DATASETS, TRANSFORMS
+from torch.utils.data import TensorDataset
 
 from mmlt.datasets import PairedDataset
 from tests.datasets.toy import COUNTS, ToyDataset, toy_labels
@@ -185,9 +186,13 @@ def test_the_partners_follow_when_the_pipeline_is_exchanged():
 
 
 @pytest.mark.parametrize(
-    'arguments, message',
-    [(dict(dataset=3), 'data set'), (dict(dataset=[1, 2], partner_pipeline=[]), 'get_data_info')],
+    'arguments, error, message',
+    [
+        (dict(dataset=3), ValueError, '^dataset: expected'),
+        (dict(dataset=[1, 2]), ValueError, '^dataset: expected'),
+        (dict(dataset=TensorDataset(), partner_pipeline=[]), TypeError, 'get_data_info'),
+    ],
 )
-def test_bad_arguments(arguments, message):
-    with pytest.raises(TypeError, match=message):
+def test_bad_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
         PairedDataset(**arguments)

@@ -216,7 +216,7 @@ class _TooFewClasses(_NoLabels):
         (_ManyLabels(), ValueError, 'one integer label'),
         (_FewLabels(), ValueError, '3 images but 2 labels'),
         (_TooFewClasses(), ValueError, 'has 2 classes'),
-        ([], ValueError, 'empty'),
+        ([], ValueError, 'dataset: expected a data set'),
     ],
 )
 @pytest.mark.parametrize('name', ['balanced', 'pair balanced'])

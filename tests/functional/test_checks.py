@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from mmengine.runner import Runner
 
 from mmlt.functional.checks import (
     OptionError,
@@ -11,6 +14,8 @@ from mmlt.functional.checks import (
     check_flag,
     check_integer,
     check_number,
+    check_numbers,
+    check_text,
 )
 
 NO_NUMBERS = (True, None, 'abc', '1', [1.0], float('nan'), float('inf'), -float('inf'), 1j)
@@ -62,8 +67,26 @@ def test_choices_and_flags():
             check_flag('on', value)
 
 
-def test_the_error_is_of_both_kinds():
-    with pytest.raises(ValueError):
-        check_flag('on', 1)
-    with pytest.raises(TypeError):
-        check_flag('on', 1)
+def test_the_error_reaches_the_user_of_a_hook_as_it_is():
+    """MMEngine raises a ``TypeError`` of a hook again, with the address of the hook."""
+
+    class Hook:
+        def before_run(self, runner):
+            check_flag('on', 1)
+
+    runner = SimpleNamespace(_hooks=[Hook()])
+    with pytest.raises(OptionError, match=r'^on: expected True or False, got 1$') as caught:
+        Runner.call_hook(runner, 'before_run')
+    # Other code raises `type(error)(longer message)`.
+    assert str(type(caught.value)('longer')) == 'longer'
+
+
+def test_lists_of_numbers_and_texts():
+    assert check_numbers('mean', np.array([1, 2]), length=2) == (1.0, 2.0)
+    for value in ([], [1], [1, 2, 3], [1, 'a'], [1, True], '12', 1.0, None, [1, float('nan')]):
+        with pytest.raises(OptionError, match='mean: expected 2 numbers, got '):
+            check_numbers('mean', value, length=2)
+    assert check_text('prefix', 'a') == 'a'
+    for value in ('', ' ', None, 1, ['a']):
+        with pytest.raises(OptionError, match='prefix: expected a text, got '):
+            check_text('prefix', value)

@@ -98,11 +98,11 @@ def test_top_confused_pairs():
 @pytest.mark.parametrize(
     'targets, error, message',
     [
-        (torch.tensor([0, 6]), ValueError, r'labels in \[0, 6\)'),
-        (torch.tensor([0, -1]), ValueError, r'labels in \[0, 6\)'),
-        (torch.tensor([0.0, 1.0]), TypeError, 'integers'),
+        (torch.tensor([0, 6]), ValueError, r'classes in \[0, 6\)'),
+        (torch.tensor([0, -1]), ValueError, r'classes in \[0, 6\)'),
+        (torch.tensor([0.0, 1.0]), ValueError, 'integers'),
         (torch.zeros(2, 5), ValueError, r'\(N, 6\) for scores'),
-        (torch.zeros(2, 6, dtype=torch.long), TypeError, 'floating-point'),
+        (torch.zeros(2, 6, dtype=torch.long), ValueError, 'floating-point'),
         (torch.tensor([0, 1, 2]), ValueError, 'one row per target'),
     ],
 )

@@ -163,7 +163,7 @@ def test_arguments_are_left_alone():
         (lambda e, t, p: (e, t, p[:, :2], 0.1), ValueError, 'prototypes'),
         (lambda e, t, p: (e, F.one_hot(t), p, 0.1), ValueError, 'not mixed'),
         (lambda e, t, p: (e, t[:2], p, 0.1), ValueError, 'targets'),
-        (lambda e, t, p: (e, t.float(), p, 0.1), TypeError, 'integers'),
+        (lambda e, t, p: (e, t.float(), p, 0.1), ValueError, 'integers'),
         (lambda e, t, p: (e, t + 4, p, 0.1), ValueError, r'\[0, 4\)'),
         (lambda e, t, p: (e, t, p, 0.0), ValueError, 'temperature'),
     ],

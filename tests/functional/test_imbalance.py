@@ -119,15 +119,15 @@ def test_bad_input_is_named() -> None:
         step_class_counts(0, 10, 10)
     with pytest.raises(ValueError, match='num_classes'):
         exponential_class_counts(10, 0, 10)
-    with pytest.raises(TypeError, match='max_count: expected an integer'):
+    with pytest.raises(ValueError, match='max_count: expected an integer'):
         exponential_class_counts(10.5, 10, 10)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match='at most 1 images of class 1, got 3'):
         long_tail_indices([0, 0, 1], [1, 3])
     with pytest.raises(ValueError, match=r'labels: expected classes in \[0, 2\)'):
         long_tail_indices([0, 2], [1, 1])
-    with pytest.raises(TypeError, match='labels: expected'):
+    with pytest.raises(ValueError, match='labels: expected'):
         long_tail_indices([0.5, 1.0], [1, 1])  # type: ignore[list-item]
     with pytest.raises(ValueError, match='class_counts: expected at least 0'):
         long_tail_indices([0], [-1])
-    with pytest.raises(TypeError, match='class_counts: expected integers'):
+    with pytest.raises(ValueError, match='class_counts: expected integers'):
         long_tail_indices([0], [0.5])  # type: ignore[list-item]

@@ -120,7 +120,7 @@ def test_mistakes_are_named():
     with pytest.raises(ValueError, match=r'\(N, 2\)'):
         logit_adjusted_cross_entropy(logits, torch.tensor([0, 1]), [3, 1])
     with pytest.raises(ValueError, match='targets'):
-        cross_entropy(logits, torch.tensor([0]))
+        logit_adjusted_cross_entropy(logits, torch.tensor([0]), [3, 1, 1])
     with pytest.raises(ValueError, match='empty_classes'):
         log_prior([1, 1], 'drop')
 

@@ -156,7 +156,7 @@ def test_arguments_are_not_changed():
         ([0], [3], ValueError, r'targets: expected classes in \[0, 3\)'),
         ([0], [-1], ValueError, 'targets: expected'),
         ([3], [0], ValueError, 'predictions: expected'),
-        ([0.5], [0], TypeError, 'predictions: expected integers'),
+        ([0.5], [0], ValueError, 'predictions: expected integers'),
     ],
 )
 def test_bad_labels_are_named(predictions, targets, error, message):

@@ -1,10 +1,13 @@
 """Class counts travel from the data to every component, and through the checkpoint."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.dataset import ClassBalancedDataset, RepeatDataset
 from mmpretrain.datasets import KFoldDataset
 from mmpretrain.registry import DATASETS
+from mmpretrain.structures import DataSample
 from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
 from mmlt.datasets import DigitsLT
@@ -181,3 +184,28 @@ def test_counts_of_concatenated_data_are_added(tmp_path):
     augment = runner.model.data_preprocessor.batch_augments.augments[0]
     assert augment.class_counts.tolist() == sampler.pools.counts.tolist()
     assert sampler.pools.counts.sum() > 305
+
+
+class _OnADevice:
+    """Stands for a sample whose labels are on a GPU already."""
+
+    gt_label = torch.zeros(1, dtype=torch.long, device='meta')
+
+    def __contains__(self, key):
+        return key == 'gt_label'
+
+
+def test_labels_are_looked_at_before_they_reach_the_device():
+    model = torch.nn.Module()
+    model.head = torch.nn.Identity()
+    hook = ClassCountsHook()
+    hook._training_counts = [3, 2, 1]
+    runner = SimpleNamespace(model=model)
+    for labels, said in (([0, 3], 'got 3$'), ([-1, 0], 'got -1$')):
+        samples = [DataSample().set_gt_label(label) for label in labels]
+        with pytest.raises(ValueError, match=r'^Identity.gt_label: .*\[0, 3\), ' + said):
+            hook.before_train_iter(runner, 1, dict(data_samples=samples))
+    fine = [DataSample().set_gt_label(label) for label in (0, 2)]
+    on_a_device = dict(data_samples=[_OnADevice()])
+    for batch in (dict(data_samples=fine), on_a_device, [torch.zeros(2)], None):
+        hook.before_train_iter(runner, 1, batch)

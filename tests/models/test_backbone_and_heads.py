@@ -131,3 +131,31 @@ class TestStart:
     def test_residual_blocks_of_bcl_start_with_their_branch(self, name):
         backbone = recipe(f'imagenet_lt/{name}').model.backbone
         assert backbone.zero_init_residual is False
+
+
+@pytest.mark.parametrize('loss', ['CrossEntropyLoss', 'LogitAdjustedLoss'])
+def test_the_head_checks_labels_whatever_its_loss_does(loss):
+    head = CosineClsHead(num_classes=3, in_channels=4, loss=dict(type=loss))
+    if loss == 'LogitAdjustedLoss':
+        head.loss_module.set_class_counts([3, 2, 1])
+    features = (torch.ones(2, 4),)
+
+    def loss_of(*labels, dtype=torch.int64):
+        samples = [DataSample(gt_label=torch.tensor([k], dtype=dtype)) for k in labels]
+        return head.loss(features, samples)['loss']
+
+    for wrong in (3, -1):
+        with pytest.raises(ValueError, match=rf'^CosineClsHead.gt_label: .*\[0, 3\), got {wrong}$'):
+            loss_of(0, wrong)
+    with pytest.raises(ValueError, match='gt_label: expected integers, got '):
+        loss_of(0, 1, dtype=torch.float32)
+    assert torch.equal(loss_of(0, 2, dtype=torch.int16), loss_of(0, 2))
+
+
+def test_topk_is_one_number_or_several_but_no_more_than_classes():
+    samples = [DataSample().set_gt_label(0)]
+    head = CosineClsHead(num_classes=3, in_channels=4, topk=1, cal_acc=True)
+    assert 'accuracy_top-1' in head.loss((torch.ones(1, 4),), samples)
+    with pytest.raises(ValueError, match=r'topk: expected an integer in \[1, 3\], got 5'):
+        CosineClsHead(num_classes=3, in_channels=4, topk=(1, 5), cal_acc=True)
+    CosineClsHead(num_classes=3, in_channels=4, topk=(1, 5))  # without effect

@@ -4,9 +4,11 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from mmlt.models.losses import LogitAdjustedLoss
 from tests.distributed.launch import run_ranks
-from tests.models.loss_cases import CASES, call, scores_of, targets_of
+from tests.models.loss_cases import CASES, TARGETS, call, scores_of, targets_of
 
 EVERY = [
     pytest.param(name, soft, id=f'{name}, {"soft" if soft else "hard"}')
@@ -63,6 +65,59 @@ def test_saturated_input_gives_a_finite_value_and_gradient(name, soft, dtype):
     assert value.isfinite()
     assert all(part.grad.isfinite().all() for part in inputs)
     assert name.startswith('CAR alone') or any(part.grad.any() for part in inputs)
+
+
+@pytest.mark.parametrize('dtype', [torch.int32, torch.int16, torch.uint8])
+@pytest.mark.parametrize('name', CASES)
+def test_labels_of_any_width_are_classes(name, dtype):
+    case = CASES[name]
+    inputs = case.inputs(torch.float32)
+    value = call(case.make(), inputs, TARGETS.to(dtype))
+    assert torch.equal(value, call(case.make(), inputs, TARGETS))
+
+
+@pytest.mark.parametrize(
+    'wrong, said',
+    [
+        (lambda targets: targets - (targets == 3) * 4, r'classes in \[0, 4\), got -1$'),
+        (lambda targets: targets + (targets == 3), r'classes in \[0, 4\), got 4$'),
+        (lambda targets: targets + (targets == 3) * 9996, 'got 9999$'),
+        (lambda targets: targets.float(), 'integers, got torch.float32$'),
+        (lambda targets: targets > 0, 'integers, got torch.bool$'),
+        (lambda targets: targets[:-1], r'got \(7,\)$'),
+        (lambda targets: F.one_hot(targets), r'torch.int64|\(8, 4\)'),
+    ],
+)
+@pytest.mark.parametrize('name', CASES)
+def test_bad_labels_are_one_error_that_names_loss_and_value(name, wrong, said):
+    case = CASES[name]
+    with pytest.raises(ValueError, match=rf'targets?: expected .*{said}') as error:
+        call(case.make(), case.inputs(torch.float32), wrong(TARGETS))
+    if 'classes in' in said:
+        assert type(case.make()).__name__ in str(error.value)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_no_image_is_an_error(name):
+    first, *rest = CASES[name].inputs(torch.float32)
+    with pytest.raises(ValueError, match=r'at least one image|N >= 1'):
+        call(CASES[name].make(), [first[:0], *rest], TARGETS[:0])
+
+
+@pytest.mark.parametrize('name', [name for name, case in CASES.items() if case.soft])
+def test_rows_of_zeros_are_images_without_a_label(name):
+    inputs = [part.requires_grad_() for part in CASES[name].inputs(torch.float32)]
+    value = call(CASES[name].make(), inputs, torch.zeros(8, 4))
+    value.backward()
+    assert float(value) == 0
+    assert inputs[0].grad.isfinite().all()
+
+
+def test_a_label_of_a_class_that_is_left_out():
+    loss = LogitAdjustedLoss(class_counts=[3, 0, 1], empty_classes='ignore')
+    with pytest.raises(ValueError, match=r'LogitAdjustedLoss.target: .*ignore.*, got 1$'):
+        loss(torch.zeros(2, 3), torch.tensor([0, 1]))
+    assert loss(torch.zeros(1, 3), torch.tensor([[0.5, 0.5, 0.0]])).isfinite()
 
 
 def images_of(name, rank, world_size):

@@ -165,5 +165,5 @@ def test_bad_options(options, name):
 
 
 def test_a_loss_of_the_wrong_type():
-    with pytest.raises(TypeError, match='loss'):
+    with pytest.raises(ValueError, match='loss'):
         build(loss=[3, 3, 3])

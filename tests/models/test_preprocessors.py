@@ -265,11 +265,11 @@ def test_bad_batches(change, kwargs):
         (dict(augments=Average(), probs=1.2), ValueError),
         (dict(augments=Average(), probs=-0.2), ValueError),
         (dict(augments=Average(), probs=float('nan')), ValueError),
-        (dict(augments=Average(), probs='half'), TypeError),
-        (dict(augments=3), TypeError),
-        (dict(probs=1.0), TypeError),
-        (dict(augments=Average(), prob=1.0), TypeError),
-        ([dict(type='Mixup')], TypeError),
+        (dict(augments=Average(), probs='half'), ValueError),
+        (dict(augments=3), ValueError),
+        (dict(probs=1.0), ValueError),
+        (dict(augments=Average(), prob=1.0), ValueError),
+        ([dict(type='Mixup')], ValueError),
     ],
 )
 def test_bad_augments(config, error):

@@ -158,4 +158,4 @@ def test_a_run_that_dies_without_a_word_is_a_failure(tmp_path):
 def test_numbers_below_one_are_refused(option, capsys):
     with pytest.raises(SystemExit):
         demo.parse_args([option, '0'])
-    assert f'{option}: expected at least 1, got 0' in capsys.readouterr().err
+    assert f"{option}: expected an integer of at least 1, got '0'" in capsys.readouterr().err

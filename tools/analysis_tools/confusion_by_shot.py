@@ -22,7 +22,14 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmpretrain.registry import METRICS
 from numpy.typing import NDArray
-from worst_class_ratio import add_run_arguments, checkpoint_file, config_file, load_config, out_file
+from worst_class_ratio import (
+    add_run_arguments,
+    checkpoint_file,
+    config_file,
+    integer,
+    load_config,
+    out_file,
+)
 
 from mmlt.evaluation import LongTailMetric
 from mmlt.functional.counts import shot_groups
@@ -281,10 +288,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar='CONFIG CHECKPOINT',
         help='config and checkpoint, once or twice: before, after',
     )
-    parser.add_argument('--top', type=int, default=10, help='how many pairs')
+    parser.add_argument('--top', type=integer(1), default=10, help='how many pairs')
     parser.add_argument(
         '--thresholds',
-        type=int,
+        type=integer(0),
         nargs=2,
         metavar=('MANY', 'FEW'),
         help='training images above which a class is many-shot, and below which '
@@ -300,8 +307,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
             config_file(config), checkpoint_file(checkpoint)
     except argparse.ArgumentTypeError as error:
         parser.error(str(error))
-    if args.top < 1:
-        parser.error(f'--top: expected at least 1, got {args.top}')
+    if args.thresholds and args.thresholds[1] > args.thresholds[0] + 1:
+        parser.error(f'--thresholds: expected FEW of at most MANY + 1, got {args.thresholds}')
     return args
 
 

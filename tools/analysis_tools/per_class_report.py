@@ -6,12 +6,16 @@ python tools/analysis_tools/per_class_report.py CE=ce_seed0.csv,ce_seed1.csv LA=
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from flags import integer
 
 from mmlt.evaluation.names import picture_text
 from mmlt.evaluation.per_class_table import PerClassRow, read_per_class_csv
@@ -176,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=Path('per_class_accuracy.png'),
         help='picture to write (.png, .svg, .pdf)',
     )
-    parser.add_argument('--smooth', type=int, help='running mean over this many classes')
+    parser.add_argument('--smooth', type=integer(1), help='running mean over this many classes')
     args = parser.parse_args(argv)
     methods = [parse_method(text) for text in args.methods]
     names = [name for name, _ in methods]

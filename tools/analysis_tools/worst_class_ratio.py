@@ -32,6 +32,7 @@ from cli import (
     prepare_cpu_ranks,
     set_loader_defaults,
 )
+from flags import integer  # noqa: F401  for confusion_by_shot.py
 
 from mmlt.functional.metrics.figures import worst_class_ratio
 

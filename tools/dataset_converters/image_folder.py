@@ -17,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from flags import integer, number
+
 EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.ppm', '.tif', '.tiff')
 Split = list[list[str]]  # paths of the images of each class
 
@@ -165,18 +168,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('image_root', type=Path, help='folder with one folder of images per class')
     add('--out', type=Path, help='folder for the list files (default: the image root)')
     ratio = 'largest over smallest training class, such as 100 (default: all that is left is kept)'
-    add('--imbalance-ratio', type=float, metavar='R', help=ratio)
+    add('--imbalance-ratio', type=number(1), metavar='R', help=ratio)
     kinds = 'exp: sizes fall exponentially with the label; step: half of the classes are small'
     add('--imbalance-type', choices=('exp', 'step'), default='exp', help=kinds)
     largest = 'training images of the largest class (default: all it has); needs --imbalance-ratio'
-    add('--max-count', type=int, metavar='N', help=largest)
-    for name, default, text in (
-        ('--test-per-class', 20, 'test images of each class'),
-        ('--val-per-class', 0, 'validation images of each class'),
-        ('--seed', 0, 'of the draw'),
-        ('--rows', 40, 'bars of the histogram at most'),
+    add('--max-count', type=integer(1), metavar='N', help=largest)
+    for name, kind, default, text in (
+        ('--test-per-class', integer(0), 20, 'test images of each class'),
+        ('--val-per-class', integer(0), 0, 'validation images of each class'),
+        ('--seed', integer(0, 2**32 - 1), 0, 'of the draw'),
+        ('--rows', integer(1), 40, 'bars of the histogram at most'),
     ):
-        add(name, type=int, default=default, metavar='N', help=f'{text} (default: {default})')
+        add(name, type=kind, default=default, metavar='N', help=f'{text} (default: {default})')
     add('--overwrite', action='store_true', help='replace list files that exist')
     return parser.parse_args(argv)
 

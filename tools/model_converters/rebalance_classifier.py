@@ -26,6 +26,7 @@ import mmlt  # noqa: F401  lets torch load checkpoints safely
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cli import load_checkpoint
+from flags import number
 
 from mmlt.functional.checks import check_choice, check_number, refuse
 from mmlt.functional.logit_adjustment import adjusted_bias, tau_normalize
@@ -168,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--method', choices=METHODS, required=True)
     parser.add_argument(
         '--tau',
-        type=float,
+        type=number(0),
         default=1.0,
         help='strength; 0 changes nothing but, with tau_norm, the bias',
     )

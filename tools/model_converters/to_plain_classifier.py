@@ -24,6 +24,7 @@ import mmlt  # noqa: F401  lets torch load checkpoints safely
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cli import load_checkpoint
+from flags import number
 
 KEPT = ('backbone.', 'head.fc.')
 CLASSIFIER = 'head.fc.weight'
@@ -74,7 +75,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('source', metavar='IN', type=Path, help='checkpoint to read')
     parser.add_argument('target', metavar='OUT', type=Path, help='checkpoint to write')
     parser.add_argument(
-        '--scale', type=float, default=30.0, help='of a cosine classifier, for the printed config'
+        '--scale',
+        type=number(1e-6),
+        default=30.0,
+        help='of a cosine classifier, for the printed config',
     )
     args = parser.parse_args(argv)
     try:

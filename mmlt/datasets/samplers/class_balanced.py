@@ -76,7 +76,7 @@ class ClassBalancedSampler(EpochSampler):
         check_number('power', power)
         if effective_number is not None and power != 0:
             raise refuse('power', '0 beside effective_number', power)
-        if check_flag('progressive', progressive):
+        if check_flag('progressive', progressive) or num_epochs is not None:
             check_integer('num_epochs', num_epochs, '[1, inf)')
         self.replacement = check_flag('replacement', replacement)
         self.num_epochs = num_epochs if progressive else None
@@ -86,7 +86,7 @@ class ClassBalancedSampler(EpochSampler):
         else:
             check_number('effective_number', effective_number, '[0, 1)')
             self._final = effective_number_probabilities(counts, effective_number)
-        self._initial = class_sampling_probabilities(counts, 1)
+        self.instance_balanced = class_sampling_probabilities(counts, 1)
         self._drawn = (0, np.zeros_like(counts))
 
     def class_probabilities(self, epoch: int) -> Tensor:
@@ -94,7 +94,7 @@ class ClassBalancedSampler(EpochSampler):
         if self.num_epochs is None:
             return self._final
         progress = min(epoch / self.num_epochs, 1.0)
-        return progressive_probabilities(self._initial, self._final, progress)
+        return progressive_probabilities(self.instance_balanced, self._final, progress)
 
     def _images_of_epoch(self) -> IntArray:
         if self.replacement:

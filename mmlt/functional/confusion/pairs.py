@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from ..checks import refuse
+from ..checks import check_choice, check_flag, refuse
 from ..sampling import draw_classes
 
 __all__ = [
@@ -47,7 +47,7 @@ def confusion_entries(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> T
             ``'dominant'`` counts them for the class with the largest score.
 
     Returns:
-        ``(N,)`` int64 in ``[0, K * K)``, :data:`UNCOUNTED` (also for a negative label) or
+        ``(N,)`` int64 in ``[0, K * K)``, :data:`UNCOUNTED` (also for a label out of range) or
         :data:`MIXED`.
 
     Example:
@@ -58,12 +58,15 @@ def confusion_entries(logits: Tensor, targets: Tensor, mixed: str = 'skip') -> T
     if logits.ndim != 2 or targets.shape not in (logits.shape, logits.shape[:1]):
         expected = f'(N,) labels or (N, K) scores for logits of shape {tuple(logits.shape)}'
         raise refuse('targets', expected, tuple(targets.shape))
+    check_choice('mixed', mixed, ('skip', 'dominant'))
     largest, predicted = logits.detach().max(dim=1)
     if targets.ndim == 1:
+        if targets.is_floating_point() or targets.dtype == torch.bool:
+            raise refuse('targets', 'integers', targets.dtype)
         score, true = torch.ones_like(targets, dtype=torch.float32), targets.long()
     else:
         score, true = targets.detach().max(dim=1)
-    counted = torch.isfinite(largest) & (true >= 0)
+    counted = torch.isfinite(largest) & (true >= 0) & (true < logits.shape[1])
     entries = torch.where(counted, true * logits.shape[1] + predicted, UNCOUNTED)
     return entries if mixed == 'dominant' else torch.where(score > 1 - 1e-6, entries, MIXED)
 
@@ -263,6 +266,7 @@ def pair_distribution(
         >>> pair_distribution([[8, 2], [1, 0]], normalize=True).weights
         array([0.2, 1. ])
     """
+    check_flag('normalize', normalize)
     true, predicted, weights, num_classes = _nonzero_entries(counts)
     images = np.ones(num_classes) if class_counts is None else np.asarray(class_counts)
     if len(images) != num_classes:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check_choice, check_flag, check_integer, check_number, refuse
+from ..targets import check_classes
 from .lanczos import start_from_rows
 from .spectral import leading_singular_triplet
 
@@ -82,7 +83,9 @@ def soft_confusion(
     if logits.ndim != 2 or targets.shape[:1] != logits.shape[:1]:
         shapes = tuple(logits.shape), tuple(targets.shape)
         raise refuse('logits, targets', '(N, K) logits with one row per target', shapes)
+    check_number('margin', margin)
     check_number('temperature', temperature, '(0, inf)')
+    check_flag('detach_gate', detach_gate)
     check_integer('max_labels', max_labels, '[1, inf)')
     num_classes = logits.shape[1]
     pairs = label_pairs(targets, num_classes, max_labels)
@@ -125,12 +128,7 @@ def label_pairs(targets: Tensor, num_classes: int, max_labels: int = 2) -> Label
         LabelPairs(labels=tensor([[2, 0]]), scores=tensor([[0.7000, 0.3000]]))
     """
     if targets.ndim == 1:
-        if targets.is_floating_point() or targets.dtype == torch.bool:
-            raise refuse('targets', '(N,) integers', targets.dtype)
-        if targets.device.type == 'cpu' and bool(((targets < 0) | (targets >= num_classes)).any()):
-            got = f'{int(targets.min())} .. {int(targets.max())}'
-            raise refuse('targets', f'labels in [0, {num_classes})', got)
-        labels = targets.long()[:, None]
+        labels = check_classes('targets', targets, num_classes)[:, None]
         return LabelPairs(labels, torch.ones_like(labels, dtype=torch.float32))
     if targets.ndim != 2 or targets.shape[1] != num_classes:
         expected = f'shape (N,) for labels or (N, {num_classes}) for scores'
@@ -366,6 +364,7 @@ def top_confused_pairs(confusion: Tensor, count: int) -> tuple[Tensor, Tensor, T
         >>> top_confused_pairs(torch.tensor([[0.0, 0.1], [0.4, 0.0]]), 1)
         (tensor([1]), tensor([0]), tensor([0.4000]))
     """
+    check_integer('count', count, '[0, inf)')
     values, positions = confusion.flatten().topk(min(count, confusion.numel()))
     columns = confusion.shape[1]
     return positions.div(columns, rounding_mode='floor'), positions % columns, values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..checks import check_number, refuse
+from ..checks import check_flag, check_number, refuse
 from .lanczos import SingularTriplet, lanczos_triplet, oriented_triplet, start_from_rows
 
 __all__ = ['leading_singular_triplet', 'spectral_norm']
@@ -46,6 +46,7 @@ def spectral_norm(
         row_weights = matrix.new_ones(matrix.shape[0])
     if row_weights.shape != matrix.shape[:1]:
         raise refuse('row_weights', f'shape {tuple(matrix.shape[:1])}', tuple(row_weights.shape))
+    check_flag('exact', exact)
     check_number('tolerance', tolerance, '[0, inf)')
     triplet = leading_singular_triplet(matrix, row_weights, None, exact, tolerance)
     if not (torch.is_grad_enabled() and matrix.requires_grad):

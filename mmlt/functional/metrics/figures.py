@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import refuse
+from ..checks import check_integer, check_number, refuse
 from .tallies import FloatArray, count_predictions
 
 __all__ = ['long_tail_figures', 'worst_class_ratio']
@@ -70,7 +70,7 @@ def long_tail_figures(
     targets: Any,
     num_classes: int,
     groups: Mapping[str, Any] | None = None,
-    topk: Sequence[int] = (1, 5),
+    topk: int | Sequence[int] = (1, 5),
     floor: float = 0.0,
 ) -> dict[str, float]:
     """Top-k accuracy, accuracy by shot group, worst class, means over classes and macro F1.
@@ -93,13 +93,16 @@ def long_tail_figures(
         Name -> fraction in [0, 1].
 
     Raises:
-        ValueError, TypeError: without images, if shapes disagree or a label is not in range.
+        ValueError: without images, if shapes disagree or a label is not in range.
 
     Example:
         >>> figures = long_tail_figures([[0, 1], [0, 1]], [0, 1], 2, {'few': [False, True]})
         >>> figures['top1'], figures['few_shot'], figures['worst_class']
         (0.5, 0.0, 0.0)
     """
+    check_number('floor', floor, '[0, 1)')
+    listed = topk if isinstance(topk, (list, tuple)) else [topk]
+    ks = [check_integer('topk', k, '[1, inf)') for k in listed]
     ranked = np.asarray(ranked_predictions)
     if ranked.ndim != 2 or not ranked.size:
         expected = '(N, M) with at least one image and one prediction'
@@ -108,7 +111,7 @@ def long_tail_figures(
     accuracy = tallies.accuracy
     shots = _group_accuracies(accuracy, groups or {})
     right = ranked == np.asarray(targets)[:, None]
-    top = {k: right[:, :k].any(axis=1).mean() for k in sorted({1, *topk}) if k <= right.shape[1]}
+    top = {k: right[:, :k].any(axis=1).mean() for k in sorted({1, *ks}) if k <= right.shape[1]}
     raised = np.maximum(_tested(accuracy), floor)
     with np.errstate(divide='ignore'):  # 1 / 0 and log 0 are infinite, and the means 0
         harmonic, geometric = 1 / np.mean(1 / raised), np.exp(np.log(raised).mean())

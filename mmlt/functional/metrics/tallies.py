@@ -4,7 +4,7 @@ Every per-class figure follows from three counts for each class (:class:`ClassTa
 time linear in images and classes; which class is taken for which needs the ``(K, K)`` matrix.
 In all functions ``predictions`` are ``(N,)`` integers, array or CPU tensor, of which a negative one
 stands for "no prediction", and ``targets`` are ``(N,)`` integers in ``[0, num_classes)``; other
-labels are a ``ValueError``, or a ``TypeError`` if they are no integers.
+labels are a ``ValueError``.
 """
 
 from __future__ import annotations
@@ -129,6 +129,7 @@ def most_confused_with(predictions: Any, targets: Any, num_classes: int) -> IntA
 
 
 def _check_labels(predictions: Any, targets: Any, num_classes: int) -> tuple[IntArray, IntArray]:
+    check_integer('num_classes', num_classes, '[1, inf)')
     predictions, targets = np.asarray(predictions), np.asarray(targets)
     if targets.ndim != 1 or predictions.shape != targets.shape:
         shapes = predictions.shape, targets.shape

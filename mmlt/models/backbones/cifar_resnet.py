@@ -8,6 +8,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmlt.functional.checks import check_choice, check_integer, refuse
+from mmlt.registry import check_init_cfg
 
 __all__ = ['CIFARResNet', 'CIFARResNetStage']
 
@@ -88,7 +89,8 @@ class CIFARResNet(BaseModule):
         num_stages: int = 3,
         init_cfg: dict | list | None = None,
     ) -> None:
-        super().__init__(init_cfg or dict(INIT))
+        check_init_cfg(init_cfg)
+        super().__init__(dict(INIT) if init_cfg is None else init_cfg)
         _check_shape(depth, base_channels)
         check_integer('in_channels', in_channels, '[1, inf)')
         check_choice('num_stages', num_stages, (1, 2, 3))
@@ -130,7 +132,8 @@ class CIFARResNetStage(BaseModule):
         base_channels: int = 16,
         init_cfg: dict | list | None = None,
     ) -> None:
-        super().__init__(init_cfg or dict(INIT))
+        check_init_cfg(init_cfg)
+        super().__init__(dict(INIT) if init_cfg is None else init_cfg)
         _check_shape(depth, base_channels)
         self.blocks = _stage(depth, check_choice('stage', stage, (0, 1, 2)), base_channels)
 

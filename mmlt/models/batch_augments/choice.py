@@ -12,6 +12,7 @@ from mmpretrain.models.utils.batch_augments import RandomBatchAugment
 from mmpretrain.registry import BATCH_AUGMENTS
 
 from mmlt.functional.checks import check_number, refuse
+from mmlt.registry import build_part
 
 from .randomness import SeededDraws
 
@@ -87,11 +88,8 @@ class BatchAugmentChoice(SeededDraws):
 
 
 def _build(augment: Any) -> Any:
-    if isinstance(augment, dict):
-        return BATCH_AUGMENTS.build(copy.deepcopy(augment))
-    if not callable(augment):
-        raise refuse('augments', 'configs or callables', augment)
-    return augment
+    config = copy.deepcopy(augment) if isinstance(augment, dict) else augment
+    return build_part(BATCH_AUGMENTS, 'augments', config, callable)
 
 
 def _complete_probs(probs: float | Sequence[float] | None, num_augments: int) -> Any:

@@ -9,7 +9,11 @@ import torch
 from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
-from torch import Tensor
+from torch import Tensor, nn
+
+from mmlt.functional.checks import check_text, refuse
+from mmlt.models.batch_augments.choice import BatchAugmentChoice
+from mmlt.registry import build_module, check_init_cfg
 
 __all__ = ['MultiViewClassifier']
 
@@ -22,7 +26,15 @@ class MultiViewClassifier(ImageClassifier):
     finds ``V`` from the number of data samples. With one tensor as the input it is the plain
     classifier.
 
-    Takes the arguments of ``ImageClassifier``.
+    Args:
+        backbone, neck, head: modules or their configs.
+        pretrained: path of a checkpoint to begin from.
+        train_cfg: ``dict(augments=..., probs=...)``, the batch augments.
+        data_preprocessor: a module or its config.
+        init_cfg: as in MMEngine.
+
+    Raises:
+        OptionError: if an option is of another form.
 
     Example:
         >>> model = MultiViewClassifier(
@@ -33,6 +45,38 @@ class MultiViewClassifier(ImageClassifier):
         >>> [tuple(part.shape) for part in model.extract_feat(views)]
         [(4, 8), (4, 512)]
     """
+
+    def __init__(
+        self,
+        backbone: dict | nn.Module,
+        neck: dict | nn.Module | None = None,
+        head: dict | nn.Module | None = None,
+        pretrained: str | None = None,
+        train_cfg: dict | None = None,
+        data_preprocessor: dict | nn.Module | None = None,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        check_init_cfg(init_cfg)
+        if pretrained is not None:
+            check_text('pretrained', pretrained)
+        if train_cfg is not None and train_cfg != {}:
+            if not isinstance(train_cfg, dict) or not set(train_cfg) <= {'augments', 'probs'}:
+                raise refuse('train_cfg', 'dict(augments=..., probs=...)', train_cfg)
+            BatchAugmentChoice.adopt(train_cfg)
+        if not isinstance(data_preprocessor, (dict, nn.Module, type(None))):
+            raise refuse('data_preprocessor', 'a config or a module', data_preprocessor)
+        parts = {'backbone': backbone, 'neck': neck, 'head': head}
+        built = {
+            name: part if part is None and name != 'backbone' else build_module(name, part)
+            for name, part in parts.items()
+        }
+        super().__init__(
+            **built,
+            pretrained=pretrained,
+            train_cfg=train_cfg,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg,
+        )
 
     def extract_feat(self, inputs: Tensor | Sequence[Tensor], stage: str = 'neck') -> Any:
         """Features of ``stage``.

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from mmlt.functional.checks import check_integer
 from mmlt.models.necks.bcl_neck import projection_mlp
+from mmlt.registry import build_module
 
 from .label_rectifier import LabelRectifier
-from .parts import build_classifier, build_module
+from .parts import build_classifier, check_head_options, hard_labels
 
 __all__ = ['ContrastiveClsHead']
 
@@ -77,7 +78,7 @@ class ContrastiveClsHead(ClsHead):
         confidence: str | float = 'log_count',
         **kwargs: object,
     ) -> None:
-        super().__init__(loss=build_module('loss', loss), **kwargs)
+        super().__init__(**check_head_options(num_classes, {**kwargs, 'loss': loss}))
         if self.cal_acc:
             raise ValueError(
                 'cal_acc: expected False, because the classified view may be mixed, got True; '
@@ -119,7 +120,7 @@ class ContrastiveClsHead(ClsHead):
         num_images = len(data_samples)
         num_views = _count_views(feats, num_images)
         projections, features = feats[-2], feats[-1]
-        labels = _hard_labels(data_samples)
+        labels = hard_labels(self, data_samples)
         prototypes = self.prototypes()
         losses: dict[str, Tensor] = {}
 
@@ -155,20 +156,3 @@ def _count_views(feats: tuple[Tensor, ...], num_images: int) -> int:
             f'contrast), got {feats[-1].shape[0]} feature rows for {num_images} data samples'
         )
     return num_views
-
-
-def _hard_labels(data_samples: list[DataSample]) -> Tensor:
-    if 'gt_label' not in data_samples[0]:
-        raise ValueError(
-            'gt_label: expected one integer class per image, got data samples with '
-            f'{sorted(data_samples[0].keys())}; the contrastive loss needs the class of the '
-            'clean views beside a gt_score'
-        )
-    labels = torch.cat([sample.gt_label for sample in data_samples])
-    if labels.numel() != len(data_samples) or labels.is_floating_point():
-        raise ValueError(
-            'gt_label: expected one integer class per image, got '
-            f'{tuple(data_samples[0].gt_label.shape)} {labels.dtype} in the first '
-            'sample; soft or one-hot labels belong in gt_score'
-        )
-    return labels

@@ -18,8 +18,9 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from mmlt.functional.checks import check_choice, check_integer, refuse
+from mmlt.registry import build_module, check_config
 
-from .parts import build_classifier, build_module
+from .parts import build_classifier, check_head_options, hard_labels
 
 __all__ = ['MultiExpertClsHead']
 
@@ -85,15 +86,16 @@ class MultiExpertClsHead(ClsHead):
         **kwargs: Any,
     ) -> None:
         check_integer('num_experts', num_experts, '[1, inf)')
-        if expert is not None and not isinstance(expert, dict):
-            raise refuse('expert', 'a config or None', expert)
+        if expert is not None:
+            check_config(MODELS, 'expert', expert)
         if isinstance(loss, (dict, nn.Module)):
             loss = [loss] * num_experts
         if not isinstance(loss, (list, tuple)) or len(loss) != num_experts:
             raise refuse('loss', f'one loss, or a list of num_experts={num_experts}', loss)
         # Copied, because each expert's loss has its own state.
         losses = [copy.deepcopy(build_module('loss', part)) for part in loss]
-        super().__init__(loss=_ExpertLosses(losses), **kwargs)
+        kwargs['loss'] = _ExpertLosses(losses)
+        super().__init__(**check_head_options(num_classes, kwargs))
         self.num_classes, self.in_channels = num_classes, in_channels
         self.num_experts = num_experts
         self.reduction = check_choice('reduction', reduction, ('mean', 'sum'))
@@ -134,7 +136,11 @@ class MultiExpertClsHead(ClsHead):
             ``loss_expert0`` ... ``loss_expert{E-1}``, divided by ``E`` if ``reduction`` is
             ``'mean'``, and with ``cal_acc`` the accuracy of the mean logits.
         """
-        logits, target = self.expert_logits(feats), _targets(data_samples)
+        logits = self.expert_logits(feats)
+        if 'gt_score' in data_samples[0]:
+            target = torch.stack([sample.gt_score for sample in data_samples])
+        else:
+            target = hard_labels(self, data_samples)
         share = self.num_experts if self.reduction == 'mean' else 1
         parts = self.loss_module(logits, target, avg_factor=len(data_samples), **kwargs)
         losses = {f'loss_expert{e}': part / share for e, part in enumerate(parts)}
@@ -155,9 +161,3 @@ def _pooled(features: Any) -> Tensor:
     if isinstance(features, (tuple, list)):
         features = features[-1]
     return features.flatten(2).mean(dim=2) if features.ndim > 2 else features
-
-
-def _targets(data_samples: list[DataSample]) -> Tensor:
-    if 'gt_score' in data_samples[0]:
-        return torch.stack([sample.gt_score for sample in data_samples])
-    return torch.cat([sample.gt_label for sample in data_samples])

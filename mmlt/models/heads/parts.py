@@ -6,12 +6,29 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmpretrain.registry import MODELS
+from mmpretrain.models.heads import ClsHead
+from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from mmlt.functional.checks import check_flag, check_integer, check_number, refuse
+from mmlt.functional.contrastive import unit_vectors
+from mmlt.functional.targets import check_classes
+from mmlt.registry import build_module, check_init_cfg
 
-__all__ = ['CosineLinear', 'build_classifier', 'build_module']
+__all__ = ['CosineLinear', 'build_classifier', 'check_head_options', 'hard_labels']
+
+
+def hard_labels(head: ClsHead, data_samples: list[DataSample]) -> Tensor:
+    """``gt_label`` of a batch, ``(N,)`` int64; an ``OptionError`` names the head otherwise."""
+    name = f'{type(head).__name__}.gt_label'
+    if 'gt_label' not in data_samples[0]:
+        expected = 'one integer class per image, beside a gt_score where images are mixed'
+        raise refuse(name, expected, f'data samples with {sorted(data_samples[0].keys())}')
+    labels = torch.cat([sample.gt_label for sample in data_samples])
+    if labels.shape != (len(data_samples),):
+        expected = 'one integer class per image (soft or one-hot labels belong in gt_score)'
+        raise refuse(name, expected, tuple(data_samples[0].gt_label.shape))
+    return check_classes(name, labels, head.num_classes)
 
 
 class CosineLinear(nn.Module):
@@ -28,7 +45,8 @@ class CosineLinear(nn.Module):
             self.weight /= self.weight.norm(dim=1, keepdim=True)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.scale * F.linear(F.normalize(features, dim=1), F.normalize(self.weight, dim=1))
+        parts = (unit_vectors(part).to(features.dtype) for part in (features, self.weight))
+        return self.scale * F.linear(*parts)
 
     def extra_repr(self) -> str:
         return f'{self.weight.shape[1]}, {self.weight.shape[0]}, scale={self.scale}'
@@ -37,18 +55,24 @@ class CosineLinear(nn.Module):
 def build_classifier(in_channels: int, num_classes: int, cosine: bool, scale: float) -> nn.Module:
     """A linear or a cosine classifier ``(N, D) -> (N, K)``, from options that it checks."""
     check_integer('in_channels', in_channels, '[1, inf)')
-    check_integer('num_classes', num_classes, '[2, inf)')
     check_number('scale', scale, '(0, inf)')
     if check_flag('cosine', cosine):
         return CosineLinear(in_channels, num_classes, scale)
     return nn.Linear(in_channels, num_classes)
 
 
-def build_module(name: str, module: Any) -> nn.Module:
-    """A module from its config, or as it is; ``OptionError`` naming the option if it is neither."""
-    if isinstance(module, nn.Module):
-        return module
-    if isinstance(module, dict):
-        built: nn.Module = MODELS.build(module)
-        return built
-    raise refuse(name, 'a config or a module', module)
+def check_head_options(num_classes: int, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of MMPretrain's ``ClsHead``, checked, with the loss built and ``topk`` as a tuple.
+
+    ``OptionError`` also if the accuracy, which is computed with ``cal_acc``, needs more classes.
+    """
+    check_integer('num_classes', num_classes, '[2, inf)')
+    check_init_cfg(options.get('init_cfg'))
+    topk = options.get('topk', (1,))
+    ks = topk if isinstance(topk, (list, tuple)) else (topk,)
+    if not ks:
+        raise refuse('topk', 'at least one integer', topk)
+    most = num_classes if check_flag('cal_acc', options.get('cal_acc', False)) else 'inf'
+    ks = tuple(check_integer('topk', k, f'[1, {most}]') for k in ks)
+    loss = {'loss': build_module('loss', options['loss'])} if 'loss' in options else {}
+    return {**options, **loss, 'topk': ks}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmlt.functional.checks import check_number
-from mmlt.functional.contrastive import balanced_contrastive_loss
+from mmlt.functional.contrastive import balanced_contrastive_loss, unit_vectors
 from mmlt.functional.distributed import gather_with_grad
+from mmlt.functional.targets import check_classes
 
 __all__ = ['BalancedContrastiveLoss']
 
@@ -56,16 +55,12 @@ class BalancedContrastiveLoss(nn.Module):
         Returns:
             Scalar, the same on every rank.
         """
-        embeddings = gather_with_grad(_unit(embeddings), equal_sizes=True)
+        targets = check_classes('BalancedContrastiveLoss.targets', targets, len(prototypes))
+        embeddings = gather_with_grad(unit_vectors(embeddings), equal_sizes=True)
         targets = gather_with_grad(targets, equal_sizes=True)
         return self.loss_weight * balanced_contrastive_loss(
-            embeddings, targets, _unit(prototypes), self.temperature
+            embeddings, targets, unit_vectors(prototypes), self.temperature
         )
 
     def extra_repr(self) -> str:
         return f'temperature={self.temperature}, loss_weight={self.loss_weight}'
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    with torch.autocast(vectors.device.type, enabled=False):
-        return F.normalize(vectors.to(torch.promote_types(vectors.dtype, torch.float32)), dim=-1)

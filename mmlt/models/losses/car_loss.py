@@ -8,8 +8,10 @@ from typing import Any
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmlt.functional.checks import check_choice, check_flag, check_number
+from mmlt.functional.checks import check_choice, check_flag, check_number, refuse
 from mmlt.functional.counts import frequency_weights
+from mmlt.functional.targets import check_targets
+from mmlt.registry import build_module
 
 from .class_counts_loss import ClassCountsLoss
 from .confusion_estimate import ConfusionEstimate
@@ -93,7 +95,7 @@ class CARLoss(ClassCountsLoss):
         self.loss_weight = check_number('loss_weight', options.pop('loss_weight'), '[0, inf)')
         self.r0 = check_number('r0', options.pop('r0'), '[0, inf)')
         self.normalize_weights = check_flag('normalize_weights', options.pop('normalize_weights'))
-        self.criterion = MODELS.build(criterion) if isinstance(criterion, dict) else criterion
+        self.criterion = None if criterion is None else build_module('criterion', criterion)
         self.estimate = ConfusionEstimate(num_classes, **options)
         self.strength = 1.0
         self.loss_parts: dict[str, Tensor] = {}
@@ -105,6 +107,9 @@ class CARLoss(ClassCountsLoss):
     def set_class_counts(self, class_counts: Sequence[int]) -> None:
         """Take the training images per class, ``(K,)``; the estimate so far is kept."""
         super().set_class_counts(class_counts)
+        known = self.estimate.num_classes
+        if known not in (None, len(class_counts)):
+            raise refuse('class_counts', f'{known} numbers, as num_classes says', class_counts)
         self.estimate.set_row_weights(
             frequency_weights(class_counts, self.r0, self.normalize_weights)
         )
@@ -136,6 +141,7 @@ class CARLoss(ClassCountsLoss):
             Scalar, or ``(N,)`` without reduction, with the regulariser added to each element.
         """
         self.require_class_counts(cls_score)
+        target = check_targets('CARLoss.target', target, cls_score)
         loss_car = self.loss_weight * self.strength * self.estimate(cls_score, target)
         if self.criterion is None:
             return loss_car

@@ -9,8 +9,9 @@ import torch
 from mmpretrain.models.losses.utils import weight_reduce_loss
 from torch import Tensor, nn
 
-from mmlt.functional.checks import check_choice, check_number, refuse
+from mmlt.functional.checks import check_choice, check_number, check_numbers, refuse
 from mmlt.functional.counts import effective_number_weights, validate_class_counts
+from mmlt.functional.targets import check_targets
 
 __all__ = ['ClassCountsLoss', 'ClassificationLoss']
 
@@ -77,13 +78,25 @@ class ClassificationLoss(ClassCountsLoss):
             if class_weight != 'effective_number':
                 raise refuse('class_weight', "(K,) numbers or 'effective_number'", class_weight)
         elif class_weight is not None:
-            self.set_class_weight(torch.as_tensor(class_weight))
+            weights = check_numbers('class_weight', class_weight, '[0, inf)')
+            if not any(weights):
+                raise refuse('class_weight', 'a weight above 0', class_weight)
+            self.set_class_weight(torch.tensor(weights))
 
     def set_class_counts(self, class_counts: Sequence[int]) -> None:
         """Take the training images per class, ``(K,)``, and derive what follows from them."""
         super().set_class_counts(class_counts)
         if self._effective_number:
             self.set_class_weight(effective_number_weights(class_counts))
+        elif self.class_weight is not None and len(self.class_weight) != len(class_counts):
+            expected = f'{len(class_counts)} numbers, as many as class_counts'
+            raise refuse('class_weight', expected, self.class_weight.tolist())
+
+    @property
+    def weights_by_frequency(self) -> bool:
+        """Whether classes weigh differently."""
+        weight = self.class_weight
+        return self._effective_number or (weight is not None and bool((weight != weight[0]).any()))
 
     def set_class_weight(self, class_weight: Tensor | None) -> None:
         """Take class weights ``(K,)``, or None for none."""
@@ -113,6 +126,7 @@ class ClassificationLoss(ClassCountsLoss):
         """
         del kwargs
         self.require_class_counts(cls_score)
+        target = check_targets(f'{type(self).__name__}.target', target, cls_score)
         logits = cls_score.to(torch.promote_types(cls_score.dtype, torch.float32))
         reduction = reduction_override or self.reduction
         if weight is None and (avg_factor is None or self.class_weight is not None):

@@ -18,6 +18,7 @@ from mmlt.functional.logit_adjustment import (
     log_prior,
     update_running_prior,
 )
+from mmlt.functional.targets import refuse_left_out
 
 from .class_counts_loss import ClassificationLoss
 
@@ -108,6 +109,8 @@ class LogitAdjustedLoss(ClassificationLoss):
     def _cross_entropy(self, logits: Tensor, target: Tensor, reduction: str) -> Tensor:
         if self.blend > 0 and self.running_prior.device != logits.device:
             self.to(logits.device)  # a module that nobody has moved
+        if self.empty_classes == 'ignore' and self.train_log_prior is not None:
+            refuse_left_out('LogitAdjustedLoss.target', target, self.train_log_prior)
         logits = logits + self._offset(target, logits)
         return cross_entropy(logits, target, self.class_weight, reduction)
 

@@ -10,6 +10,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmlt.functional.checks import check_integer
+from mmlt.registry import check_init_cfg
 
 __all__ = ['BCLNeck', 'projection_mlp']
 
@@ -67,6 +68,7 @@ class BCLNeck(BaseModule):
         hidden_channels: int | None = None,
         init_cfg: dict | None = None,
     ) -> None:
+        check_init_cfg(init_cfg)
         super().__init__(init_cfg=init_cfg)
         self.in_channels = check_integer('in_channels', in_channels, '[1, inf)')
         check_integer('out_channels', out_channels, '[1, inf)')
