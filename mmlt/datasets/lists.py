@@ -100,7 +100,7 @@ class LongTailListDataset(LongTailMixin):
         num_classes: ``K``; ``None``: as many as ``classes``, or the largest label of the list + 1.
             Needed where a list lacks the last classes.
         check_images: how many images to look for when the list is read; 0: none.
-        **kwargs: options of :class:`LongTailMixin` (``imbalance_ratio``, ...) and
+        **kwargs: options of :class:`LongTailMixin` (``imbalance_ratio``, ``on_error``, ...) and
             ``mmpretrain.datasets.BaseDataset`` (``classes``, ``pipeline``, ``indices``, ...).
             Without ``classes``, classes are named after the folders of their images, where each
             class has one of its own, or else by their numbers.
@@ -169,8 +169,8 @@ class LongTailListDataset(LongTailMixin):
         if self.check_images and isinstance(backend, LocalBackend):
             _check_images_exist(self.ann_file, full, root, self.check_images)
         return [
-            {'img_path': path, 'gt_label': label}
-            for path, label in zip(full, labels.tolist(), strict=True)
+            {'img_path': path, 'gt_label': label, 'line': line}
+            for line, (path, label) in enumerate(zip(full, labels.tolist(), strict=True), start=1)
         ]
 
 
