@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from mmengine.dataset import BaseDataset, ClassBalancedDataset, RepeatDataset
+from mmengine.dataset import ClassBalancedDataset, RepeatDataset
+from mmpretrain.datasets import KFoldDataset
 from torch.utils.data import ConcatDataset, Subset
 
 from mmlt.functional.checks import refuse
@@ -112,14 +113,26 @@ def unsliced(dataset: Any) -> Any:
 
 
 def leaves(dataset: Any) -> Iterator[Any]:
-    """The data sets inside wrappers: they hold the images and the names of their classes."""
+    """The data sets inside wrappers: they hold the images and the names of their classes.
+
+    A wrapper of the user's own counts as one if it has a ``dataset`` and no ``metainfo``.
+    """
+    from .paired_dataset import PairedDataset  # which reads labels by this module
+
     dataset = unsliced(dataset)
-    parts = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    if isinstance(dataset, BaseDataset) or parts == [None]:
-        yield dataset
-    else:
-        for part in parts:
+    inner = getattr(dataset, 'dataset', None)
+    known = (RepeatDataset, ClassBalancedDataset, KFoldDataset, Subset, PairedDataset)
+    if isinstance(dataset, ConcatDataset):
+        for part in dataset.datasets:
             yield from leaves(part)
+    elif isinstance(dataset, known) or (
+        hasattr(inner, '__getitem__')
+        and not isinstance(inner, str)
+        and not hasattr(dataset, 'metainfo')
+    ):
+        yield from leaves(inner)
+    else:
+        yield dataset
 
 
 def class_names(dataset: Any) -> Iterator[tuple[Any, tuple[str, ...]]]:

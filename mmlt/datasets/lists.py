@@ -17,7 +17,7 @@ from mmpretrain.registry import DATASETS
 
 from mmlt.functional.checks import check_choice, check_flag, check_integer, refuse
 
-from .labels import Labels
+from .labels import Labels, check_class_names
 from .long_tail import LongTailMixin
 
 __all__ = ['BenchmarkList', 'LongTailListDataset', 'parse_image_list']
@@ -107,7 +107,8 @@ class LongTailListDataset(LongTailMixin):
 
     Raises:
         FileNotFoundError: if the list, the image root, or one of a few images does not exist.
-        ValueError: if an option or a line of the list is wrong.
+        ValueError: if an option or a line of the list is wrong, or the folder of a class has the
+            name of another class.
 
     Example:
         >>> train = dict(
@@ -159,9 +160,10 @@ class LongTailListDataset(LongTailMixin):
         paths, labels = parse_image_list(_read(self.ann_file), self.ann_file, self.num_classes)
         if self.num_classes is None:
             self.num_classes = int(labels.max()) + 1
+        names = _folder_names(paths, labels, self.num_classes)
         if self.CLASSES is None:
-            names = _folder_names(paths, labels, self.num_classes)
             self._metainfo = {**self._metainfo, 'classes': names}
+        check_class_names(self.CLASSES, names, self.ann_file, 'its classes')
         # One concatenation per line: the backend's join_path costs more than all the rest.
         folder = root if not root or root.endswith('/') else f'{root}/'
         full = [path if path.startswith('/') else folder + path for path in paths]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, RepeatDataset
@@ -96,6 +97,7 @@ def _list_of(dataset: Any) -> str:
     return ann_file if isinstance(ann_file, str) else ''
 
 
+@lru_cache(maxsize=1024)
 def _line_of(path: str, ann_file: str) -> int | None:
     """Line of an image in a list of a data set of MMPretrain, which keeps no number."""
     try:

@@ -110,8 +110,9 @@ class ClassCountsHook(Hook):
             # MMEngine is about to compare this with what the data set itself tells, which has
             # no counts, and names of the same meaning.
             told = getattr(unsliced(runner.train_dataloader.dataset), 'metainfo', None)
-            rest = {key: meta[key] for key in meta if key not in ('class_counts', 'classes')}
-            if rest == {key: told[key] for key in told or () if key != 'classes'}:
+            ours = ('class_counts', 'classes')
+            rest = {key: value for key, value in meta.items() if key not in ours}
+            if rest == {key: value for key, value in (told or {}).items() if key not in ours}:
                 checkpoint['meta']['dataset_meta'] = told
 
     def _compare_names(self, runner: Runner, saved: tuple[str, ...]) -> None:

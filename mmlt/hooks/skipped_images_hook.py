@@ -73,4 +73,5 @@ class SkippedImagesHook(Hook):
 def skips_images(runner: Runner) -> bool:
     """Whether data of this run may skip images; loops that are not built yet have no data."""
     loops = (getattr(runner, f'_{mode}_loop', None) for mode in ('train', 'val', 'test'))
-    return any(skips(loop.dataloader.dataset) for loop in loops if hasattr(loop, 'dataloader'))
+    loaders = (getattr(loop, 'dataloader', None) for loop in loops)
+    return any(skips(loader.dataset) for loader in loaders if loader is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,9 @@ def test_the_parts_of_a_data_set_are_compared_too():
     parts = [toy('a b c'), toy('a b'), LongTailDataset(toy('a b c d'))]
     assert names_of_classes(TorchConcatDataset(parts[:2]), 'train') == ('a', 'b', 'c')
     assert names_of_classes(Subset(RepeatDataset(parts[0], 2), [0]), 'train') == ('a', 'b', 'c')
+    own = SimpleNamespace(dataset=parts[1], datasets=3)
+    assert names_of_classes(own, 'train') == ('a', 'b')
+    assert names_of_classes(SimpleNamespace(dataset='birds'), 'train') == ()
     assert names_of_classes(TensorDataset(torch.zeros(2)), 'train') == ()
     with pytest.raises(ValueError, match="train: expected class 'c' at index 2, as in another"):
         names_of_classes(TorchConcatDataset([*parts, toy('a c')]), 'train')

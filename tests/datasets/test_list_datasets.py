@@ -101,6 +101,17 @@ def test_names_are_numbers_where_folders_do_not_tell(birds: Path, tmp_path: Path
     assert train.CLASSES == ('0', '1')
 
 
+def test_a_list_that_lacks_one_of_its_classes_is_an_error(birds: Path, tmp_path: Path) -> None:
+    """Its labels are those of a list of two classes."""
+    (tmp_path / 'val.txt').write_text('class_0/0.jpg 0\nclass_2/0.jpg 1\n')
+    names = ['class_0', 'class_1', 'class_2']
+    message = "val.txt: expected class 'class_2' at index 2, as in its classes, got it at 1"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        _birds(birds, ann_file=str(tmp_path / 'val.txt'), classes=names)
+    assert tuple(names) == _birds(birds, classes=names).CLASSES
+    assert _birds(birds, classes=['jay', 'owl', 'tit']).CLASSES == ('jay', 'owl', 'tit')
+
+
 def test_paths_with_blanks_tabs_and_windows_line_ends() -> None:
     paths, labels = parse_image_list('a cat.jpg 0\r\nb.jpg\t12  \r\n\r\n', 'list')
     assert paths == ['a cat.jpg', 'b.jpg']

@@ -77,11 +77,11 @@ def test_test_data_is_compared_with_the_checkpoint(first):
 
 
 def test_training_data_is_compared_with_what_is_resumed_or_loaded():
-    message = r"train_dataloader\.dataset: expected class 'b' at index 0, as in the checkpoint"
+    message = r"train_dataloader\.dataset: expected class 'a' at index 1, as in the checkpoint"
     for resume, names in ((True, 'b a c'), (False, 'b a c'), (True, 'b a')):
         run, hook = Run(train='a b c', resume=resume), ClassCountsHook()
         hook.before_run(run)
-        with pytest.raises(ValueError, match=message.replace("'b' at index 0", "'[ab]' at index")):
+        with pytest.raises(ValueError, match=message):
             hook.after_load_checkpoint(run, saved(names))
     run, hook = Run(train='a b c'), ClassCountsHook()
     hook.before_run(run)
