@@ -73,6 +73,8 @@ def prepare(dataset: Any, index: int, pipeline: Pipeline | None = None) -> Any:
 
 def describe(dataset: Any, index: int, error: Exception) -> str:
     """What an image is that could not be read: file and line of its list, class and reason."""
+    if isinstance(error, UnreadableImageError):
+        return str(error)  # from a data set of mmlt inside a wrapper of the user's own
     leaf, index = unwrapped(dataset, index)
     while hasattr(leaf, 'wrapped_image'):  # a LongTailDataset
         leaf, index = unwrapped(*leaf.wrapped_image(index))

@@ -117,6 +117,22 @@ def test_nothing_is_put_in_the_place_of_what_ignore_empty_gives_up(images: Path)
                 data[1]
 
 
+def test_an_error_is_said_once_through_a_wrapper_of_ones_own(images: Path) -> None:
+    class Wrapper:
+        def __init__(self, dataset):
+            self.dataset, self.get_cat_ids = dataset, dataset.get_cat_ids
+
+        def __len__(self):
+            return len(self.dataset)
+
+        def __getitem__(self, index):
+            return self.dataset[index]
+
+    with pytest.raises(UnreadableImageError, match=r'^\S*list\.txt, line 8: [^:]*: [^:]*$'):
+        LongTailDataset(Wrapper(listed(images, DECODERS['pillow'])))[7]
+    assert skips(Wrapper(listed(images, on_error='skip')))
+
+
 def test_a_skipped_image_is_replaced_by_one_of_its_class_and_named(images: Path) -> None:
     data = listed(images, on_error='skip')
     plain = CustomDataset(str(images), ann_file='list.txt', classes=['a', 'b', 'c'], pipeline=READ)
