@@ -162,8 +162,8 @@ def dataset_num_classes(dataset: Any, labels: Labels) -> int:
         told.append(len(names if counts is None else counts))
     if 0 < max(told) < needed and 0 not in told:
         raise ValueError(
-            f'{type(unsliced(dataset)).__name__}: expected labels below {max(told)}, because there '
-            f'are {max(told)} classes, got {needed - 1}'
+            f'{type(unsliced(dataset)).__name__}: expected labels below {max(told)}, because it '
+            f'has {max(told)} classes, got {needed - 1}'
         )
     return max(*told, needed)
 

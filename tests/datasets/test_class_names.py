@@ -140,7 +140,7 @@ def test_a_class_that_only_one_nameless_part_has():
     for part in parts:
         part._metainfo.pop('classes')
     assert dataset_num_classes(TorchConcatDataset(parts), np.array([0, 1, 0, 3])) == 5
-    with pytest.raises(ValueError, match='expected labels below 2, because there are 2 classes'):
+    with pytest.raises(ValueError, match='expected labels below 2, because it has 2 classes'):
         dataset_num_classes(toy('a b'), np.array([2]))
 
 
