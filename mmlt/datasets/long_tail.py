@@ -18,7 +18,15 @@ from mmlt.functional.counts import count_labels
 from mmlt.functional.imbalance import IMBALANCE_TYPES, long_tail_indices
 
 from .labels import Labels, dataset_labels, dataset_num_classes, leaves, read_labels
-from .reading import Pipeline, UnreadableImageError, describe, mark_skipped, prepare, unwrapped
+from .reading import (
+    ANY_ERROR,
+    Pipeline,
+    UnreadableImageError,
+    describe,
+    mark_skipped,
+    prepare,
+    unwrapped,
+)
 
 __all__ = ['LongTailDataset', 'LongTailMixin']
 
@@ -203,7 +211,7 @@ class LongTailMixin(BaseDataset):
         index += size if index < 0 else 0
         try:
             return prepare(self, index, pipeline)
-        except Exception as error:  # decoders raise errors of every kind
+        except ANY_ERROR as error:
             fault = describe(self, index, error)
             if self.on_error == 'raise' or self._labels is None:
                 raise UnreadableImageError(fault) from error
@@ -219,7 +227,7 @@ class LongTailMixin(BaseDataset):
         for other in others.tolist():
             try:
                 sample = prepare(self, other, pipeline)
-            except Exception as error:
+            except ANY_ERROR as error:
                 skipped.append(describe(self, other, error))
             else:
                 mark_skipped(sample, skipped)
@@ -241,7 +249,7 @@ def read_sample(dataset: Any, index: int, pipeline: Pipeline | None = None) -> A
         return inner.read(position, pipeline)
     try:
         return prepare(inner, position, pipeline)
-    except Exception as error:
+    except ANY_ERROR as error:
         raise UnreadableImageError(describe(inner, position, error)) from error
 
 
