@@ -6,6 +6,7 @@ from .digits_lt import DigitsLT
 from .lists import LongTailListDataset
 from .long_tail import LongTailDataset, LongTailMixin
 from .paired_dataset import PairedDataset
+from .reading import UnreadableImageError
 from .samplers import ClassBalancedSampler, PairBatchSampler, PairSampler
 from .transforms import CIFARAutoAugment
 
@@ -24,4 +25,5 @@ __all__ = [
     'PairSampler',
     'PairedDataset',
     'PlacesLT',
+    'UnreadableImageError',
 ]

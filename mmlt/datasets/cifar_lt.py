@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os.path as osp
 from os import PathLike
 from typing import Any
 
-from mmengine.dist import is_main_process
-from mmengine.fileio import exists
+from mmengine.dist import barrier, is_main_process
+from mmengine.fileio import LocalBackend, exists, get, get_file_backend
 from mmengine.logging import print_log
 from mmpretrain.datasets import CIFAR10, CIFAR100
+from mmpretrain.datasets.utils import download_and_extract_archive
 from mmpretrain.registry import DATASETS
 
 from mmlt.functional.checks import check_choice, check_flag, refuse
@@ -18,6 +20,14 @@ from mmlt.functional.checks import check_choice, check_flag, refuse
 from .long_tail import LongTailMixin
 
 __all__ = ['CIFAR10LT', 'CIFAR100LT']
+
+# Of the files that the University of Toronto distributes. Not read from the attributes of a data
+# set when it loads, which a subclass can set to None.
+_OFFICIAL = frozenset(
+    md5
+    for dataset in (CIFAR10, CIFAR100)
+    for md5 in (*(md5 for _, md5 in dataset.train_list + dataset.test_list), dataset.meta['md5'])
+)
 
 
 class _LongTailCIFAR(LongTailMixin):
@@ -45,24 +55,46 @@ class _LongTailCIFAR(LongTailMixin):
 
     def load_data_list(self) -> list[dict]:
         """Read the official files, after a download if they are missing and it is allowed."""
-        root = self.data_prefix['root']
         if is_main_process() and not self._check_integrity():
-            folder = osp.join(root, self.base_folder)
-            names = [name for name, _ in self.train_list + self.test_list]
-            missing = [name for name in names if not exists(osp.join(folder, name))]
-            reason = f'missing {", ".join(missing)}' if missing else 'a file has another md5 sum'
-            state = f'{folder}: {reason}'
-            advice = f'unpack {self.url} in {root or "the current folder"}'
-            if not self.download:
-                raise FileNotFoundError(f'{state}. Set data_root, download=True, or {advice}')
-            print_log(f'{state}; downloading {self.url}', logger='current', level=logging.WARNING)
-            try:
-                return super().load_data_list()
-            except (OSError, RuntimeError) as error:
-                raise FileNotFoundError(
-                    f'{state}, and the download failed ({error}). Set data_root, or {advice}'
-                ) from error
+            self._download()
+        barrier()
+        if not self.trust:
+            self._refuse_other_files()
         return super().load_data_list()
+
+    def _download(self) -> None:
+        root = self.data_prefix['root']
+        folder = osp.join(root, self.base_folder)
+        names = [name for name, _ in self.train_list + self.test_list]
+        missing = [name for name in names if not exists(osp.join(folder, name))]
+        reason = f'missing {", ".join(missing)}' if missing else 'a file has another md5 sum'
+        state = f'{folder}: {reason}'
+        advice = f'unpack {self.url} in {root or "the current folder"}'
+        local = isinstance(get_file_backend(root, enable_singleton=True), LocalBackend)
+        if not (self.download and local):
+            raise FileNotFoundError(f'{state}. Set data_root, download=True, or {advice}')
+        print_log(f'{state}; downloading {self.url}', logger='current', level=logging.WARNING)
+        try:
+            download_and_extract_archive(self.url, root, filename=self.filename, md5=self.tgz_md5)
+        except (OSError, RuntimeError) as error:
+            raise FileNotFoundError(
+                f'{state}, and the download failed ({error}). Set data_root, or {advice}'
+            ) from error
+
+    def _refuse_other_files(self) -> None:
+        """They are pickled, and unpickling a file can run any code."""
+        folder = osp.join(self.data_prefix['root'], self.base_folder)
+        used = [name for name, _ in (self.train_list if self.split == 'train' else self.test_list)]
+        for file in (osp.join(folder, name) for name in (*used, self.meta['filename'])):
+            if exists(file) and not _is_official(file):
+                raise ValueError(
+                    f'{file}: expected the official file, got another md5 sum. It is pickled, and '
+                    'unpickling can run any code; trust=True allows it'
+                )
+
+
+def _is_official(file: str) -> bool:
+    return hashlib.md5(get(file), usedforsecurity=False).hexdigest() in _OFFICIAL
 
 
 @DATASETS.register_module()
@@ -77,10 +109,12 @@ class CIFAR10LT(_LongTailCIFAR, CIFAR10):
         imbalance_type: ``'exp'`` or ``'step'``.
         seed: which images are kept: 0 in LDAM-DRW and BCL, 10 in the ConCutMix code.
         download: download the files if they are missing (the default of MMPretrain).
+        trust: unpickle files that are not the official ones by their md5 sums. Only for files
+            that you made yourself: a pickled file can run any code.
         **kwargs: other options of ``mmpretrain.datasets.CIFAR10``.
 
     Raises:
-        ValueError: if an option is out of range.
+        ValueError: if an option is out of range, or a file is neither official nor trusted.
         FileNotFoundError: if the files are missing or differ, and could not be downloaded.
 
     Reference:

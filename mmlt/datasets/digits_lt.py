@@ -40,7 +40,7 @@ class DigitsLT(LongTailMixin):
 
     Example:
         >>> train = DigitsLT()
-        >>> train.metainfo['class_counts']
+        >>> train.class_counts
         [110, 71, 46, 29, 19, 12, 8, 5, 3, 2]
         >>> train[0]['img'].shape
         (8, 8, 3)

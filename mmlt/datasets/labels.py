@@ -1,4 +1,4 @@
-"""Labels and class counts of a data set, also of one inside the wrappers of MMEngine.
+"""Labels, class counts and class names of a data set, also of one inside the wrappers of MMEngine.
 
 Samplers and losses need every label before the first image is loaded, so the labels are read from
 the annotations.
@@ -20,10 +20,13 @@ from mmlt.functional.counts import count_labels
 
 __all__ = [
     'Labels',
-    'dataset_class_counts',
+    'check_class_names',
+    'class_names',
     'dataset_labels',
     'dataset_num_classes',
     'is_dataset',
+    'leaves',
+    'names_of_classes',
     'read_labels',
     'training_class_counts',
     'unsliced',
@@ -90,44 +93,26 @@ def dataset_labels(dataset: Any) -> Labels:
     return labels
 
 
-def dataset_class_counts(dataset: Any) -> list[int] | None:
-    """``class_counts`` of the meta information; None where a data set does not give them.
-
-    The counts of the parts of a ``ConcatDataset`` are added.
-    """
-    dataset = unsliced(dataset)
-    if isinstance(dataset, KFoldDataset):
-        return None  # its meta information is that of all folds
-    if isinstance(dataset, ConcatDataset):
-        parts = [dataset_class_counts(part) for part in dataset.datasets]
-        known = [part for part in parts if part is not None]
-        if len(known) < len(parts) or len({len(part) for part in known}) != 1:
-            return None
-        return [sum(counts) for counts in zip(*known, strict=True)]
-    counts = (getattr(dataset, 'metainfo', None) or {}).get('class_counts')
-    return None if counts is None else [int(count) for count in counts]
-
-
 def training_class_counts(dataset: Any, num_classes: int | None = None) -> list[int]:
-    """Training images per class, from the meta information or else from the labels.
+    """Training images per class, from ``class_counts`` of the data set or else from its labels.
 
     An image that ``RepeatDataset`` or ``ClassBalancedDataset`` repeats is counted once.
     ``num_classes`` is for a data set without counts and without class names. Raises ``ValueError``
     if it has neither counts nor one label per image.
     """
-    counts = dataset_class_counts(dataset)
-    if counts is not None:
-        return counts
     whole = unsliced(dataset)
+    told = getattr(whole, 'class_counts', None)
+    if told is not None:
+        return [int(count) for count in told]
     try:
         labels = np.concatenate([dataset_labels(part) for part in _without_repetition(whole)])
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f'class counts: expected class_counts in the metainfo of {type(whole).__name__}, or '
-            f'get_gt_labels() with one class per image, got neither ({error})'
+            f'class counts: expected {type(whole).__name__}.class_counts, or get_gt_labels() with '
+            f'one class per image, got neither ({error})'
         ) from error
     known = dataset_num_classes(whole, labels)
-    named = (getattr(whole, 'metainfo', None) or {}).get('classes')
+    named = any(names for _, names in class_names(whole))
     return count_labels(labels, known if named else max(known, num_classes or 0))
 
 
@@ -136,31 +121,134 @@ def unsliced(dataset: Any) -> Any:
     return dataset._dataset if type(dataset).__name__ == '_SlicedDataset' else dataset
 
 
-def dataset_num_classes(dataset: Any, labels: Labels) -> int:
-    """Number of classes, from the meta information or else from the largest label.
+def leaves(dataset: Any) -> Iterator[Any]:
+    """The data sets inside wrappers: they hold the images and the names of their classes.
 
-    Raises ``ValueError`` if the meta information names fewer classes than the labels need.
+    A wrapper of the user's own counts as one if it has a ``dataset`` and no ``metainfo``.
+    """
+    from .paired_dataset import PairedDataset  # which reads labels by this module
+
+    dataset = unsliced(dataset)
+    inner = getattr(dataset, 'dataset', None)
+    known = (RepeatDataset, ClassBalancedDataset, KFoldDataset, Subset, PairedDataset)
+    if isinstance(dataset, ConcatDataset):
+        for part in dataset.datasets:
+            yield from leaves(part)
+    elif isinstance(dataset, known) or (
+        hasattr(inner, '__getitem__')
+        and not isinstance(inner, str)
+        and not hasattr(dataset, 'metainfo')
+    ):
+        yield from leaves(inner)
+    else:
+        yield dataset
+
+
+def class_names(dataset: Any) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """Each data set inside wrappers with the names of its classes in order, ``()`` if it has none.
+
+    An annotation file in the format of OpenMMLab names them under ``categories``, with ids.
+    """
+    for leaf in leaves(dataset):
+        metainfo = getattr(leaf, 'metainfo', None) or {}
+        names = metainfo.get('classes')
+        if names is None and metainfo.get('categories') is not None:
+            ordered = sorted(metainfo['categories'], key=lambda category: category['id'])
+            names = [category['category_name'] for category in ordered]
+        yield leaf, tuple(str(name) for name in (() if names is None else names))
+
+
+def dataset_num_classes(dataset: Any, labels: Labels) -> int:
+    """Number of classes, from class counts or names of the data sets inside wrappers, or else from
+    the largest label.
+
+    Raises ``ValueError`` if a data set names fewer classes than the labels need.
     """
     needed = int(labels.max(initial=0)) + 1
-    metainfo = getattr(dataset, 'metainfo', None) or {}
-    for key in ('class_counts', 'classes', 'categories'):
-        if metainfo.get(key) is not None and len(metainfo[key]):
-            num_classes = len(metainfo[key])
-            if num_classes < needed:
-                raise ValueError(
-                    f'{type(dataset).__name__}: expected labels below {num_classes}, because '
-                    f"metainfo['{key}'] has {num_classes} classes, got {needed - 1}"
-                )
-            return num_classes
-    return needed
+    told = []
+    for leaf, names in class_names(dataset):
+        counts = getattr(leaf, 'class_counts', None)
+        told.append(len(names if counts is None else counts))
+    if 0 < max(told) < needed and 0 not in told:
+        raise ValueError(
+            f'{type(unsliced(dataset)).__name__}: expected labels below {max(told)}, because it '
+            f'has {max(told)} classes, got {needed - 1}'
+        )
+    return max(*told, needed)
+
+
+def names_of_classes(dataset: Any, name: str) -> tuple[str, ...]:
+    """Names of the classes of a data set, the same in all its parts; ``()`` if it has none.
+
+    Raises ``ValueError``, which begins with ``name``, if a class stands at two indices.
+    """
+    known: tuple[str, ...] = ()
+    for _, names in class_names(dataset):
+        known, names = sorted((names, known), key=len, reverse=True)
+        check_class_names(known, names, name, 'another part of it')
+    return known
+
+
+def check_class_names(
+    expected: Sequence[str], given: Sequence[str], name: str, source: str
+) -> str | None:
+    """Whether classes stand where they are expected.
+
+    Labels are indices: a list that lacks a class, or orders them otherwise, shifts what comes
+    after, and the figures are those of other classes. A name that is a number says nothing, and
+    names that occur twice may stand at either place.
+
+    Args:
+        expected: ``(K,)`` names of the classes, for example of the training data; may be empty.
+        given: names that are compared with them; may be empty, or fewer.
+        name: what they belong to, for the message.
+        source: what the expected ones belong to, for the message.
+
+    Returns:
+        None, or a warning about names that differ without standing elsewhere.
+
+    Raises:
+        ValueError: if a name stands at another index, or there are more names than expected ones.
+    """
+    if not expected or not given:
+        return None
+    places: dict[str, list[int]] = {}
+    for index, class_name in enumerate(expected):
+        places.setdefault(class_name, []).append(index)
+    others = []
+    for index, class_name in enumerate(given):
+        where = places.get(class_name, [])
+        if class_name.isdecimal() or index in where:
+            continue
+        if where:
+            raise ValueError(
+                f'{name}: expected class {class_name!r} at index {where[0]}, as in {source}, got '
+                f'it at {index}: its labels would be those of other classes. Give both the same '
+                'classes=[...] and labels'
+            )
+        if index < len(expected) and not expected[index].isdecimal():
+            others.append(f'{index} is {class_name!r}, and {expected[index]!r} there')
+    if len(given) > len(expected):
+        raise ValueError(
+            f'{name}: expected at most {len(expected)} classes, as in {source}, got {len(given)}, '
+            f'with {given[len(expected)]!r} at index {len(expected)}'
+        )
+    if not others:
+        return None
+    return (
+        f'{name}: {len(others)} of {len(given)} classes have other names than in {source}; the '
+        f'first: {others[0]}'
+    )
 
 
 def _without_repetition(dataset: Any) -> Iterator[Any]:
     """The data sets inside wrappers that list an image more than once."""
+    from .paired_dataset import PairedDataset  # which reads labels by this module
+
     if isinstance(dataset, ConcatDataset):
         for part in dataset.datasets:
             yield from _without_repetition(part)
-    elif isinstance(dataset, (RepeatDataset, ClassBalancedDataset)):
+    elif isinstance(dataset, (RepeatDataset, ClassBalancedDataset, PairedDataset)):
         yield from _without_repetition(dataset.dataset)
     else:
         yield dataset

@@ -20,7 +20,7 @@ from mmpretrain.registry import DATASETS
 
 from mmlt.functional.checks import check_choice, check_flag, check_integer, refuse
 
-from .labels import Labels
+from .labels import Labels, check_class_names
 from .long_tail import LongTailMixin
 
 __all__ = ['BenchmarkList', 'LongTailListDataset', 'parse_image_list']
@@ -179,14 +179,15 @@ class LongTailListDataset(LongTailMixin):
         inside_root: refuse a list with a path that leads out of ``data_root`` and of the folder
             of the images, as an absolute path or by ``..``. Otherwise that is logged, once. Set it
             for lists that other people have written.
-        **kwargs: options of :class:`LongTailMixin` (``imbalance_ratio``, ...) and
+        **kwargs: options of :class:`LongTailMixin` (``imbalance_ratio``, ``on_error``, ...) and
             ``mmpretrain.datasets.BaseDataset`` (``classes``, ``pipeline``, ``indices``, ...).
             Without ``classes``, classes are named after the folders of their images, where each
             class has one of its own, or else by their numbers.
 
     Raises:
         FileNotFoundError: if the list, the image root, or one of a few images does not exist.
-        ValueError: if an option or a line of the list is wrong.
+        ValueError: if an option or a line of the list is wrong, or the folder of a class has the
+            name of another class.
 
     Example:
         >>> train = dict(
@@ -247,9 +248,10 @@ class LongTailListDataset(LongTailMixin):
         paths, labels = parse_image_list(_read(self.ann_file), self.ann_file, self.num_classes)
         if self.num_classes is None:
             self.num_classes = int(labels.max()) + 1
+        names = _folder_names(paths, labels, self.num_classes)
         if self.CLASSES is None:
-            names = _folder_names(paths, labels, self.num_classes)
             self._metainfo = {**self._metainfo, 'classes': names}
+        check_class_names(self.CLASSES, names, self.ann_file, 'its classes')
         # One concatenation per line: the backend's join_path costs more than all the rest.
         folder = root if not root or root.endswith('/') else f'{root}/'
         full = [path if path.startswith('/') else folder + path for path in paths]
@@ -266,8 +268,8 @@ class LongTailListDataset(LongTailMixin):
                 level=logging.WARNING,
             )
         return [
-            {'img_path': path, 'gt_label': label}
-            for path, label in zip(full, labels.tolist(), strict=True)
+            {'img_path': path, 'gt_label': label, 'line': line}
+            for line, (path, label) in enumerate(zip(full, labels.tolist(), strict=True), start=1)
         ]
 
     def _rows_outside(self, rows: Sequence[str], paths: Sequence[str]) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from os.path import isfile
 from typing import Any
@@ -20,7 +20,16 @@ from mmlt.functional.counts import count_labels
 from mmlt.functional.imbalance import IMBALANCE_TYPES, long_tail_indices
 from mmlt.registry import build_part, build_transforms
 
-from .labels import Labels, dataset_labels, dataset_num_classes, is_dataset, read_labels
+from .labels import Labels, dataset_labels, dataset_num_classes, is_dataset, leaves, read_labels
+from .reading import (
+    ANY_ERROR,
+    Pipeline,
+    UnreadableImageError,
+    describe,
+    mark_skipped,
+    prepare,
+    unwrapped,
+)
 
 __all__ = ['LongTailDataset', 'LongTailMixin']
 
@@ -59,8 +68,14 @@ class LongTailMixin(BaseDataset):
 
     Put it before the data set: ``class CUBLT(LongTailMixin, CUB)``. Annotations are filtered,
     then the imbalance is imposed, then ``indices`` are taken. After ``full_init``,
-    ``metainfo['class_counts']`` is a plain list of ints: what is left after all three. Labels are
+    ``class_counts`` is a plain list of ints: what is left after all three. Labels are
     kept in one array, so that ``get_gt_labels`` and ``get_cat_ids`` do not unpack every image.
+
+    MMEngine silently replaces an image that cannot be read by a random other one, mostly of a head
+    class, which undoes the sampling strategy. Here it is an error that names the file and, where
+    there is a list, the line. With ``on_error='skip'`` another image of the same class takes
+    its place, drawn by seed, epoch and index, and :class:`~mmlt.hooks.LongTailHook` names the
+    skipped files at the end of each epoch. Whatever the pipeline raises counts as unreadable.
 
     Args:
         *args: of the data set.
@@ -69,10 +84,17 @@ class LongTailMixin(BaseDataset):
         imbalance_type: ``'exp'`` or ``'step'``.
         max_count: images of the largest class; ``None``: as many as the largest class has.
         seed: which images are kept, in ``[0, 2**32)``.
-        **kwargs: of the data set.
+        on_error: for an image that cannot be read: ``'raise'``, or ``'skip'``, also in validation
+            and test.
+        trust: unpickle an annotation file (``.pkl``), which can run any code.
+        **kwargs: of the data set. Of a class that has more images than ``max_refetch``, only so
+            many are tried in place of one.
 
     Raises:
-        ValueError: if an option is out of range, or a label is not one integer.
+        ValueError: if an option is out of range, a label is not one integer, or an annotation file
+            is pickled and not trusted.
+        UnreadableImageError: where an image cannot be read; with ``on_error='skip'``, where no
+            image of its class can.
 
     Reference: Cao et al., NeurIPS 2019.
     """
@@ -86,6 +108,8 @@ class LongTailMixin(BaseDataset):
         imbalance_type: str = 'exp',
         max_count: int | None = None,
         seed: int = 0,
+        on_error: str = 'raise',
+        trust: bool = False,
         **kwargs: Any,
     ) -> None:
         if imbalance_ratio is not None:
@@ -95,9 +119,21 @@ class LongTailMixin(BaseDataset):
         self.imbalance_ratio, self.max_count = imbalance_ratio, max_count
         self.imbalance_type = check_choice('imbalance_type', imbalance_type, tuple(IMBALANCE_TYPES))
         self.seed = check_integer('seed', seed, '[0, 4294967295]')
+        self.on_error = check_choice('on_error', on_error, ('raise', 'skip'))
+        self.trust = check_flag('trust', trust)
         self._labels: Labels | None = None
         self._before_indices: Labels | None = None
+        self._class_counts: list[int] | None = None
+        self._epoch_seed = (0, 0)
         super().__init__(*args, **_check_options(kwargs))
+
+    @property
+    def class_counts(self) -> list[int] | None:
+        """Images per class, ``(K,)``; None before ``full_init`` and without labels.
+
+        It is not part of ``metainfo``, since ``ConcatDataset`` wants that to be equal in all parts.
+        """
+        return None if self._class_counts is None else list(self._class_counts)
 
     def filter_data(self) -> list[dict]:
         """Filter as the data set does, then keep the images that the imbalance leaves."""
@@ -137,10 +173,11 @@ class LongTailMixin(BaseDataset):
         """Load, filter, impose the imbalance, subset; then count the classes."""
         if self._fully_initialized:
             return
+        refuse_pickled(self.ann_file, self.trust)
         super().full_init()
         if not self.serialize_data:
             self._labels = read_labels(self.data_list)
-        self._publish_class_counts()
+        self._count_classes()
 
     def _serialize_data(self) -> tuple[np.ndarray, np.ndarray]:
         # The labels are read here because MMEngine empties the list of annotations after this.
@@ -175,14 +212,13 @@ class LongTailMixin(BaseDataset):
             else:
                 labels = labels[np.asarray(indices, dtype=np.int64)]
         self._labels = labels
-        self._publish_class_counts()
+        self._count_classes()
 
-    def _publish_class_counts(self) -> None:
+    def _count_classes(self) -> None:
         if self._labels is None:
             return
         counts = count_labels(self._labels, dataset_num_classes(self, self._labels))
-        # A new dict, because subsets that MMEngine makes share one.
-        self._metainfo = {**self._metainfo, 'class_counts': counts}
+        self._class_counts = counts
         empty = [k for k, count in enumerate(counts) if count == 0]
         if empty:
             names = [f'{k} ({self.CLASSES[k]})' if self.CLASSES else str(k) for k in empty[:10]]
@@ -207,6 +243,101 @@ class LongTailMixin(BaseDataset):
     def _shown_indices(self) -> str:
         text = repr(self._indices)
         return text if len(text) < 60 else f'{text[:50]}...'
+
+    def begin_epoch(self, seed: int, epoch: int) -> None:
+        """Take seed and epoch by which replacements are drawn.
+
+        Workers that outlive an epoch (``persistent_workers=True``) keep those of their first.
+        """
+        self._epoch_seed = (seed, epoch)
+
+    def __getitem__(self, index: int) -> Any:
+        """One image through the pipeline; see ``on_error``."""
+        return self.read(index)
+
+    @force_full_init
+    def read(self, index: int, pipeline: Pipeline | None = None) -> Any:
+        """One image through this or another pipeline; see ``on_error``."""
+        size = len(self)
+        if not -size <= index < size:
+            raise IndexError(f'index: expected an integer in [{-size}, {size}), got {index}')
+        index += size if index < 0 else 0
+        try:
+            return prepare(self, index, pipeline)
+        except ANY_ERROR as error:
+            fault = describe(self, index, error)
+            if self.on_error == 'raise' or self._labels is None:
+                raise UnreadableImageError(fault) from error
+        return self._replacement(index, pipeline, fault)
+
+    def _replacement(self, index: int, pipeline: Pipeline | None, fault: str) -> Any:
+        """Another image of the same class, the same for any number of workers and ranks."""
+        labels = self.get_gt_labels()
+        others = np.flatnonzero(labels == labels[index])
+        rng = np.random.default_rng([*self._epoch_seed, index])
+        others = rng.permutation(others[others != index])[: self.max_refetch]
+        skipped = [fault]
+        for other in others.tolist():
+            try:
+                sample = prepare(self, other, pipeline)
+            except ANY_ERROR as error:
+                skipped.append(describe(self, other, error))
+            else:
+                mark_skipped(sample, skipped)
+                return sample
+        raise UnreadableImageError(
+            f'class {labels[index]}: expected an image that can be read, got none of '
+            f'{len(skipped)} that were tried; the first: {fault}'
+        )
+
+
+def read_sample(dataset: Any, index: int, pipeline: Pipeline | None = None) -> Any:
+    """An image of any data set, through this or another pipeline, under the policy of a data set of
+    mmlt inside wrappers.
+
+    Other data sets have none; what they cannot read is an ``UnreadableImageError``.
+    """
+    inner, position = unwrapped(dataset, index)
+    if isinstance(inner, LongTailMixin):
+        return inner.read(position, pipeline)
+    try:
+        return prepare(inner, position, pipeline)
+    except ANY_ERROR as error:
+        raise UnreadableImageError(describe(inner, position, error)) from error
+
+
+def begin_epoch(dataset: Any, seed: int, epoch: int) -> None:
+    """Tell seed and epoch to the data sets of mmlt inside wrappers."""
+    for leaf in leaves(dataset):
+        if isinstance(leaf, LongTailMixin):
+            leaf.begin_epoch(seed, epoch)
+
+
+def skips(dataset: Any) -> bool:
+    """Whether a data set inside wrappers replaces what it cannot read."""
+    return any(_policy_of(leaf) == 'skip' for leaf in leaves(dataset))
+
+
+def refuse_pickled(ann_file: Any, trust: bool) -> None:
+    """A ``ValueError`` for an annotation file that MMEngine would unpickle."""
+    if str(ann_file).endswith(('.pkl', '.pickle')) and not trust:
+        raise ValueError(
+            f'ann_file: expected a file that is not pickled, got {ann_file}. Unpickling can run '
+            'any code; trust=True allows it'
+        )
+
+
+def _ann_files(config: Any) -> Iterator[Any]:
+    """Annotation files that a config names, also inside wrappers."""
+    if isinstance(config, dict):
+        yield config.get('ann_file')
+        config = list(config.values())
+    for part in config if isinstance(config, (list, tuple)) else ():
+        yield from _ann_files(part)
+
+
+def _policy_of(leaf: Any) -> str:
+    return leaf.on_error if isinstance(leaf, LongTailMixin) else 'raise'
 
 
 def _check_indices(indices: Any, size: int) -> None:
@@ -233,10 +364,14 @@ class LongTailDataset(LongTailMixin):
         dataset: a data set with one integer label per image, or the config of one.
         imbalance_ratio, imbalance_type, max_count, seed: of :class:`LongTailMixin`.
         lazy_init: read the annotations only when they are needed.
-        max_refetch: how many other images to try for one that the pipeline gives up, in training.
+        max_refetch: how many other images to try in place of one, at most.
+        on_error: of :class:`LongTailMixin`; ``None``: that of the wrapped data set, or
+            ``'raise'``.
+        trust: build a data set whose annotation file is pickled.
 
     Raises:
-        ValueError: if an option is of another form or out of range, or a label is not one integer.
+        ValueError: if an option is of another form or out of range, a label is not one integer, or
+            an annotation file is pickled and not trusted.
 
     Reference: Cao et al., NeurIPS 2019.
 
@@ -244,7 +379,7 @@ class LongTailDataset(LongTailMixin):
         >>> from mmlt.datasets.digits_lt import DigitsLT
         >>> balanced = dict(type='DigitsLT', imbalance_ratio=None)
         >>> train = LongTailDataset(balanced, imbalance_ratio=10, imbalance_type='step')
-        >>> train.metainfo['class_counts']
+        >>> train.class_counts
         [110, 110, 110, 110, 110, 11, 11, 11, 11, 11]
         >>> len(train)
         605
@@ -259,9 +394,14 @@ class LongTailDataset(LongTailMixin):
         seed: int = 0,
         lazy_init: bool = False,
         max_refetch: int = 1000,
+        on_error: str | None = None,
+        trust: bool = False,
     ) -> None:
         check_flag('lazy_init', lazy_init)
         check_integer('max_refetch', max_refetch, '[0, inf)')
+        if isinstance(dataset, dict):
+            for ann_file in _ann_files(dataset):
+                refuse_pickled(ann_file, trust)
         dataset = build_part(DATASETS, 'dataset', dataset, is_dataset)
         super().__init__(
             ann_file='',
@@ -272,10 +412,11 @@ class LongTailDataset(LongTailMixin):
             test_mode=getattr(dataset, 'test_mode', False),
             lazy_init=True,
             max_refetch=max_refetch,
+            on_error=_policy_of(next(leaves(dataset))) if on_error is None else on_error,
+            trust=trust,
         )
         self.dataset = dataset
         self._metainfo = dict(getattr(dataset, 'metainfo', {}))
-        self._metainfo.pop('class_counts', None)  # they would be those of the wrapped data set
         if not lazy_init:
             self.full_init()
 
@@ -284,10 +425,9 @@ class LongTailDataset(LongTailMixin):
         if hasattr(self.dataset, 'full_init'):
             self.dataset.full_init()
         labels = dataset_labels(self.dataset)
-        metainfo = getattr(self.dataset, 'metainfo', {})
+        self._metainfo = dict(getattr(self.dataset, 'metainfo', {}))
         # Counts of all images, so that a class without a name is not lost with its last image.
-        counts = count_labels(labels, dataset_num_classes(self.dataset, labels))
-        self._metainfo = {**metainfo, 'class_counts': counts}
+        self._class_counts = count_labels(labels, dataset_num_classes(self.dataset, labels))
         return [dict(gt_label=label, position=i) for i, label in enumerate(labels.tolist())]
 
     @property
@@ -302,16 +442,16 @@ class LongTailDataset(LongTailMixin):
 
     def get_data_info(self, idx: int) -> dict:
         """Annotation of one image, from the wrapped data set."""
-        return self.dataset.get_data_info(self._position(idx))
+        dataset, position = self.wrapped_image(idx)
+        return dataset.get_data_info(position)
 
     def prepare_data(self, idx: int) -> Any:
-        """One image through the pipeline; ``None`` if the pipeline returns that."""
-        # Data sets such as ConcatDataset have no prepare_data.
-        prepare = getattr(self.dataset, 'prepare_data', self.dataset.__getitem__)
-        return prepare(self._position(idx))
+        """One image through the pipeline, or the error that it raises."""
+        return prepare(*self.wrapped_image(idx))
 
-    def _position(self, idx: int) -> int:
-        return super().get_data_info(idx)['position']
+    def wrapped_image(self, idx: int) -> tuple[Any, int]:
+        """The wrapped data set, and the index of an image there."""
+        return self.dataset, super().get_data_info(idx)['position']
 
     def __repr__(self) -> str:
         state = f'{len(self)} images' if self._fully_initialized else 'not initialised'

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from mmengine.dataset import BaseDataset, Compose
 from mmpretrain.datasets.transforms import MultiView
 from mmpretrain.registry import DATASETS
 
 from mmlt.registry import build_part, build_transforms
 
-from .labels import Labels, dataset_class_counts, dataset_labels, is_dataset
+from .labels import Labels, dataset_labels, is_dataset
+from .long_tail import read_sample
 
 __all__ = ['PairedDataset']
 
 Index = int | tuple[int, int | None]
-
-_MAX_REFETCH = 100  # images tried in place of one that cannot be loaded
 
 
 @DATASETS.register_module()
@@ -29,6 +27,9 @@ class PairedDataset:
     ``partner``: ``dict(inputs=..., data_samples=..., partner=dict(inputs=..., data_samples=...))``.
     The key is absent for ``dataset[anchor, None]`` and ``dataset[anchor]``. A partner is decoded
     once and has one view, however many the anchor has.
+
+    Of an image that cannot be read, anchor or partner, ``on_error`` of the wrapped data set
+    decides; one that is not of mmlt has no such option, and raises an error.
 
     Args:
         dataset: a data set or its config; MMEngine's wrappers are welcome.
@@ -50,7 +51,6 @@ class PairedDataset:
         self._given: Compose | None = None
         if partner_pipeline is not None:
             self._given = Compose(build_transforms('partner_pipeline', partner_pipeline))
-        self._labels: Labels | None = None
         self._derived: tuple[list[Any], Compose | None] = ([], None)
         if self.partner_pipeline is not None and not hasattr(dataset, 'get_data_info'):
             raise TypeError(
@@ -74,9 +74,8 @@ class PairedDataset:
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """Meta information of the wrapped data set, ``class_counts`` among it."""
-        counts = dataset_class_counts(self.dataset)
-        return {**self.dataset.metainfo, **({} if counts is None else {'class_counts': counts})}
+        """Meta information of the wrapped data set, if it has any."""
+        return getattr(self.dataset, 'metainfo', None) or {}
 
     def full_init(self) -> None:
         """Load the annotations."""
@@ -107,10 +106,10 @@ class PairedDataset:
 
         Raises:
             ValueError: if the partner's image has another shape than the anchor's first view.
-            RuntimeError: if the pipeline returns None for too many partners in turn.
+            UnreadableImageError: if an image cannot be read.
         """
         anchor, partner = index if isinstance(index, (tuple, list)) else (index, None)
-        sample: dict[str, Any] = self.dataset[anchor]
+        sample: dict[str, Any] = read_sample(self.dataset, anchor)
         if partner is None:
             return sample
         paired = self._partner(partner)
@@ -124,32 +123,8 @@ class PairedDataset:
         return {**sample, 'partner': paired}
 
     def _partner(self, index: int) -> dict[str, Any]:
-        pipeline = self.partner_pipeline
-        if pipeline is None:
-            sample = self.dataset[index]  # which replaces what it cannot load
-        else:
-            sample = pipeline(self.dataset.get_data_info(index))
-            if sample is None:
-                sample = self._replacement(index, pipeline)
-        if sample is None:
-            raise RuntimeError(f'dataset: returned None for image {index}')
+        sample: dict[str, Any] = read_sample(self.dataset, index, self.partner_pipeline)
         return {**sample, 'inputs': _first_view(sample['inputs'])}
-
-    def _replacement(self, index: int, pipeline: Compose) -> dict[str, Any]:
-        """Another image of the same class, for one that the pipeline gives up."""
-        if self._labels is None:
-            self._labels = self.get_gt_labels()
-        labels = self._labels
-        same_class = np.flatnonzero(labels == labels[index])
-        rng = np.random.default_rng(index)
-        for other in rng.choice(same_class, min(_MAX_REFETCH, len(same_class)), replace=False):
-            sample: dict[str, Any] | None = pipeline(self.dataset.get_data_info(int(other)))
-            if sample is not None:
-                return sample
-        raise RuntimeError(
-            f'partner_pipeline: returned None for image {index} and for every other image of '
-            f'class {labels[index]} that was tried'
-        )
 
 
 def _first_view(inputs: Any) -> Any:

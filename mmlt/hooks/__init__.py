@@ -8,6 +8,7 @@ from .deferred_reweighting_hook import DeferredReweightingHook
 from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook, seed_worker_of_epoch
 from .long_tail_hook import LongTailHook
+from .skipped_images_hook import SkippedImagesHook
 from .training_progress_hook import TrainingProgressHook
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     'EMAConfusionHook',
     'EpochSeedHook',
     'LongTailHook',
+    'SkippedImagesHook',
     'TrainingProgressHook',
     'seed_worker_of_epoch',
 ]

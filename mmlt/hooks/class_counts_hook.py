@@ -10,7 +10,12 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import nn
 
-from mmlt.datasets.labels import dataset_class_counts, training_class_counts
+from mmlt.datasets.labels import (
+    check_class_names,
+    names_of_classes,
+    training_class_counts,
+    unsliced,
+)
 from mmlt.functional.targets import check_classes
 
 from .runner_parts import components_with, num_classes_of, training_dataset, unwrap
@@ -22,14 +27,19 @@ __all__ = ['ClassCountsHook']
 class ClassCountsHook(Hook):
     """Gives the training class counts to losses, heads, batch augments, samplers and metrics.
 
-    While training, the counts are those of the training data set (``metainfo['class_counts']``,
-    after filtering and subsetting; where it has none, its labels are counted); every component
+    While training, the counts are those of the training data set (its ``class_counts``, after
+    filtering and subsetting; where it has none, its labels are counted); every component
     that defines ``set_class_counts`` receives them before the checkpoint is loaded. When only
     testing they come from the checkpoint's ``dataset_meta``. Nobody types a list of numbers.
 
+    It also checks that every class has the same index in the training, validation and test data,
+    and in a checkpoint that is resumed, tested, or loaded with its classifier: by name, unless the
+    name is a number.
+
     Raises:
         ValueError: if the training data tells neither counts nor labels, if head or preprocessor
-            have another number of classes, or if a run is resumed with other counts.
+            have another number of classes, if a run is resumed with other counts, or if a class
+            stands at two indices.
 
     Example:
         >>> custom_hooks = [dict(type='ClassCountsHook')]
@@ -38,21 +48,23 @@ class ClassCountsHook(Hook):
     priority = 'VERY_HIGH'
 
     _training_counts: list[int] | None = None
+    # Of the training data, or of the checkpoint where there is none.
+    _names: tuple[str, ...] = ()
 
     def before_run(self, runner: Runner) -> None:
         """Hand out the counts of the training data, before weights are made or loaded."""
         self._training_counts = None
         dataset = training_dataset(runner)
         if dataset is None:
+            _check_names_of_loops(runner, self._names, 'the checkpoint')
             return
-        told = dataset_class_counts(dataset) is not None
+        self._names = names_of_classes(dataset, 'train_dataloader.dataset')
+        _check_names_of_loops(runner, self._names, 'the training data')
         model = unwrap(runner.model)
         counts = training_class_counts(dataset, num_classes_of(getattr(model, 'head', None)))
         _check_num_classes(model, len(counts))
         self._training_counts = counts
-        self._hand_out(
-            runner, counts, 'the training data' if told else 'the labels of the training data'
-        )
+        self._hand_out(runner, counts, 'the training data')
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Look at the labels while they are on the CPU, and serve what another hook has put in
@@ -65,17 +77,22 @@ class ClassCountsHook(Hook):
                     component.set_class_counts(self._training_counts)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Keep the counts with the weights, also where the data set does not tell them."""
+        """Keep counts and names with the weights, also where the data set does not tell them.
+
+        In plain types, since others are not loaded safely.
+        """
         if self._training_counts is not None:
             meta = checkpoint['meta']
-            meta['dataset_meta'] = {
-                **(meta.get('dataset_meta') or {}),
-                'class_counts': list(self._training_counts),
-            }
+            told = dict(meta.get('dataset_meta') or {})
+            told['class_counts'] = list(self._training_counts)
+            if self._names:
+                told['classes'] = self._names
+            meta['dataset_meta'] = told
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Check the counts on resume; take them from the checkpoint when only testing."""
         meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+        self._compare_names(runner, tuple(map(str, meta.get('classes') or ())))
         saved = meta.get('class_counts')
         if saved is None:
             if self._training_counts is None and components_with(runner, 'set_class_counts'):
@@ -95,11 +112,25 @@ class ClassCountsHook(Hook):
                 'from the weights with load_from and resume=False'
             )
         elif runner._resume:
-            # MMEngine is about to compare this with what the data set itself tells.
-            told = runner.train_dataloader.dataset.metainfo
-            meta.pop('class_counts')
-            if 'class_counts' in told:
-                meta['class_counts'] = told['class_counts']
+            # MMEngine is about to compare this with what the data set itself tells, which has
+            # no counts, and names of the same meaning.
+            told = getattr(unsliced(runner.train_dataloader.dataset), 'metainfo', None)
+            ours = ('class_counts', 'classes')
+            rest = {key: value for key, value in meta.items() if key not in ours}
+            if rest == {key: value for key, value in (told or {}).items() if key not in ours}:
+                checkpoint['meta']['dataset_meta'] = told
+
+    def _compare_names(self, runner: Runner, saved: tuple[str, ...]) -> None:
+        if self._training_counts is None:
+            self._names = saved
+            _check_names_of_loops(runner, saved, 'the checkpoint')
+        elif runner._resume or len(saved) == len(self._names):
+            # A classifier of another size is not loaded.
+            note = check_class_names(
+                saved, self._names, 'train_dataloader.dataset', 'the checkpoint'
+            )
+            if note is not None:
+                runner.logger.warning(note)
 
     def _hand_out(self, runner: Runner, counts: list[int], source: str) -> None:
         components = components_with(runner, 'set_class_counts')
@@ -122,6 +153,18 @@ def _check_labels(model: Any, data_batch: Any, num_classes: int) -> None:
     if labels and labels[0].device.type == 'cpu':
         head = type(getattr(model, 'head', None)).__name__
         check_classes(f'{head}.gt_label', torch.cat(labels), num_classes)
+
+
+def _check_names_of_loops(runner: Runner, expected: tuple[str, ...], source: str) -> None:
+    """Of the validation and test data, where they are built already."""
+    for which in ('val', 'test'):
+        loader = getattr(getattr(runner, f'_{which}_loop', None), 'dataloader', None)
+        if loader is None:
+            continue
+        name = f'{which}_dataloader.dataset'
+        note = check_class_names(expected, names_of_classes(loader.dataset, name), name, source)
+        if note is not None:
+            runner.logger.warning(note)
 
 
 def _check_num_classes(model: Any, expected: int) -> None:

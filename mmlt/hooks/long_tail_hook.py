@@ -20,6 +20,7 @@ from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook, seed_worker_of_epoch
 from .run_checks import check_monitored_figures, warn_of_double_correction
 from .runner_parts import check_pairing, consumers_of_pairs, sampler_of, training_dataset, unwrap
+from .skipped_images_hook import SkippedImagesHook, skips_images
 from .training_progress_hook import TrainingProgressHook
 
 __all__ = ['LongTailHook']
@@ -36,6 +37,7 @@ class LongTailHook(Hook):
     - :class:`EpochSeedHook`: an epoch draws the same numbers in a resumed run;
     - :class:`BatchNormSyncHook`: one BatchNorm for all ranks;
     - :class:`ConfusionPairsHook`, where a sampler or a batch augment draws confused classes;
+    - :class:`SkippedImagesHook`, where a data set has ``on_error='skip'``: what it replaced;
     - :class:`EMAConfusionHook`, where the model has a ``CARLoss``: one report for each epoch.
 
     One that the config lists itself, to set its options, is not registered a second time. Before
@@ -69,6 +71,8 @@ class LongTailHook(Hook):
                 f'LongTailHook.priority: expected {type(self).priority!r}, got {self.priority!r}'
             )
         needed: list[type[Hook]] = [ClassCountsHook, TrainingProgressHook]
+        if skips_images(runner):
+            needed.append(SkippedImagesHook)
         if training_dataset(runner) is not None:
             needed += [EpochSeedHook, BatchNormSyncHook]
             if consumers_of_pairs(runner):

@@ -14,7 +14,8 @@ import pytest
 from mmpretrain.datasets import CIFAR10, CIFAR100
 from mmpretrain.registry import DATASETS
 
-from mmlt.datasets.cifar_lt import CIFAR10LT, CIFAR100LT
+from mmlt.datasets import LongTailDataset, LongTailMixin
+from mmlt.datasets.cifar_lt import _OFFICIAL, CIFAR10LT, CIFAR100LT, _is_official
 from mmlt.functional.imbalance import exponential_class_counts, long_tail_indices
 from tests.datasets.logs import mmengine_log
 from tests.datasets.tiny_trees import make_cifar10, make_cifar100, without_md5
@@ -38,7 +39,7 @@ def test_kept_images_and_their_order_follow_the_protocol(cifar10: str, seed: int
     kept = CIFAR10LT(cifar10, imbalance_ratio=10, seed=seed)
     counts = reference_exponential_counts(20, 10, 10)
     expected = reference_indices(whole.get_gt_labels().tolist(), counts, seed)
-    assert kept.metainfo['class_counts'] == counts
+    assert kept.class_counts == counts
     assert len(kept) == sum(counts)
     for i, position in enumerate(expected):
         np.testing.assert_array_equal(kept[i]['img'], whole[position]['img'])
@@ -48,7 +49,7 @@ def test_kept_images_and_their_order_follow_the_protocol(cifar10: str, seed: int
 def test_test_split_is_balanced_as_it_is(cifar10: str) -> None:
     test = CIFAR10LT(cifar10, split='test', imbalance_ratio=10, test_mode=True)
     plain = CIFAR10(cifar10, split='test', test_mode=True)
-    assert test.metainfo['class_counts'] == [2] * 10
+    assert test.class_counts == [2] * 10
     np.testing.assert_array_equal(test.get_gt_labels(), plain.get_gt_labels())
 
 
@@ -62,7 +63,7 @@ def test_cifar100_step(tmp_path: Path) -> None:
     config = dict(type='CIFAR100LT', data_root=root, imbalance_type='step', imbalance_ratio=2)
     train = DATASETS.build(config)
     assert isinstance(train, CIFAR100LT) and isinstance(train, CIFAR100)
-    assert train.metainfo['class_counts'] == [4] * 50 + [2] * 50
+    assert train.class_counts == [4] * 50 + [2] * 50
     assert len(train.CLASSES) == 100
 
 
@@ -71,7 +72,7 @@ def test_default_ratio_is_100_and_empty_classes_are_logged(
 ) -> None:
     with mmengine_log(caplog):
         train = CIFAR10LT(cifar10)
-    assert train.metainfo['class_counts'] == reference_exponential_counts(20, 10, 100)
+    assert train.class_counts == reference_exponential_counts(20, 10, 100)
     assert 'of 10 classes have no images' in caplog.text
     assert '9 (truck)' in caplog.text
 
@@ -81,16 +82,16 @@ def test_counts_follow_indices_and_subsets(cifar10: str, serialize_data: bool) -
     train = CIFAR10LT(
         cifar10, imbalance_ratio=10, indices=25, serialize_data=serialize_data, lazy_init=True
     )
-    assert 'class_counts' not in train.metainfo
+    assert train.class_counts is None
     assert train.get_cat_ids(24) == [1]  # initialises
-    assert train.metainfo['class_counts'] == [20, 5] + [0] * 8
+    assert train.class_counts == [20, 5] + [0] * 8
     first, last = train.get_subset(3), train.get_subset([-1, 0, 24])
-    assert first.metainfo['class_counts'] == [3] + [0] * 9
-    assert last.metainfo['class_counts'] == [1, 2] + [0] * 8
+    assert first.class_counts == [3] + [0] * 9
+    assert last.class_counts == [1, 2] + [0] * 8
     assert last.get_gt_labels().tolist() == [1, 0, 1]
     assert [last[i]['gt_label'] for i in range(3)] == [1, 0, 1]
     train.get_subset_([0])
-    assert train.metainfo['class_counts'] == [1] + [0] * 9
+    assert train.class_counts == [1] + [0] * 9
     assert len(train.get_gt_labels()) == len(train) == 1
 
 
@@ -100,7 +101,7 @@ def test_labels_are_those_of_the_images(cifar10: str) -> None:
     assert [train.get_cat_ids(i)[0] for i in range(3)] == [0, 0, 0]
     train.get_gt_labels()[:] = 7
     assert train.get_cat_ids(0) == [0], 'callers get a copy'
-    assert all(type(count) is int for count in train.metainfo['class_counts'])
+    assert all(type(count) is int for count in train.class_counts)
     assert pickle.loads(pickle.dumps(train)).metainfo == train.metainfo
 
 
@@ -115,7 +116,7 @@ def test_failed_download_says_where_files_belong(
     def unreachable(*args: object, **kwargs: object) -> None:
         raise URLError('no network')
 
-    monkeypatch.setattr('mmpretrain.datasets.cifar.download_and_extract_archive', unreachable)
+    monkeypatch.setattr('mmlt.datasets.cifar_lt.download_and_extract_archive', unreachable)
     with pytest.raises(FileNotFoundError, match=r'missing train, test.*no network.*data_root'):
         CIFAR100LT(str(tmp_path))
 
@@ -154,7 +155,7 @@ def test_real_cifar10_at_ratio_100(shared_dir: Path, tmp_path: Path) -> None:
         [sys.executable, str(script), 'cifar10', str(tmp_path)], check=True, capture_output=True
     )
     train, whole = CIFAR10LT(str(tmp_path)), CIFAR10(str(tmp_path))
-    expected = protocol(train.metainfo['class_counts'])
+    expected = protocol(train.class_counts)
     assert len(train) == len(expected) == 12_406
     for i in range(0, len(train), 97):
         np.testing.assert_array_equal(train[i]['img'], whole[int(expected[i])]['img'])
@@ -178,3 +179,70 @@ def _real_labels(shared_dir: Path) -> tuple[np.ndarray, Callable[[list[int]], np
         return np.concatenate([official[classes == k][:n] for k, n in enumerate(counts)])
 
     return labels, protocol
+
+
+class _Marker:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize('split', ['train', 'test'])
+def test_files_that_are_not_the_official_ones_are_not_unpickled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str
+) -> None:
+    """The subclass has no md5 sums, as people write it to load data of their own."""
+    monkeypatch.undo()
+    monkeypatch.setattr('mmlt.datasets.cifar_lt._is_official', _is_official)
+    root, marker = make_cifar10(tmp_path / 'data', per_class=2), tmp_path / 'marker'
+    name = 'data_batch_3' if split == 'train' else 'test_batch'
+    file = Path(root, 'cifar-10-batches-py', name)
+    content = file.read_bytes()
+    file.write_bytes(pickle.dumps(_Marker(marker)))
+    options = dict(split=split, imbalance_ratio=None, download=False)
+    with pytest.raises(
+        ValueError, match=rf'{name}|data_batch_1: expected the official file.*trust'
+    ):
+        CIFAR10LT(root, **options)
+    assert not marker.exists()
+    with pytest.raises(TypeError):  # trusted, it is run, and then is no data
+        CIFAR10LT(root, trust=True, **options)
+    assert marker.exists()
+    file.write_bytes(content)
+    assert len(CIFAR10LT(root, trust=True, **options)) == 20
+
+
+def test_the_meta_file_is_not_unpickled_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_cifar10(tmp_path, per_class=2)
+    monkeypatch.setattr(
+        'mmlt.datasets.cifar_lt._is_official', lambda file: not file.endswith('meta')
+    )
+    with pytest.raises(ValueError, match=r'batches\.meta: expected the official file'):
+        CIFAR10LT(root)
+
+
+def test_official_sums_are_those_of_mmpretrain() -> None:
+    assert len(_OFFICIAL) == 5 + 1 + 1 + 1 + 1 + 1 and all(len(md5) == 32 for md5 in _OFFICIAL)
+
+
+def test_pickled_annotations_are_not_unpickled(tmp_path: Path) -> None:
+    marker, file = tmp_path / 'marker', tmp_path / 'annotations.pkl'
+    file.write_bytes(pickle.dumps(_Marker(marker)))
+    data = dict(type='BaseDataset', ann_file=str(file))
+    for build in (
+        lambda: LongTailMixin(ann_file=str(file)),
+        lambda: LongTailDataset(data),
+        lambda: LongTailDataset(dict(type='RepeatDataset', times=2, dataset=data)),
+    ):
+        with pytest.raises(ValueError, match=r'ann_file: .* not pickled, got .*trust=True'):
+            build()
+    assert not marker.exists()
+    with pytest.raises(TypeError):
+        LongTailDataset(data, trust=True)
+    assert marker.exists()

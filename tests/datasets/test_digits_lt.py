@@ -16,9 +16,9 @@ def _images(dataset: DigitsLT) -> np.ndarray:
 
 def test_default_sizes() -> None:
     train, test = DATASETS.build(dict(type='DigitsLT')), DigitsLT(split='test', test_mode=True)
-    assert train.metainfo['class_counts'] == [110, 71, 46, 29, 19, 12, 8, 5, 3, 2]
+    assert train.class_counts == [110, 71, 46, 29, 19, 12, 8, 5, 3, 2]
     assert len(train) == 305
-    assert test.metainfo['class_counts'] == [60] * 10
+    assert test.class_counts == [60] * 10
     assert train.metainfo['classes'] == tuple('0123456789')
 
 
@@ -40,7 +40,7 @@ def test_images_and_labels_are_those_of_scikit_learn(seed: int) -> None:
 
 def test_splits_share_no_image_and_depend_on_the_seed_only() -> None:
     pool = DigitsLT(imbalance_ratio=None)
-    assert pool.metainfo['class_counts'] == [110] * 10
+    assert pool.class_counts == [110] * 10
     sets = {
         name: {image.tobytes() for image in _images(dataset)}
         for name, dataset in (('pool', pool), ('test', DigitsLT('test')), ('lt', DigitsLT()))

@@ -43,10 +43,8 @@ def _birds(root: Path, **options: object) -> LongTailListDataset:
 
 def test_own_list(birds: Path) -> None:
     train = _birds(birds, pipeline=[dict(type='LoadImageFromFile')])
-    assert train.metainfo == {
-        'classes': ('class_0', 'class_1', 'class_2'),
-        'class_counts': [4, 2, 1],
-    }
+    assert train.metainfo == {'classes': ('class_0', 'class_1', 'class_2')}
+    assert train.class_counts == [4, 2, 1]
     assert train[6]['img'].shape == (32, 32, 3)
     assert train[6]['img_path'] == str(birds / 'images' / 'class_2' / '0.jpg')
     assert train.get_gt_labels().tolist() == [0, 0, 0, 0, 1, 1, 2]
@@ -69,15 +67,15 @@ def test_conventions_of_mmpretrain(birds: Path) -> None:
     assert train.CLASSES == ('jay', 'owl', 'tit') and train.class_to_idx['owl'] == 1
     assert not train._fully_initialized
     assert len(train) == 5
-    assert train.metainfo['class_counts'] == [4, 1, 0]
+    assert train.class_counts == [4, 1, 0]
     assert train.metainfo['task'] == 'birds'
 
 
 def test_imbalance_on_a_list(birds: Path) -> None:
     train = _birds(birds, imbalance_ratio=4, imbalance_type='exp')
-    assert train.metainfo['class_counts'] == [4, 2, 1]
-    assert _birds(birds, imbalance_ratio=1).metainfo['class_counts'] == [4, 2, 1]
-    assert _birds(birds, imbalance_ratio=1, max_count=1).metainfo['class_counts'] == [1, 1, 1]
+    assert train.class_counts == [4, 2, 1]
+    assert _birds(birds, imbalance_ratio=1).class_counts == [4, 2, 1]
+    assert _birds(birds, imbalance_ratio=1, max_count=1).class_counts == [1, 1, 1]
 
 
 def test_a_class_below_the_profile_is_logged(birds: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -92,7 +90,7 @@ def test_empty_classes_are_allowed_and_logged(
 ) -> None:
     with mmengine_log(caplog):
         train = _birds(birds, num_classes=5)
-    assert train.metainfo['class_counts'] == [4, 2, 1, 0, 0]
+    assert train.class_counts == [4, 2, 1, 0, 0]
     assert train.CLASSES == ('class_0', 'class_1', 'class_2', '3', '4')
     assert '2 of 5 classes have no images: 3 (3), 4 (4)' in caplog.text
 
@@ -101,6 +99,17 @@ def test_names_are_numbers_where_folders_do_not_tell(birds: Path, tmp_path: Path
     (tmp_path / 'mixed.txt').write_text('class_0/0.jpg 0\nclass_0/1.jpg 1\n')
     train = _birds(birds, ann_file=str(tmp_path / 'mixed.txt'))
     assert train.CLASSES == ('0', '1')
+
+
+def test_a_list_that_lacks_one_of_its_classes_is_an_error(birds: Path, tmp_path: Path) -> None:
+    """Its labels are those of a list of two classes."""
+    (tmp_path / 'val.txt').write_text('class_0/0.jpg 0\nclass_2/0.jpg 1\n')
+    names = ['class_0', 'class_1', 'class_2']
+    message = "val.txt: expected class 'class_2' at index 2, as in its classes, got it at 1"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        _birds(birds, ann_file=str(tmp_path / 'val.txt'), classes=names)
+    assert tuple(names) == _birds(birds, classes=names).CLASSES
+    assert _birds(birds, classes=['jay', 'owl', 'tit']).CLASSES == ('jay', 'owl', 'tit')
 
 
 def test_paths_with_blanks_tabs_and_windows_line_ends() -> None:
@@ -310,8 +319,8 @@ def test_contradicting_numbers_of_classes(birds: Path) -> None:
 def test_imagenet_lt_tree(tmp_path: Path) -> None:
     root = make_imagenet_lt(tmp_path)
     train, test = ImageNetLT(root), ImageNetLT(root, split='test', test_mode=True)
-    assert train.metainfo['class_counts'] == [3] * 51 + [1] * 949
-    assert test.metainfo['class_counts'] == [1] * 1000
+    assert train.class_counts == [3] * 51 + [1] * 949
+    assert test.class_counts == [1] * 1000
     assert train.CLASSES[0] == 'tench, Tinca tinca' and len(test.CLASSES) == 1000
     assert 'ILSVRC2012_val' in test.get_data_info(0)['img_path']
     with pytest.raises(
@@ -323,7 +332,7 @@ def test_imagenet_lt_tree(tmp_path: Path) -> None:
 def test_places_lt_tree(tmp_path: Path) -> None:
     root = make_places_lt(tmp_path)
     train, val = PlacesLT(root), PlacesLT(root, split='val')
-    assert len(train.metainfo['class_counts']) == 365
+    assert len(train.class_counts) == 365
     assert train.CLASSES == val.CLASSES and train.CLASSES[7] == 'place_007'
 
 
@@ -332,8 +341,8 @@ def test_inat2018_tree(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None
     train = INaturalist2018(root)
     with mmengine_log(caplog):
         val = INaturalist2018(root, split='val', test_mode=True)
-    assert len(train.metainfo['class_counts']) == 8142 and min(train.metainfo['class_counts']) == 1
-    assert val.metainfo['class_counts'] == [1] * 100 + [0] * 8042
+    assert len(train.class_counts) == 8142 and min(train.class_counts) == 1
+    assert val.class_counts == [1] * 100 + [0] * 8042
     assert '8042 of 8142 classes have no images' in caplog.text
     assert len(caplog.text) < 1000, 'not thousands of names'
 
@@ -344,7 +353,7 @@ def test_inaturalist_is_read_in_seconds(tmp_path: Path) -> None:
     (tmp_path / 'iNaturalist18_train.txt').write_text('\n'.join(lines))
     start = time.process_time()
     train = INaturalist2018(str(tmp_path), check_images=0)
-    counts, found = train.metainfo['class_counts'], train.get_gt_labels()
+    counts, found = train.class_counts, train.get_gt_labels()
     assert time.process_time() - start < 8
     np.testing.assert_array_equal(found, labels)
     assert counts == np.bincount(labels).tolist()
@@ -373,7 +382,7 @@ def test_lists_as_distributed(
     (tmp_path / f'{name}.txt').write_bytes(gzip.decompress(packed.read_bytes()))
     split = name.rsplit('_', 1)[1]
     listed = dataset(str(tmp_path), split=split, check_images=0)
-    counts = listed.metainfo['class_counts']
+    counts = listed.class_counts
     assert len(listed) == sum(counts) == images
     assert len(counts) == dataset.NUM_CLASSES == len(listed.CLASSES)
     if split == 'train':

@@ -16,6 +16,7 @@ from mmlt.datasets.digits_lt import DigitsLT
 from mmlt.datasets.labels import training_class_counts
 from mmlt.datasets.long_tail import LongTailDataset, LongTailMixin
 from mmlt.datasets.paired_dataset import PairedDataset
+from mmlt.datasets.reading import UnreadableImageError
 from tests.datasets.logs import mmengine_log
 from tests.datasets.tiny_trees import make_image_folder
 from tests.references.imbalance import reference_indices
@@ -42,7 +43,7 @@ class Stubborn(BaseDataset):
 
 def test_taken_as_it_is(folder: str) -> None:
     wrapped, plain = LongTailDataset(_images(folder)), CustomDataset(data_prefix=folder)
-    assert wrapped.metainfo['class_counts'] == [8, 8, 8]
+    assert wrapped.class_counts == [8, 8, 8]
     assert wrapped.metainfo['classes'] == plain.metainfo['classes']
     assert len(wrapped) == len(plain) == 24
     np.testing.assert_array_equal(wrapped.get_gt_labels(), plain.get_gt_labels())
@@ -58,7 +59,7 @@ def test_imposed_imbalance_keeps_the_images_of_the_protocol(folder: str) -> None
     )
     wrapped, plain = DATASETS.build(config), CustomDataset(data_prefix=folder)
     kept = reference_indices(plain.get_gt_labels().tolist(), [8, 4, 2], seed=5)
-    assert wrapped.metainfo['class_counts'] == [8, 4, 2]
+    assert wrapped.class_counts == [8, 4, 2]
     assert wrapped.get_gt_labels().tolist() == [0] * 8 + [1] * 4 + [2] * 2
     for i, position in enumerate(kept):
         assert wrapped.get_data_info(i)['img_path'] == plain.get_data_info(position)['img_path']
@@ -72,16 +73,16 @@ def test_imposed_imbalance_keeps_the_images_of_the_protocol(folder: str) -> None
 
 def test_step_and_max_count(folder: str) -> None:
     wrapped = LongTailDataset(_images(folder), 2, 'step', max_count=6)
-    assert wrapped.metainfo['class_counts'] == [6, 6, 3]
+    assert wrapped.class_counts == [6, 6, 3]
 
 
 def test_lazy_init_and_a_data_set_given_as_object(folder: str) -> None:
     plain = CustomDataset(data_prefix=folder, lazy_init=True)
     wrapped = LongTailDataset(plain, imbalance_ratio=8, lazy_init=True)
-    assert 'class_counts' not in wrapped.metainfo and not plain._fully_initialized
+    assert wrapped.class_counts is None and not plain._fully_initialized
     assert 'not initialised' in repr(wrapped)
     assert len(wrapped) == 8 + 2 + 1
-    assert wrapped.metainfo['class_counts'] == [8, 2, 1]
+    assert wrapped.class_counts == [8, 2, 1]
     assert 'class_counts' not in plain.metainfo and len(plain) == 24, (
         'the wrapped data set is left alone'
     )
@@ -90,9 +91,9 @@ def test_lazy_init_and_a_data_set_given_as_object(folder: str) -> None:
 
 def test_metainfo_cannot_be_changed_from_outside(folder: str) -> None:
     wrapped = LongTailDataset(_images(folder))
-    wrapped.metainfo['class_counts'][0] = 99
-    assert wrapped.metainfo['class_counts'] == [8, 8, 8]
-    assert all(type(count) is int for count in wrapped.metainfo['class_counts'])
+    wrapped.class_counts[0] = 99
+    assert wrapped.class_counts == [8, 8, 8]
+    assert all(type(count) is int for count in wrapped.class_counts)
 
 
 def test_pipeline_can_be_read_and_switched(folder: str) -> None:
@@ -103,31 +104,39 @@ def test_pipeline_can_be_read_and_switched(folder: str) -> None:
 
 
 def test_replacement_of_a_broken_image_comes_from_the_kept_ones() -> None:
-    wrapped = LongTailDataset(Stubborn(ann_file=''), imbalance_ratio=2)
+    images = Stubborn(ann_file='')
+    images.prepare_data = lambda index: None if index % 4 == 0 else images.get_data_info(index)
+    wrapped = LongTailDataset(images, imbalance_ratio=2, on_error='skip')
     kept = {wrapped.get_data_info(i)['sample_idx'] for i in range(len(wrapped))}
     for _ in range(5):
-        seen = [wrapped[i]['sample_idx'] for i in range(len(wrapped))]
-        assert set(seen) <= kept and all(index % 2 == 0 for index in seen)
+        seen = [wrapped[i] for i in range(len(wrapped))]
+        assert {one['sample_idx'] for one in seen} <= kept
+        assert all(one['sample_idx'] % 4 for one in seen)
+        assert [one['gt_label'] for one in seen] == wrapped.get_gt_labels().tolist()
 
 
-def test_broken_image_in_test_mode_and_nothing_but_broken_images() -> None:
-    with pytest.raises(Exception, match=r'should not get .None. data_sample'):
-        LongTailDataset(Stubborn(ann_file='', test_mode=True))[1]
-    odd = LongTailDataset(Stubborn(ann_file='', indices=[1, 3]), max_refetch=5)
+@pytest.mark.parametrize('test_mode', [True, False])
+def test_an_image_that_the_pipeline_gives_up_is_an_error(test_mode: bool) -> None:
+    with pytest.raises(UnreadableImageError, match=r'image 1: .* the pipeline gave no image'):
+        LongTailDataset(Stubborn(ann_file='', test_mode=test_mode))[1]
+
+
+def test_a_class_with_nothing_but_broken_images() -> None:
+    odd = LongTailDataset(Stubborn(ann_file=''), on_error='skip', max_refetch=5)
     tried = []
     odd.dataset.prepare_data = lambda index: tried.append(index)
-    with pytest.raises(Exception, match='Cannot find valid image after 5'):
-        odd[0]
-    assert len(tried) == 6 and set(tried) <= {0, 1}
+    with pytest.raises(UnreadableImageError, match=r'class 1: .* none of 6 that were tried'):
+        odd[1]
+    assert len(set(tried)) == 6 and all(index % 2 for index in tried)
 
 
 def test_wrappers_around_it(folder: str) -> None:
     inner = dict(type='LongTailDataset', dataset=_images(folder), imbalance_ratio=4, seed=5)
     whole = DATASETS.build(inner)
     subset = whole.get_subset([0, 8, 13])
-    assert subset.metainfo['class_counts'] == [1, 1, 1]
+    assert subset.class_counts == [1, 1, 1]
     assert subset.get_data_info(2) == whole.get_data_info(13)
-    assert whole.metainfo['class_counts'] == [8, 4, 2]
+    assert whole.class_counts == [8, 4, 2]
     fold = KFoldDataset(inner, fold=1, num_splits=7)
     assert len(fold) == 12 and fold.get_gt_labels().tolist() == [0] * 6 + [1] * 4 + [2] * 2
     assert fold[2]['img_path'] == whole[4]['img_path']
@@ -147,20 +156,20 @@ def test_wrappers_inside_it(folder: str) -> None:
     ):
         wrapped = LongTailDataset(inner, imbalance_ratio=4)
         labels = wrapped.get_gt_labels()
-        assert wrapped.metainfo['class_counts'] == np.bincount(labels).tolist()
+        assert wrapped.class_counts == np.bincount(labels).tolist()
         assert [wrapped[i]['gt_label'] for i in range(len(wrapped))] == labels.tolist()
 
 
 def test_a_class_without_a_name_is_not_lost_with_its_last_image() -> None:
     wrapped = LongTailDataset(Stubborn(ann_file=''), imbalance_ratio=100)
-    assert wrapped.metainfo['class_counts'] == [10, 0]
-    assert wrapped.get_subset(3).metainfo['class_counts'] == [3, 0]
+    assert wrapped.class_counts == [10, 0]
+    assert wrapped.get_subset(3).class_counts == [3, 0]
 
 
 def test_concatenated_data_sets_without_prepare_data(folder: str) -> None:
     both = ConcatDataset([CustomDataset(data_prefix=folder), CustomDataset(data_prefix=folder)])
     wrapped = LongTailDataset(both, imbalance_ratio=4)
-    assert wrapped.metainfo['class_counts'] == [16, 8, 4]
+    assert wrapped.class_counts == [16, 8, 4]
     assert [wrapped[i]['gt_label'] for i in range(28)] == wrapped.get_gt_labels().tolist()
 
 
@@ -176,15 +185,15 @@ def test_partners_of_concatenated_data_sets(folder: str) -> None:
 
 def test_wrapped_long_tailed_set_counts_what_is_left() -> None:
     wrapped = LongTailDataset(DigitsLT(), imbalance_ratio=110)
-    counts = wrapped.metainfo['class_counts']
+    counts = wrapped.class_counts
     assert counts == np.bincount(wrapped.get_gt_labels(), minlength=10).tolist()
-    assert all(a <= b for a, b in zip(counts, DigitsLT().metainfo['class_counts'], strict=True))
+    assert all(a <= b for a, b in zip(counts, DigitsLT().class_counts, strict=True))
 
 
 def test_empty_class_is_logged(folder: str, caplog: pytest.LogCaptureFixture) -> None:
     with mmengine_log(caplog):
         wrapped = LongTailDataset(_images(folder), imbalance_ratio=100)
-    assert wrapped.metainfo['class_counts'] == [8, 0, 0]
+    assert wrapped.class_counts == [8, 0, 0]
     assert '2 of 3 classes have no images: 1 (class_1), 2 (class_2)' in caplog.text
 
 
@@ -211,7 +220,7 @@ def test_mixin_filters_then_imposes_then_subsets(folder: str) -> None:
             return super().load_data_list()[:-4]
 
     train = Filtered(data_prefix=folder, imbalance_ratio=4, indices=13)
-    assert train.metainfo['class_counts'] == [8, 4, 1]
+    assert train.class_counts == [8, 4, 1]
     assert len(train) == 13
 
 
@@ -221,6 +230,6 @@ def test_mixin_without_labels(tmp_path: Path) -> None:
 
     root = make_image_folder(tmp_path, [2])
     bare = Unlabelled(data_prefix=root, with_label=False)
-    assert 'class_counts' not in bare.metainfo and len(bare) == 2
+    assert bare.class_counts is None and len(bare) == 2
     with pytest.raises(ValueError, match='imbalance_ratio: expected a data set with labels'):
         Unlabelled(data_prefix=root, with_label=False, imbalance_ratio=2)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from mmpretrain.datasets import CIFAR10, CIFAR100
 
+from mmlt.datasets import cifar_lt
 from mmlt.datasets.cifar_lt import CIFAR10LT, CIFAR100LT
 
 
@@ -25,9 +26,12 @@ def without_md5() -> Iterator[None]:
         cls.train_list = [[name, None] for name, _ in cls.train_list]
         cls.test_list = [[name, None] for name, _ in cls.test_list]
         cls.meta = {**cls.meta, 'md5': None}
+    is_official = cifar_lt._is_official
+    cifar_lt._is_official = lambda file: True
     try:
         yield
     finally:
+        cifar_lt._is_official = is_official
         for cls, attributes in saved:
             for name in ('train_list', 'test_list', 'meta'):
                 if name in attributes:

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 from mmengine.model import ExponentialMovingAverage
 
@@ -55,3 +56,36 @@ def heard(rank, world_size):
 
 def test_components_have_one_seed_on_all_ranks():
     assert run_ranks(heard, 2) == [[40], [40]]
+
+
+class _Log(list):
+    warning = list.append
+
+
+def skipped(rank, world_size):
+    """Each rank replaces two images of its half; one image belongs to both."""
+    from mmengine.dataset import default_collate
+    from torch.utils.data import DataLoader, Subset
+
+    from mmlt.hooks import SkippedImagesHook
+    from tests.hooks.test_skipped_images import broken_digits
+
+    images = Subset(broken_digits(), [0, 1, 4] if rank == 0 else [2, 4, 5])
+    loader = DataLoader(images, 2, collate_fn=default_collate)
+    runner = SimpleNamespace(train_dataloader=loader, seed=0, epoch=0, logger=_Log())
+    hook = SkippedImagesHook()
+    hook.before_train_epoch(runner)
+    replaced = []
+    for i, batch in enumerate(loader):
+        hook.after_train_iter(runner, i, batch)
+        replaced += [one.sample_idx for one in batch['data_samples']]
+    hook.after_train_epoch(runner)
+    return list(runner.logger), replaced
+
+
+@pytest.mark.slow
+def test_the_images_that_ranks_skipped_are_counted_together():
+    (lines, first), (others, second) = run_ranks(skipped, 2)
+    assert lines == others and len(lines) == 1
+    assert lines[0].startswith('train: 2 images could not be read and were replaced 3 times')
+    assert first[2] == second[1], 'the same replacement on every rank'

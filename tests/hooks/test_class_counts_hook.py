@@ -23,7 +23,7 @@ LA = 'resnet8_logit_adjustment'
 def test_losses_and_metrics_receive_the_counts_of_the_training_data(tmp_path):
     runner = digits_runner(tmp_path / 'a', LA)
     runner.train()
-    counts = runner.train_dataloader.dataset.metainfo['class_counts']
+    counts = runner.train_dataloader.dataset.class_counts
     assert counts[0] == 110 and counts[-1] == 2
     loss = runner.model.head.loss_module
     assert loss.class_counts.tolist() == counts
@@ -73,9 +73,7 @@ def test_fine_tuning_on_other_data_is_not(tmp_path):
 class DigitsOfTheHost(DigitsLT):
     """A data set as MMPretrain's are: labels, but no class counts."""
 
-    @property
-    def metainfo(self):
-        return {key: value for key, value in super().metainfo.items() if key != 'class_counts'}
+    class_counts = None
 
 
 def test_a_data_set_without_counts_has_its_labels_counted(tmp_path):
@@ -175,7 +173,7 @@ def test_counts_of_concatenated_data_are_added(tmp_path):
         'resnet8_cpmix',
         **{
             'train_dataloader.dataset.dataset': dict(
-                _delete_=True, type='ConcatDataset', datasets=both, ignore_keys=['class_counts']
+                _delete_=True, type='ConcatDataset', datasets=both
             )
         },
     )

@@ -28,7 +28,7 @@ def test_weights_begin_at_the_start_epoch(tmp_path):
     record = WeightsOfEpoch()
     runner.register_hook(record)
     runner.train()
-    counts = runner.train_dataloader.dataset.metainfo['class_counts']
+    counts = runner.train_dataloader.dataset.class_counts
     assert record.seen[0] is None
     for weight in record.seen[1:]:
         torch.testing.assert_close(weight, effective_number_weights(counts).float())

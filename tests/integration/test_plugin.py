@@ -105,7 +105,7 @@ def test_one_part_plugs_into_a_stock_config(tmp_path, images, part):
 
 def test_the_class_counts_reach_everyone_by_themselves(tmp_path, images):
     runner, kept = train(tmp_path, images, STOCK + PLUG + TOGETHER)
-    assert runner.train_dataloader.dataset.metainfo['class_counts'] == list(COUNTS)
+    assert runner.train_dataloader.dataset.class_counts == list(COUNTS)
     assert runner.model.head.loss_module.class_counts.tolist() == list(COUNTS)
     assert {'long_tail/many_shot', 'long_tail/medium_shot', 'long_tail/few_shot'} <= set(
         kept.figures

@@ -60,7 +60,7 @@ def test_written_lists_read_back(
         data_prefix=str(images),
         classes=str(out / 'classes.txt'),
     )
-    assert train.metainfo['class_counts'] == [10, 3, 1]
+    assert train.class_counts == [10, 3, 1]
     assert train.CLASSES == ('class_0', 'class_1', 'class_2')
     assert len(splits['val']) == 12 and len(splits['test']) == 18
     printed = capsys.readouterr().out
@@ -76,8 +76,8 @@ def test_printed_config_builds(
     entries = capsys.readouterr().out.split('In a config:\n')[1]
     config: dict = {}
     exec(entries, config)
-    assert DATASETS.build(config['train']).metainfo['class_counts'] == [15, 15, 15]
-    assert DATASETS.build(config['test']).metainfo['class_counts'] == [5, 5, 5]
+    assert DATASETS.build(config['train']).class_counts == [15, 15, 15]
+    assert DATASETS.build(config['test']).class_counts == [5, 5, 5]
     assert 'val' not in config and not (tmp_path / 'val.txt').exists()
 
 
