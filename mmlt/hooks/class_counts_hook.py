@@ -36,6 +36,7 @@ class ClassCountsHook(Hook):
     priority = 'VERY_HIGH'
 
     _training_counts: list[int] | None = None
+    _handed_out = True
 
     def before_run(self, runner: Runner) -> None:
         """Hand out the counts of the training data, before weights are made or loaded."""
@@ -52,9 +53,14 @@ class ClassCountsHook(Hook):
             runner, counts, 'the training data' if told else 'the labels of the training data'
         )
 
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Another hook may put something in place for this epoch (``SwitchRecipeHook``)."""
+        self._handed_out = False
+
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Serve what another hook has put in place for this epoch (``SwitchRecipeHook``)."""
-        if batch_idx == 0 and self._training_counts is not None:
+        """Serve what has been put in place, before the first iteration."""
+        if not self._handed_out and self._training_counts is not None:
+            self._handed_out = True
             for component in components_with(runner, 'set_class_counts'):
                 if getattr(component, 'class_counts', ()) is None:
                     component.set_class_counts(self._training_counts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmengine.dataset.utils import worker_init_fn as worker_seed_of_mmengine
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -17,9 +16,10 @@ from .batch_norm_sync_hook import BatchNormSyncHook
 from .class_counts_hook import ClassCountsHook
 from .confusion_pairs_hook import ConfusionPairsHook
 from .ema_confusion_hook import EMAConfusionHook
-from .epoch_seed_hook import EpochSeedHook, seed_worker_of_epoch
+from .epoch_seed_hook import EpochSeedHook
 from .runner_parts import check_pairing, consumers_of_pairs, sampler_of, training_dataset, unwrap
 from .training_progress_hook import TrainingProgressHook
+from .within_epoch_hook import WithinEpochHook
 
 __all__ = ['LongTailHook']
 
@@ -32,15 +32,16 @@ class LongTailHook(Hook):
 
     - :class:`ClassCountsHook`: training images per class, from the data to whoever asks for them;
     - :class:`TrainingProgressHook`: epoch and iteration to the methods, parts of losses to the log;
-    - :class:`EpochSeedHook`: an epoch draws the same numbers in a resumed run;
+    - :class:`EpochSeedHook`: all draws follow from seed and position, whatever the workers and
+      ranks;
+    - :class:`WithinEpochHook`: a run goes on in the middle of an epoch;
     - :class:`BatchNormSyncHook`: one BatchNorm for all ranks;
     - :class:`ConfusionPairsHook`, where a sampler or a batch augment draws confused classes;
     - :class:`EMAConfusionHook`, where the model has a ``CARLoss``: one report for each epoch.
 
     One that the config lists itself, to set its options, is not registered a second time. Before
-    the first step it checks that the parts of the run fit together, and lets the data loading
-    workers draw from the seed of the epoch (:func:`seed_worker_of_epoch`), unless the config
-    names a ``worker_init_fn``. From a checkpoint it takes neither code to run nor files to delete.
+    the first step it checks that the parts of the run fit together. From a checkpoint it takes
+    neither code to run nor files to delete.
 
     Raises:
         ValueError: if it has another priority than its own; before training, if partners are
@@ -62,7 +63,7 @@ class LongTailHook(Hook):
             )
         needed: list[type[Hook]] = [ClassCountsHook, TrainingProgressHook]
         if training_dataset(runner) is not None:
-            needed += [EpochSeedHook, BatchNormSyncHook]
+            needed += [EpochSeedHook, WithinEpochHook, BatchNormSyncHook]
             if consumers_of_pairs(runner):
                 needed.append(ConfusionPairsHook)
             modules = unwrap(runner.model).modules()
@@ -93,7 +94,7 @@ class LongTailHook(Hook):
                 del info[key]
 
     def before_train(self, runner: Runner) -> None:
-        """Check that the parts fit together, and seed the data loading workers by epoch."""
+        """Check that the parts fit together."""
         check_pairing(runner)
         loader = runner.train_dataloader
         images, ranks = len(loader.dataset), get_world_size()
@@ -103,23 +104,9 @@ class LongTailHook(Hook):
                 f'{images} images the {ranks} ranks would have different numbers, and wait for '
                 'each other for ever'
             )
-        if _function_of(loader.worker_init_fn) in (None, worker_seed_of_mmengine):
-            loader.worker_init_fn = seed_worker_of_epoch
-        by_epoch = _function_of(loader.worker_init_fn) is seed_worker_of_epoch
-        if by_epoch and loader.num_workers and loader.persistent_workers:
-            runner.logger.warning(
-                'train_dataloader.persistent_workers: expected False, got True. Workers that '
-                'outlive an epoch are seeded once, so a resumed run draws other augmentations '
-                'than an uninterrupted one'
-            )
 
 
 def _register(runner: Runner, parts: list[type[Hook]]) -> None:
     for part in parts:
         if not any(isinstance(hook, part) for hook in runner.hooks):
             runner.register_hook(part())
-
-
-def _function_of(worker_init_fn: Any) -> Any:
-    """MMEngine puts the function of a config, and its own, into a ``partial``."""
-    return getattr(worker_init_fn, 'func', worker_init_fn)
