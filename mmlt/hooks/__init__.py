@@ -8,6 +8,7 @@ from .deferred_reweighting_hook import DeferredReweightingHook
 from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook
 from .long_tail_hook import LongTailHook
+from .resume_check_hook import ResumeCheckHook
 from .training_progress_hook import TrainingProgressHook
 from .within_epoch_hook import WithinEpochHook
 
@@ -20,6 +21,7 @@ __all__ = [
     'EMAConfusionHook',
     'EpochSeedHook',
     'LongTailHook',
+    'ResumeCheckHook',
     'TrainingProgressHook',
     'WithinEpochHook',
 ]

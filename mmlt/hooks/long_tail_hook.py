@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from mmlt.functional.checks import check_flag
 from mmlt.models.losses.confusion_estimate import ConfusionEstimate
 
 from .batch_norm_sync_hook import BatchNormSyncHook
@@ -17,6 +18,7 @@ from .class_counts_hook import ClassCountsHook
 from .confusion_pairs_hook import ConfusionPairsHook
 from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook
+from .resume_check_hook import ResumeCheckHook
 from .runner_parts import check_pairing, consumers_of_pairs, sampler_of, training_dataset, unwrap
 from .training_progress_hook import TrainingProgressHook
 from .within_epoch_hook import WithinEpochHook
@@ -35,6 +37,7 @@ class LongTailHook(Hook):
     - :class:`EpochSeedHook`: all draws follow from seed and position, whatever the workers and
       ranks;
     - :class:`WithinEpochHook`: a run goes on in the middle of an epoch;
+    - :class:`ResumeCheckHook`: a resumed run says what has changed since its checkpoint;
     - :class:`BatchNormSyncHook`: one BatchNorm for all ranks;
     - :class:`ConfusionPairsHook`, where a sampler or a batch augment draws confused classes;
     - :class:`EMAConfusionHook`, where the model has a ``CARLoss``: one report for each epoch.
@@ -42,6 +45,10 @@ class LongTailHook(Hook):
     One that the config lists itself, to set its options, is not registered a second time. Before
     the first step it checks that the parts of the run fit together. From a checkpoint it takes
     neither code to run nor files to delete.
+
+    Args:
+        resume_anyway: go on from a checkpoint that was trained with another method, as
+            ``--resume-anyway`` of tools/train.py does; see :class:`ResumeCheckHook`.
 
     Raises:
         ValueError: if it has another priority than its own; before training, if partners are
@@ -55,6 +62,9 @@ class LongTailHook(Hook):
     # Before all others: what it registers then still takes part in the run's first event.
     priority = 'HIGHEST'
 
+    def __init__(self, resume_anyway: bool = False) -> None:
+        self.resume_anyway = check_flag('resume_anyway', resume_anyway)
+
     def before_run(self, runner: Runner) -> None:
         """Register the parts that this run needs."""
         if self.priority != type(self).priority:
@@ -63,13 +73,16 @@ class LongTailHook(Hook):
             )
         needed: list[type[Hook]] = [ClassCountsHook, TrainingProgressHook]
         if training_dataset(runner) is not None:
-            needed += [EpochSeedHook, WithinEpochHook, BatchNormSyncHook]
+            needed += [EpochSeedHook, WithinEpochHook, ResumeCheckHook, BatchNormSyncHook]
             if consumers_of_pairs(runner):
                 needed.append(ConfusionPairsHook)
             modules = unwrap(runner.model).modules()
             if any(isinstance(module, ConfusionEstimate) for module in modules):
                 needed.append(EMAConfusionHook)
         _register(runner, needed)
+        for hook in runner.hooks:
+            if isinstance(hook, ResumeCheckHook) and self.resume_anyway:
+                hook.resume_anyway = True
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Take out of a checkpoint what MMEngine would run or delete on its word.

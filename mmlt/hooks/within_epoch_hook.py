@@ -69,11 +69,12 @@ class WithinEpochHook(Hook):
     _epoch: int | None = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Keep the number of batches of the epoch, and of how many images each was."""
+        """Keep the batches done of the epoch and in it, and of how many images each was."""
         meta = checkpoint['meta']
         within = meta['epoch'] == self._epoch
         checkpoint[NAME] = {
             'batches': meta['iter'] - self._first_iter if within else 0,
+            'length': len(runner.train_dataloader),
             'total_batch': total_batch_of(runner),
             'sampler_seed': getattr(sampler_of(runner), 'seed', None),
         }
@@ -108,7 +109,9 @@ class WithinEpochHook(Hook):
                 'what an uninterrupted run would be'
             )
         if isinstance(batches, PositionedBatches):
-            if total:
+            if start == self._saved.get('length'):
+                start = len(batches)
+            elif total:
                 start = min(start * self._saved.get('total_batch', total) // total, len(batches))
             runner.logger.info(f'Epoch {runner.epoch + 1} goes on after {start} batches.')
             batches.start = start

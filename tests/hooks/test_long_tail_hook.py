@@ -15,6 +15,7 @@ ALWAYS = {
     'TrainingProgressHook',
     'EpochSeedHook',
     'WithinEpochHook',
+    'ResumeCheckHook',
     'BatchNormSyncHook',
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from copy import deepcopy
 
 import pytest
 import torch
@@ -72,7 +73,7 @@ def options_of(interval, workers=0, **more):
 
 
 def train(folder, leaf, options, stop_at=None, **more):
-    runner = digits_runner(folder, leaf, EPOCHS, **options, **more)
+    runner = digits_runner(folder, leaf, EPOCHS, **deepcopy(options), **more)
     watch = Watch(stop_at)
     runner.register_hook(watch)
     if stop_at is None:
@@ -178,9 +179,7 @@ def test_a_loop_of_iterations_goes_on_in_its_stream(tmp_path, sampler, workers, 
     options = options_of(
         interval=4,
         workers=workers,
-        train_cfg=dict(
-            _delete_=True, type='IterBasedTrainLoop', max_iters=EPOCHS * STEPS, val_interval=5
-        ),
+        train_cfg=dict(_delete_=True, by_epoch=False, max_iters=EPOCHS * STEPS, val_interval=5),
         **{
             'train_dataloader.sampler': dict(_delete_=True, type=sampler, shuffle=True),
             'train_dataloader.persistent_workers': bool(workers),

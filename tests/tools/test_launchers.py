@@ -1,7 +1,6 @@
 """Autocast without a GPU, worker seeds, memory layout, and what the tools do to a config."""
 
 import argparse
-from copy import deepcopy
 
 import pytest
 import torch
