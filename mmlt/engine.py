@@ -9,10 +9,12 @@ from .autocast import CPUAutocastOptimWrapper
 __all__ = ['CPUAutocastOptimWrapper', 'seed_worker_of_epoch']
 
 
-@FUNCTIONS.register_module()
 def seed_worker_of_epoch(worker_id: int) -> None:
     """Nothing: each image has a seed of its own (:class:`mmlt.hooks.EpochSeedHook`).
 
     Args:
         worker_id: number of the worker.
     """
+
+
+FUNCTIONS.register_module(module=seed_worker_of_epoch)

@@ -153,8 +153,8 @@ def _differences(name: str, before: Any, now: Any) -> Iterator[tuple[str, Any, A
                 yield from _differences(f'{name}.{key}'.lstrip('.'), *pair)
             return
     elif _same_parts(before, now):
-        for place, pair in enumerate(zip(before, now, strict=True)):
-            yield from _differences(f'{name}.{place}', *pair)
+        for place, (old, new) in enumerate(zip(before, now, strict=True)):
+            yield from _differences(f'{name}.{place}', old, new)
         return
     if before != now:
         yield name, before, now
