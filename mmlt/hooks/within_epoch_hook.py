@@ -67,6 +67,7 @@ class WithinEpochHook(Hook):
 
     _saved: dict[str, Any] | None = None
     _epoch: int | None = None
+    _first_batch = 0
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep the batches done of the epoch and in it, and of how many images each was."""
@@ -84,7 +85,7 @@ class WithinEpochHook(Hook):
         if not runner._resume:
             return
         self._saved = dict(checkpoint.get(NAME) or {})
-        if 'batches' not in self._saved:  # saved without this hook
+        if not isinstance(self._saved.get('batches'), int):  # saved without this hook
             meta, length = checkpoint['meta'], len(runner.train_dataloader)
             batches = meta['iter'] - meta['epoch'] * length
             self._saved['batches'] = batches if 0 <= batches <= length else 0
@@ -112,10 +113,12 @@ class WithinEpochHook(Hook):
             if start == self._saved.get('length'):
                 start = len(batches)
             elif total:
-                start = min(start * self._saved.get('total_batch', total) // total, len(batches))
+                start = min(
+                    start * (self._saved.get('total_batch') or total) // total, len(batches)
+                )
             runner.logger.info(f'Epoch {runner.epoch + 1} goes on after {start} batches.')
             batches.start = start
-            _count_batches_from(runner.train_loop, start)
+            self._count_batches_from(runner.train_loop, start)
 
     def _restore_seed(self, runner: Runner) -> None:
         """MMEngine has made the sampler before it read the seed of the run."""
@@ -137,7 +140,16 @@ class WithinEpochHook(Hook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         """The next epoch is a whole one."""
-        vars(runner.train_loop).pop('run_iter', None)
+        self._first_batch = 0
+
+    def _count_batches_from(self, loop: EpochBasedTrainLoop, start: int) -> None:
+        """The loop counts from 0 what the loader gives; hooks see the place in the epoch."""
+        self._first_batch, run_iter = start, loop.run_iter
+
+        def run_later_iter(idx: int, data_batch: Any) -> None:
+            run_iter(idx + self._first_batch, data_batch)
+
+        loop.run_iter = run_later_iter
 
 
 def _check_interval(runner: Runner, hook: CheckpointHook, obstacle: str | None) -> None:
@@ -154,16 +166,6 @@ def _check_interval(runner: Runner, hook: CheckpointHook, obstacle: str | None) 
                 f'CheckpointHook.{name}: expected a multiple of accumulative_counts={steps}, got '
                 f'{getattr(hook, name)}: gradients that were accumulated would be lost'
             )
-
-
-def _count_batches_from(loop: EpochBasedTrainLoop, start: int) -> None:
-    """For one epoch, see :meth:`WithinEpochHook.after_train_epoch`."""
-    run_iter = loop.run_iter
-
-    def run_later_iter(idx: int, data_batch: Any) -> None:
-        run_iter(idx + start, data_batch)
-
-    loop.run_iter = run_later_iter
 
 
 class _Stream:

@@ -9,6 +9,9 @@ from mmengine.config import Config
 
 from mmlt.engine import CPUAutocastOptimWrapper
 from tests.digits_runner import digits_runner
+from tests.tools.load_tool import load_tool
+
+resume_anyway = load_tool('train.py').resume_anyway
 
 
 def test_the_forward_pass_is_bfloat16_and_the_weights_stay_float32():
@@ -44,6 +47,17 @@ def test_loaders_without_workers_stay_valid():
     assert cfg.loader.persistent_workers is False
     assert 'prefetch_factor' not in cfg.loader
     assert cfg.loader.collate_fn.type == 'default_collate'
+
+
+def test_resume_anyway_finds_the_hook_of_the_config():
+    hook = dict(type='LongTailHook')
+    for given in (dict(default_hooks=dict(any=hook)), dict(custom_hooks=[dict(type='X'), hook])):
+        cfg = Config(given)
+        resume_anyway(cfg)
+        hooks = [*cfg.get('default_hooks', {}).values(), *cfg.get('custom_hooks', [])]
+        assert hooks[-1] == dict(type='LongTailHook', resume_anyway=True)
+    with pytest.raises(ValueError, match='--resume-anyway: expected default_hooks'):
+        resume_anyway(Config({}))
 
 
 def test_the_work_dir_comes_from_the_command_line_then_the_config_then_its_name():

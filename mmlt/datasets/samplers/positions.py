@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dist import get_dist_info
-from torch.utils.data import DataLoader, Sampler, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset, Sampler, get_worker_info
 
 __all__ = ['PositionedBatch', 'PositionedBatches', 'SeededItems', 'draw_by_position']
 
@@ -139,7 +139,7 @@ def draw_by_position(loader: DataLoader[Any], seed: int) -> None:
         loader: changed in place.
         seed: of the run, the same on all ranks.
     """
-    if loader.batch_sampler is None or not hasattr(loader.dataset, '__getitem__'):
+    if loader.batch_sampler is None or isinstance(loader.dataset, IterableDataset):
         return
     # torch asks the data set for whole batches where it has this method.
     loader.dataset.__getitems__ = SeededItems(loader.dataset, seed)  # type: ignore[attr-defined]
