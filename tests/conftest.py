@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
@@ -44,9 +43,6 @@ def plain_text(cfg):
 
 @pytest.fixture(autouse=True)
 def lean_runner(monkeypatch):
-    """Spare seconds: a config laid out by yapf, the versions of compilers, and the garbage that
-    MMEngine collects for each data set that it serialises."""
+    """Spare seconds per runner: a config laid out by yapf, and the versions of compilers."""
     monkeypatch.setattr(Config, 'pretty_text', property(plain_text))
     monkeypatch.setattr(Runner, '_log_env', lambda runner, env_cfg: None)
-    gc = SimpleNamespace(collect=lambda: 0)
-    monkeypatch.setattr('mmengine.dataset.base_dataset.gc', gc)

@@ -124,9 +124,6 @@ def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
 def set_loader_defaults(cfg: Config, fields: tuple[str, ...], pin_memory: bool) -> None:
     """Fill in what MMPretrain's tools fill in, and keep ``num_workers=0`` valid.
 
-    Workers of the training loader are started anew for each epoch unless the config says
-    otherwise: ``LongTailHook`` seeds them by the epoch.
-
     Args:
         cfg: changed in place.
         fields: names of the data loader configs.
@@ -138,8 +135,6 @@ def set_loader_defaults(cfg: Config, fields: tuple[str, ...], pin_memory: bool) 
         loader = cfg[field]
         for key, value in dict(collate_fn=dict(type='default_collate'), num_workers=0).items():
             loader.setdefault(key, deepcopy(value))
-        if field == 'train_dataloader':
-            loader.setdefault('persistent_workers', False)
         if not pin_memory or not torch.cuda.is_available():
             loader.pin_memory = False
         else:

@@ -32,6 +32,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         const='auto',
         help='continue from this checkpoint, or without a value from the latest in the work dir',
     )
+    parser.add_argument(
+        '--resume-anyway',
+        action='store_true',
+        help='resume although the config has changed so much that it is another method',
+    )
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
     parser.add_argument(
         '--auto-scale-lr',
@@ -58,6 +63,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.resume_anyway:
+        resume_anyway(cfg)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     if args.auto_scale_lr:
@@ -75,6 +82,18 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
             if cfg.get(name) is not None:
                 cfg[name].persistent_workers = False
     return cfg
+
+
+def resume_anyway(cfg: Config) -> None:
+    """Tell the hook that compares a resumed run with its checkpoint."""
+    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or ())]
+    ours = [hook for hook in hooks if isinstance(hook, dict) and hook['type'] == 'LongTailHook']
+    if not ours:
+        raise ValueError(
+            "--resume-anyway: expected default_hooks = dict(long_tail=dict(type='LongTailHook')) "
+            'in the config, which compares a resumed run with its checkpoint, got none'
+        )
+    ours[0].resume_anyway = True
 
 
 def choose_autocast(cfg: Config) -> None:

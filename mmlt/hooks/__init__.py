@@ -6,10 +6,12 @@ from .class_counts_hook import ClassCountsHook
 from .confusion_pairs_hook import ConfusionPairsHook
 from .deferred_reweighting_hook import DeferredReweightingHook
 from .ema_confusion_hook import EMAConfusionHook
-from .epoch_seed_hook import EpochSeedHook, seed_worker_of_epoch
+from .epoch_seed_hook import EpochSeedHook
 from .long_tail_hook import LongTailHook
+from .resume_check_hook import ResumeCheckHook
 from .skipped_images_hook import SkippedImagesHook
 from .training_progress_hook import TrainingProgressHook
+from .within_epoch_hook import WithinEpochHook
 
 __all__ = [
     'BatchNormSyncHook',
@@ -20,7 +22,8 @@ __all__ = [
     'EMAConfusionHook',
     'EpochSeedHook',
     'LongTailHook',
+    'ResumeCheckHook',
     'SkippedImagesHook',
     'TrainingProgressHook',
-    'seed_worker_of_epoch',
+    'WithinEpochHook',
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -11,14 +13,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmlt.functional.distributed import all_reduce_sum, get_world_size
 
-from .runner_parts import unwrap
+from .runner_parts import saves_within_epoch, unwrap
 
 __all__ = ['BatchNormSyncHook']
 
 
 @HOOKS.register_module()
 class BatchNormSyncHook(Hook):
-    """Averages the running statistics of BatchNorm over ranks at the end of each epoch.
+    """Averages the running statistics of BatchNorm over ranks before they are saved.
+
+    That is at the end of each epoch, and before each checkpoint within one.
 
     Each rank estimates them from its own images, and rank 0 alone is saved: without averaging,
     validation while training on several ranks differs from a test of the checkpoint. Unlike
@@ -32,7 +36,18 @@ class BatchNormSyncHook(Hook):
 
     priority = 'NORMAL'
 
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None
+    ) -> None:
+        """Average before a checkpoint within an epoch; the order of averages changes nothing."""
+        if saves_within_epoch(runner):
+            self.before_save_within_epoch(runner)
+
     def after_train_epoch(self, runner: Runner) -> None:
+        """Average before the epoch is evaluated and saved."""
+        self.before_save_within_epoch(runner)
+
+    def before_save_within_epoch(self, runner: Runner) -> None:
         """Average in one collective; nothing to do on a single rank."""
         averaged = [getattr(hook, 'ema_model', None) for hook in runner.hooks]
         statistics = [

@@ -50,6 +50,7 @@ class ClassCountsHook(Hook):
     _training_counts: list[int] | None = None
     # Of the training data, or of the checkpoint where there is none.
     _names: tuple[str, ...] = ()
+    _handed_out = True
 
     def before_run(self, runner: Runner) -> None:
         """Hand out the counts of the training data, before weights are made or loaded."""
@@ -66,12 +67,16 @@ class ClassCountsHook(Hook):
         self._training_counts = counts
         self._hand_out(runner, counts, 'the training data')
 
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Another hook may put something in place for this epoch (``SwitchRecipeHook``)."""
+        self._handed_out = False
+
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Look at the labels while they are on the CPU, and serve what another hook has put in
-        place for this epoch (``SwitchRecipeHook``)."""
+        """Look at the labels while they are on the CPU, and serve what has been put in place."""
         if self._training_counts is not None:
             _check_labels(unwrap(runner.model), data_batch, len(self._training_counts))
-        if batch_idx == 0 and self._training_counts is not None:
+        if not self._handed_out and self._training_counts is not None:
+            self._handed_out = True
             for component in components_with(runner, 'set_class_counts'):
                 if getattr(component, 'class_counts', ()) is None:
                     component.set_class_counts(self._training_counts)

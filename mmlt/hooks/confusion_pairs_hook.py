@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from mmlt.models.losses.confusion_pair_counts import ConfusionPairCounts
 
-from .runner_parts import consumers_of_pairs, num_classes_of, training_dataset, unwrap
+from .runner_parts import (
+    begins_within_epoch,
+    consumers_of_pairs,
+    num_classes_of,
+    training_dataset,
+    unwrap,
+)
 
 __all__ = ['ConfusionPairsHook']
 
@@ -117,11 +123,13 @@ class ConfusionPairsHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         """Begin the counts of an epoch, and hand out those of the last, before the loader runs.
 
-        An epoch that was interrupted is trained again from its first batch, and is counted anew.
+        An epoch that goes on in the middle goes on with its counts; one that begins again, because
+        it was interrupted after the last checkpoint, is counted anew.
         """
         head = _head(runner)
         self._observe(head)  # SwitchRecipeHook may have exchanged the loss
-        head.confusion_pairs.start_epoch()
+        if not begins_within_epoch(runner):
+            head.confusion_pairs.start_epoch()
         pairs = head.confusion_pairs.finished_sparse()
         for consumer in consumers_of_pairs(runner):
             consumer.set_confusion_counts(pairs)

@@ -59,6 +59,7 @@ class EMAConfusionHook(Hook):
         self.interval = check_integer('interval', interval, '[1, inf)')
         self.start_epoch = check_integer('start_epoch', start_epoch, '[0, inf)')
         self.warmup_epochs = check_integer('warmup_epochs', warmup_epochs, '[0, inf)')
+        self._is_set = False
 
     def strength(self, epoch: int) -> float:
         """Weight of the regulariser in an epoch (from 0), relative to its full value."""
@@ -80,10 +81,14 @@ class EMAConfusionHook(Hook):
                 'model.head.loss)'
             )
 
+    def before_train_epoch(self, runner: Runner) -> None:
+        """``SwitchRecipeHook`` may bring the loss for this epoch."""
+        self._is_set = False
+
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Set the weight of the regulariser for the epoch, also where ``SwitchRecipeHook`` has
-        just brought the loss."""
-        if batch_idx == 0:
+        """Set the weight of the regulariser for the epoch, before the first iteration."""
+        if not self._is_set:
+            self._is_set = True
             for loss in components_with(runner, 'set_strength'):
                 loss.set_strength(self.strength(runner.epoch))
 

@@ -1,32 +1,38 @@
-"""Random states that an epoch number determines."""
+"""Random numbers that seed, epoch and position determine."""
 
 from __future__ import annotations
 
-import random
+from typing import Any
 
-import numpy as np
 import torch
+from mmengine.device import get_device
 from mmengine.hooks import Hook
-from mmengine.registry import FUNCTIONS
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 
-from .runner_parts import sampler_of
+from mmlt.datasets.samplers.positions import PositionedBatches, draw_by_position, seed_generators
 
-__all__ = ['EpochSeedHook', 'seed_worker_of_epoch']
+from .runner_parts import shared_seed
+
+__all__ = ['EpochSeedHook']
+
+# Set the draws of the main process apart from those of images, whose key has three numbers.
+_EPOCH, _ITERATION = 1, 2
 
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seeds the generators of this process at the start of each epoch, by seed, epoch and rank.
+    """Lets all that is drawn in training follow from the seed and where the run is.
 
-    MMEngine does not restore random states on resume. With this hook an epoch draws the same
-    numbers whether the run was interrupted before it or not: dropout and whatever else draws in
-    the main process, the transforms with ``num_workers=0``, and the seeds that the workers get
-    (see :func:`mmlt.hooks.seed_worker_of_epoch`).
+    MMEngine does not restore random states on resume, and seeds each worker by its number and
+    rank. With this hook
 
-    Where ``randomness.seed`` is not set, a resumed run has the seed of its checkpoint, but its
-    sampler was built before, with another; it is given that seed too.
+    - the pipeline of an image draws by seed, epoch and the position of the image in the epoch, so
+      any number of workers and ranks draws the same, and so does a run that was resumed;
+    - the main process draws by seed, iteration and rank: dropout, and whatever else uses the
+      global generators of python, numpy and torch.
+
+    A pipeline with generators of its own, and an iterable data set, draw as they do without it.
 
     Example:
         >>> custom_hooks = [dict(type='EpochSeedHook')]
@@ -35,43 +41,24 @@ class EpochSeedHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
-        """Give the run's seed to a sampler that was to have it."""
-        loader, sampler = runner.cfg.get('train_dataloader'), sampler_of(runner)
-        by_rank = (runner.cfg.get('randomness') or {}).get('diff_rank_seed', False)
-        if not isinstance(loader, dict) or by_rank or not hasattr(sampler, 'seed'):
-            return
-        if 'seed' not in (loader.get('sampler') or {}) and sampler.seed != runner.seed:
-            runner.logger.info(f'{type(sampler).__name__}: takes the seed of the resumed run')
-            sampler.seed = runner.seed
+        """Give each image of the training data generators of its own."""
+        self._seed = shared_seed(runner)
+        draw_by_position(runner.train_dataloader, self._seed)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Seed python, numpy, torch and every CUDA device."""
-        sequence = np.random.SeedSequence([runner.seed, runner.epoch, runner.rank])
-        seed = int(sequence.generate_state(1)[0])
-        # The transforms of MMPretrain draw from these global generators.
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
+        """Announce the epoch, and seed for what is drawn before its first iteration."""
+        batches = runner.train_dataloader.batch_sampler
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        if by_epoch and isinstance(batches, PositionedBatches):
+            batches.epoch = runner.epoch
+        self._seed_process(runner.epoch, runner.rank, _EPOCH)
 
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Seed this process for the iteration."""
+        self._seed_process(runner.iter, runner.rank, _ITERATION)
 
-@FUNCTIONS.register_module()
-def seed_worker_of_epoch(worker_id: int) -> None:
-    """Seed numpy and python in a data loading worker from torch's seed of the epoch.
-
-    MMEngine's default seeds a worker by seed, rank and worker only: workers that start anew every
-    epoch repeat the same augmentations. torch gives a worker a base seed that it draws from the
-    main process when the epoch begins, and :class:`EpochSeedHook` sets that generator
-    by seed, epoch and rank. With ``persistent_workers=False`` the augmentations of an epoch thus
-    depend on the epoch alone, in a resumed run too.
-
-    Args:
-        worker_id: number of the worker; torch has mixed it into its seed already.
-
-    Example:
-        >>> train_dataloader = dict(worker_init_fn=dict(type='seed_worker_of_epoch'))
-    """
-    del worker_id
-    seed = torch.initial_seed() % 2**32
-    # The transforms of MMPretrain draw from the global generators of their worker process.
-    np.random.seed(seed)
-    random.seed(seed)
+    def _seed_process(self, *key: int) -> None:
+        seed = seed_generators(self._seed, *key)
+        # On a CPU alone it would do nothing more, at a hundred times the cost.
+        if get_device() != 'cpu':
+            torch.manual_seed(seed)

@@ -5,23 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmengine.dataset.utils import worker_init_fn as worker_seed_of_mmengine
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from mmlt.functional.checks import check_flag
 from mmlt.models.losses.confusion_estimate import ConfusionEstimate
 
 from .batch_norm_sync_hook import BatchNormSyncHook
 from .class_counts_hook import ClassCountsHook
 from .confusion_pairs_hook import ConfusionPairsHook
 from .ema_confusion_hook import EMAConfusionHook
-from .epoch_seed_hook import EpochSeedHook, seed_worker_of_epoch
+from .epoch_seed_hook import EpochSeedHook
+from .resume_check_hook import ResumeCheckHook
 from .run_checks import check_monitored_figures, warn_of_double_correction
 from .runner_parts import check_pairing, consumers_of_pairs, sampler_of, training_dataset, unwrap
 from .skipped_images_hook import SkippedImagesHook, skips_images
 from .training_progress_hook import TrainingProgressHook
+from .within_epoch_hook import WithinEpochHook
 
 __all__ = ['LongTailHook']
 
@@ -34,19 +36,24 @@ class LongTailHook(Hook):
 
     - :class:`ClassCountsHook`: training images per class, from the data to whoever asks for them;
     - :class:`TrainingProgressHook`: epoch and iteration to the methods, parts of losses to the log;
-    - :class:`EpochSeedHook`: an epoch draws the same numbers in a resumed run;
+    - :class:`EpochSeedHook`: all draws follow from seed and position, whatever the workers and
+      ranks;
+    - :class:`WithinEpochHook`: a run goes on in the middle of an epoch;
+    - :class:`ResumeCheckHook`: a resumed run says what has changed since its checkpoint;
     - :class:`BatchNormSyncHook`: one BatchNorm for all ranks;
     - :class:`ConfusionPairsHook`, where a sampler or a batch augment draws confused classes;
     - :class:`SkippedImagesHook`, where a data set has ``on_error='skip'``: what it replaced;
     - :class:`EMAConfusionHook`, where the model has a ``CARLoss``: one report for each epoch.
 
     One that the config lists itself, to set its options, is not registered a second time. Before
-    the first step it checks that the parts of the run fit together, and lets the data loading
-    workers draw from the seed of the epoch (:func:`seed_worker_of_epoch`), unless the config
-    names a ``worker_init_fn``. It stops where ``save_best``, ``EarlyStoppingHook`` or a scheduler
-    waits for a figure that :class:`mmlt.evaluation.LongTailMetric` cannot report for this data, and
-    warns where two parts compensate the class prior. From a checkpoint it takes neither code to
-    run nor files to delete.
+    the first step it checks that the parts of the run fit together. It stops where ``save_best``,
+    ``EarlyStoppingHook`` or a scheduler waits for a figure that
+    :class:`mmlt.evaluation.LongTailMetric` cannot report for this data, and warns where two parts
+    compensate the class prior. From a checkpoint it takes neither code to run nor files to delete.
+
+    Args:
+        resume_anyway: go on from a checkpoint that was trained with another method, as
+            ``--resume-anyway`` of tools/train.py does; see :class:`ResumeCheckHook`.
 
     Raises:
         ValueError: if it has another priority than its own; before training, if partners are
@@ -64,6 +71,9 @@ class LongTailHook(Hook):
     #: Strength of ``rebalance_classifier.py``, where the checkpoint comes from it.
     rebalanced: float | None = None
 
+    def __init__(self, resume_anyway: bool = False) -> None:
+        self.resume_anyway = check_flag('resume_anyway', resume_anyway)
+
     def before_run(self, runner: Runner) -> None:
         """Register the parts that this run needs."""
         if self.priority != type(self).priority:
@@ -74,13 +84,16 @@ class LongTailHook(Hook):
         if skips_images(runner):
             needed.append(SkippedImagesHook)
         if training_dataset(runner) is not None:
-            needed += [EpochSeedHook, BatchNormSyncHook]
+            needed += [EpochSeedHook, WithinEpochHook, ResumeCheckHook, BatchNormSyncHook]
             if consumers_of_pairs(runner):
                 needed.append(ConfusionPairsHook)
             modules = unwrap(runner.model).modules()
             if any(isinstance(module, ConfusionEstimate) for module in modules):
                 needed.append(EMAConfusionHook)
         _register(runner, needed)
+        for hook in runner.hooks:
+            if isinstance(hook, ResumeCheckHook) and self.resume_anyway:
+                hook.resume_anyway = True
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Take out of a checkpoint what MMEngine would run or delete on its word.
@@ -107,7 +120,7 @@ class LongTailHook(Hook):
                 del info[key]
 
     def before_train(self, runner: Runner) -> None:
-        """Check that the parts fit together, and seed the data loading workers by epoch."""
+        """Check that the parts fit together."""
         check_pairing(runner)
         check_monitored_figures(runner)
         warn_of_double_correction(runner, 'val')
@@ -119,15 +132,6 @@ class LongTailHook(Hook):
                 f'{images} images the {ranks} ranks would have different numbers, and wait for '
                 'each other for ever'
             )
-        if _function_of(loader.worker_init_fn) in (None, worker_seed_of_mmengine):
-            loader.worker_init_fn = seed_worker_of_epoch
-        by_epoch = _function_of(loader.worker_init_fn) is seed_worker_of_epoch
-        if by_epoch and loader.num_workers and loader.persistent_workers:
-            runner.logger.warning(
-                'train_dataloader.persistent_workers: expected False, got True. Workers that '
-                'outlive an epoch are seeded once, so a resumed run draws other augmentations '
-                'than an uninterrupted one'
-            )
 
     def before_test(self, runner: Runner) -> None:
         """Log a warning where the class prior is compensated twice."""
@@ -138,8 +142,3 @@ def _register(runner: Runner, parts: list[type[Hook]]) -> None:
     for part in parts:
         if not any(isinstance(hook, part) for hook in runner.hooks):
             runner.register_hook(part())
-
-
-def _function_of(worker_init_fn: Any) -> Any:
-    """MMEngine puts the function of a config, and its own, into a ``partial``."""
-    return getattr(worker_init_fn, 'func', worker_init_fn)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.dist import broadcast, get_world_size
+from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.datasets import RepeatAugSampler
@@ -16,17 +19,23 @@ from mmlt.datasets.labels import unsliced
 from mmlt.datasets.paired_dataset import PairedDataset
 from mmlt.datasets.samplers.epoch import EpochSampler
 from mmlt.datasets.samplers.pairs import PairBatchSampler, PairSampler
+from mmlt.datasets.samplers.positions import PositionedBatches
 from mmlt.models.batch_augments.choice import takes_partners
 from mmlt.models.preprocessors import PairedDataPreprocessor
 
 __all__ = [
     'batch_augments',
+    'batch_sampler_of',
+    'begins_within_epoch',
     'check_pairing',
     'components_with',
     'consumers_of_pairs',
     'num_classes_of',
     'sampler_of',
+    'saves_within_epoch',
+    'shared_seed',
     'switched',
+    'total_batch_of',
     'training_dataset',
     'unwrap',
 ]
@@ -66,11 +75,46 @@ def _training_loader(runner: Runner) -> Any:
     return getattr(getattr(runner, '_train_loop', None), 'dataloader', None)
 
 
+def batch_sampler_of(runner: Runner) -> Any:
+    """The batch sampler that the config names, without the positions of ``EpochSeedHook``."""
+    batches = getattr(_training_loader(runner), 'batch_sampler', None)
+    return batches.batches if isinstance(batches, PositionedBatches) else batches
+
+
 def sampler_of(runner: Runner) -> Any:
     """The sampler of the training loader, inside its batch sampler."""
+    inside = getattr(batch_sampler_of(runner), 'sampler', None)
+    return getattr(_training_loader(runner), 'sampler', None) if inside is None else inside
+
+
+def total_batch_of(runner: Runner) -> int | None:
+    """Images of a training step on all ranks; None where the loader has no batch size."""
     loader = _training_loader(runner)
-    inside = getattr(getattr(loader, 'batch_sampler', None), 'sampler', None)
-    return getattr(loader, 'sampler', None) if inside is None else inside
+    size = getattr(getattr(loader, 'batch_sampler', None), 'batch_size', None)
+    return None if size is None else int(size) * get_world_size()
+
+
+def shared_seed(runner: Runner) -> int:
+    """The seed of rank 0; with ``randomness=dict(diff_rank_seed=True)`` each rank has another."""
+    seed = torch.tensor(runner.seed)
+    broadcast(seed)
+    return int(seed)
+
+
+def begins_within_epoch(runner: Runner) -> bool:
+    """Whether the epoch that is about to begin goes on where a checkpoint was saved."""
+    batches = getattr(_training_loader(runner), 'batch_sampler', None)
+    return isinstance(batches, PositionedBatches) and batches.start > 0
+
+
+def saves_within_epoch(runner: Runner) -> bool:
+    """Whether a ``CheckpointHook`` saves after this iteration."""
+    return any(
+        hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
+        or (hook.save_last and hook.is_last_train_iter(runner))
+        for hook in runner.hooks
+        if isinstance(hook, CheckpointHook) and not hook.by_epoch
+    )
 
 
 def _all(runner: Runner) -> Iterator[Any]:
@@ -80,8 +124,8 @@ def _all(runner: Runner) -> Iterator[Any]:
     yield from runner.hooks
     loader = _training_loader(runner)
     if loader is not None:
-        yield loader.batch_sampler
-        yield getattr(loader.batch_sampler, 'sampler', None)
+        yield batch_sampler_of(runner)
+        yield getattr(batch_sampler_of(runner), 'sampler', None)
         yield loader.sampler
     for which in ('val', 'test'):
         evaluator = getattr(getattr(runner, f'_{which}_loop', None), 'evaluator', None)
@@ -142,8 +186,8 @@ def check_pairing(runner: Runner) -> None:
         'train_dataloader.dataset': (loaded, dataset, "type='PairedDataset', dataset=dict(...)"),
         'train_dataloader.sampler': (drawn or not ours, sampler, "type='PairSampler'"),
         'train_dataloader.batch_sampler': (
-            isinstance(loader.batch_sampler, PairBatchSampler) or not drawn,
-            loader.batch_sampler,
+            isinstance(batch_sampler_of(runner), PairBatchSampler) or not drawn,
+            batch_sampler_of(runner),
             "type='PairBatchSampler', prob=0.5",
         ),
         'data_preprocessor': (paired, preprocessor, "type='PairedDataPreprocessor'"),

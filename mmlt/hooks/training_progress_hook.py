@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from mmengine.dist import broadcast
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from .runner_parts import components_with, unwrap
+from .runner_parts import components_with, shared_seed, unwrap
 
 __all__ = ['TrainingProgressHook']
 
@@ -33,17 +31,20 @@ class TrainingProgressHook(Hook):
     """
 
     priority = 'NORMAL'
+    _collected = False
 
     def before_train(self, runner: Runner) -> None:
         """Begin the run."""
-        # With randomness=dict(diff_rank_seed=True) every rank has another one.
-        seed = torch.tensor(runner.seed)
-        broadcast(seed)
-        self._seed = int(seed)
+        self._seed = shared_seed(runner)
         self._collect(runner)
         if runner.iter == 0:
             for component in components_with(runner, 'begin_run'):
                 component.begin_run()
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Look for the components again before the first iteration: ``SwitchRecipeHook``
+        exchanges losses and batch augments."""
+        self._collected = False
 
     def _collect(self, runner: Runner) -> None:
         self._progressive = components_with(runner, 'set_progress')
@@ -53,8 +54,9 @@ class TrainingProgressHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Announce the iteration that is about to run; samplers hear of epochs elsewhere."""
-        if batch_idx == 0:
-            self._collect(runner)  # SwitchRecipeHook exchanges losses and batch augments
+        if not self._collected:
+            self._collect(runner)
+            self._collected = True
         for component in self._progressive:
             component.set_progress(
                 epoch=runner.epoch,

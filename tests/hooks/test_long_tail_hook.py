@@ -5,11 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.dataset.utils import worker_init_fn as seed_of_mmengine
-from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
 
-from mmlt.hooks import LongTailHook, seed_worker_of_epoch
 from tests.digits_runner import digits_config, digits_runner
 
 ALWAYS = {
@@ -17,6 +14,8 @@ ALWAYS = {
     'ClassCountsHook',
     'TrainingProgressHook',
     'EpochSeedHook',
+    'WithinEpochHook',
+    'ResumeCheckHook',
     'BatchNormSyncHook',
 }
 
@@ -90,10 +89,9 @@ def weights_of(cfg, name):
 )
 def test_the_same_weights_as_with_each_part_listed(tmp_path, leaf, more):
     """Bit for bit, with workers that augment."""
-    options = {'train_dataloader.num_workers': 2, 'train_dataloader.persistent_workers': False}
+    options = {'train_dataloader.num_workers': 2}
     one = weights_of(digits_config(tmp_path / 'one', leaf, 2, **options), f'{leaf}_one')
     parts = [*sorted(ALWAYS - {'LongTailHook'}), *more]
-    options['train_dataloader.worker_init_fn'] = dict(type='seed_worker_of_epoch')
     cfg = without_the_hook(
         digits_config(tmp_path / 'many', leaf, 2, **options), *(dict(type=part) for part in parts)
     )
@@ -101,53 +99,6 @@ def test_the_same_weights_as_with_each_part_listed(tmp_path, leaf, more):
     assert one.keys() == many.keys()
     for name, value in one.items():
         assert torch.equal(value, many[name]), name
-
-
-@FUNCTIONS.register_module()
-def own_seed(worker_id):
-    """A user's own function."""
-
-
-@pytest.mark.parametrize(
-    ('given', 'expected'),
-    [
-        (None, seed_worker_of_epoch),
-        (dict(type='seed_worker_of_epoch'), seed_worker_of_epoch),
-        (dict(type='own_seed'), own_seed),
-    ],
-)
-def test_workers_are_seeded_by_epoch_unless_the_config_says_otherwise(tmp_path, given, expected):
-    options = {} if given is None else {'train_dataloader.worker_init_fn': given}
-    runner = digits_runner(tmp_path / 'a', **options)
-    runner._train_loop = runner.build_train_loop(runner._train_loop)
-    if given is None:
-        assert runner.train_dataloader.worker_init_fn.func is seed_of_mmengine
-    next(hook for hook in runner.hooks if isinstance(hook, LongTailHook)).before_train(runner)
-    function = runner.train_dataloader.worker_init_fn
-    assert getattr(function, 'func', function) is expected
-
-
-@pytest.mark.parametrize(
-    ('workers', 'given', 'warned'),
-    [
-        (1, None, True),
-        (1, dict(type='seed_worker_of_epoch'), True),
-        (1, dict(type='own_seed'), False),
-        (0, None, False),
-    ],
-)
-def test_persistent_workers_defeat_the_seeds_of_epochs(tmp_path, workers, given, warned):
-    options = {'train_dataloader.num_workers': workers}
-    if workers:
-        options['train_dataloader.persistent_workers'] = True
-    if given:
-        options['train_dataloader.worker_init_fn'] = given
-    runner = digits_runner(tmp_path / 'a', **options)
-    runner._train_loop = runner.build_train_loop(runner._train_loop)
-    messages = []
-    runner.logger.warning = lambda message, *args: messages.append(str(message))
-    next(hook for hook in runner.hooks if isinstance(hook, LongTailHook)).before_train(runner)
-    assert any('persistent_workers: expected False' in text for text in messages) == warned
 
 
 def test_another_priority_is_refused(tmp_path):

@@ -15,8 +15,6 @@ from tests.distributed.launch import run_ranks
 
 EPOCHS, STEPS = 3, 5
 OPTIONS = {
-    'train_dataloader.worker_init_fn': dict(type='seed_worker_of_epoch'),
-    'train_dataloader.persistent_workers': False,
     'default_hooks.checkpoint.save_best': None,
     # Rectified labels and a running prior from before the interruption on.
     'model.head.label_start_epoch': 1,

@@ -1,17 +1,17 @@
 """Autocast without a GPU, worker seeds, memory layout, and what the tools do to a config."""
 
 import argparse
-import random
-from copy import deepcopy
 
-import numpy as np
 import pytest
 import torch
 from cli import prepare_cpu_ranks, set_loader_defaults, set_work_dir
 from mmengine.config import Config
 
-from mmlt.engine import CPUAutocastOptimWrapper, seed_worker_of_epoch
+from mmlt.engine import CPUAutocastOptimWrapper
 from tests.digits_runner import digits_runner
+from tests.tools.load_tool import load_tool
+
+resume_anyway = load_tool('train.py').resume_anyway
 
 
 def test_the_forward_pass_is_bfloat16_and_the_weights_stay_float32():
@@ -41,21 +41,6 @@ def test_a_run_in_bfloat16_learns(tmp_path):
     assert runner.message_hub.get_scalar('val/long_tail/top1').current() > 30
 
 
-def test_worker_seeds_follow_the_seed_of_the_epoch():
-    state = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    try:
-        drawn = []
-        for seed in (1, 2, 1):
-            torch.manual_seed(seed)
-            seed_worker_of_epoch(0)
-            drawn.append((np.random.rand(), random.random()))
-        assert drawn[0] == drawn[2] != drawn[1]
-    finally:
-        torch.set_rng_state(state[0])
-        np.random.set_state(state[1])
-        random.setstate(state[2])
-
-
 def test_loaders_without_workers_stay_valid():
     cfg = Config(dict(loader=dict(num_workers=0, persistent_workers=True, prefetch_factor=2)))
     set_loader_defaults(cfg, ('loader', 'absent'), pin_memory=True)
@@ -64,13 +49,15 @@ def test_loaders_without_workers_stay_valid():
     assert cfg.loader.collate_fn.type == 'default_collate'
 
 
-@pytest.mark.parametrize('said', [{}, dict(persistent_workers=True)])
-def test_training_workers_start_anew_in_each_epoch_unless_the_config_says_otherwise(said):
-    loader = dict(num_workers=2, **said)
-    cfg = Config(dict(train_dataloader=deepcopy(loader), val_dataloader=deepcopy(loader)))
-    set_loader_defaults(cfg, ('train_dataloader', 'val_dataloader'), pin_memory=False)
-    assert cfg.train_dataloader.persistent_workers is bool(said)
-    assert ('persistent_workers' in cfg.val_dataloader) == bool(said)
+def test_resume_anyway_finds_the_hook_of_the_config():
+    hook = dict(type='LongTailHook')
+    for given in (dict(default_hooks=dict(any=hook)), dict(custom_hooks=[dict(type='X'), hook])):
+        cfg = Config(given)
+        resume_anyway(cfg)
+        hooks = [*cfg.get('default_hooks', {}).values(), *cfg.get('custom_hooks', [])]
+        assert hooks[-1] == dict(type='LongTailHook', resume_anyway=True)
+    with pytest.raises(ValueError, match='--resume-anyway: expected default_hooks'):
+        resume_anyway(Config({}))
 
 
 def test_the_work_dir_comes_from_the_command_line_then_the_config_then_its_name():
