@@ -9,11 +9,12 @@ from copy import deepcopy
 
 import mmengine
 import torch
-from cli import add_common_arguments, prepare_cpu_ranks, set_loader_defaults, set_work_dir
+from cli import add_common_arguments, join_ranks, set_loader_defaults, set_work_dir
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from preflight import check_run, read_config, run_tool
 
 import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints safely
 
@@ -95,8 +96,9 @@ def add_test_time_augmentation(cfg: Config) -> None:
 def main(argv: Sequence[str] | None = None) -> dict:
     """Test; returns the metrics, for callers in the same process."""
     args = parse_args(argv)
-    cfg = merge_args(Config.fromfile(args.config), args)
-    prepare_cpu_ranks(cfg)
+    cfg = merge_args(read_config(args.config), args)
+    join_ranks(cfg)
+    check_run(cfg, ('test_dataloader',))
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if args.out and args.out_item in ('pred', None):
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
@@ -111,4 +113,4 @@ def main(argv: Sequence[str] | None = None) -> dict:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

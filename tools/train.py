@@ -7,11 +7,12 @@ import os
 from collections.abc import Sequence
 
 import torch
-from cli import add_common_arguments, prepare_cpu_ranks, set_loader_defaults, set_work_dir
+from cli import add_common_arguments, join_ranks, set_loader_defaults, set_work_dir
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from preflight import check_run, read_config, run_tool
 
 import mmlt
 
@@ -86,8 +87,9 @@ def choose_autocast(cfg: Config) -> None:
 def main(argv: Sequence[str] | None = None) -> Runner:
     """Train; returns the runner, for callers in the same process."""
     args = parse_args(argv)
-    cfg = merge_args(Config.fromfile(args.config), args)
-    prepare_cpu_ranks(cfg)
+    cfg = merge_args(read_config(args.config), args)
+    join_ranks(cfg)
+    check_run(cfg, ('train_dataloader', 'val_dataloader'))
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     print_log(f'mmlt {mmlt.__version__}', logger='current')
     runner.train()
@@ -95,4 +97,4 @@ def main(argv: Sequence[str] | None = None) -> Runner:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

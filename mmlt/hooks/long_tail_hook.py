@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dataset.utils import worker_init_fn as worker_seed_of_mmengine
-from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
@@ -18,7 +17,8 @@ from .class_counts_hook import ClassCountsHook
 from .confusion_pairs_hook import ConfusionPairsHook
 from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook, seed_worker_of_epoch
-from .runner_parts import check_pairing, consumers_of_pairs, sampler_of, training_dataset, unwrap
+from .ranks import check_same_on_ranks, end_with_launcher
+from .runner_parts import check_pairing, consumers_of_pairs, training_dataset, unwrap
 from .training_progress_hook import TrainingProgressHook
 
 __all__ = ['LongTailHook']
@@ -40,12 +40,13 @@ class LongTailHook(Hook):
     One that the config lists itself, to set its options, is not registered a second time. Before
     the first step it checks that the parts of the run fit together, and lets the data loading
     workers draw from the seed of the epoch (:func:`seed_worker_of_epoch`), unless the config
-    names a ``worker_init_fn``. From a checkpoint it takes neither code to run nor files to delete.
+    names a ``worker_init_fn``. Started by ``torchrun``, a rank ends when that process is killed.
+    From a checkpoint it takes neither code to run nor files to delete.
 
     Raises:
         ValueError: if it has another priority than its own; before training, if partners are
             drawn, loaded or mixed, but not all three, or if ranks would have different numbers
-            of images.
+            of batches or images (:func:`check_same_on_ranks`).
 
     Example:
         >>> default_hooks = dict(long_tail=dict(type='LongTailHook'))
@@ -60,6 +61,7 @@ class LongTailHook(Hook):
             raise ValueError(
                 f'LongTailHook.priority: expected {type(self).priority!r}, got {self.priority!r}'
             )
+        end_with_launcher()
         needed: list[type[Hook]] = [ClassCountsHook, TrainingProgressHook]
         if training_dataset(runner) is not None:
             needed += [EpochSeedHook, BatchNormSyncHook]
@@ -92,17 +94,15 @@ class LongTailHook(Hook):
                 )
                 del info[key]
 
+    def before_test(self, runner: Runner) -> None:
+        """Check that all ranks test on as many images."""
+        check_same_on_ranks(runner)
+
     def before_train(self, runner: Runner) -> None:
         """Check that the parts fit together, and seed the data loading workers by epoch."""
         check_pairing(runner)
+        check_same_on_ranks(runner)
         loader = runner.train_dataloader
-        images, ranks = len(loader.dataset), get_world_size()
-        if images % ranks and not getattr(sampler_of(runner), 'round_up', True):
-            raise ValueError(
-                'train_dataloader.sampler.round_up: expected True, got False: of '
-                f'{images} images the {ranks} ranks would have different numbers, and wait for '
-                'each other for ever'
-            )
         if _function_of(loader.worker_init_fn) in (None, worker_seed_of_mmengine):
             loader.worker_init_fn = seed_worker_of_epoch
         by_epoch = _function_of(loader.worker_init_fn) is seed_worker_of_epoch

@@ -169,8 +169,9 @@ def test_a_script_names_the_file_that_is_missing(arguments):
 
 
 def test_an_unknown_config_is_named():
-    with pytest.raises(FileNotFoundError, match=r'nowhere\.py'):
-        run_train(['nowhere.py'])
+    for tool in (run_train, lambda arguments: run_test([*arguments, 'epoch_1.pth'])):
+        with pytest.raises(ValueError, match=r'config: expected the path of .* got no nowhere\.py'):
+            tool(['nowhere.py'])
 
 
 @needs_cpu
