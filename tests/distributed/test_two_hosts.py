@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif(torch.cuda.is_available(), reason='what happens without a GPU'),
 ]
 
-TIMEOUT = 10  # seconds a rank waits for the other; 30 minutes by default
+TIMEOUT = 20  # seconds a rank waits for the other; 30 minutes by default
 CONFIG = f"""
 _base_ = [{str(CONFIGS / 'digits_lt' / 'resnet8_cpmix_car.py')!r}]
 custom_imports = dict(imports=['mmlt', 'tests.distributed.two_hosts_parts'])
@@ -30,6 +30,7 @@ env_cfg = dict(dist_cfg=dict(timeout={TIMEOUT}))
 train_dataloader = dict(
     dataset=dict(dataset=dict(indices={INDICES}, pipeline=[dict(type='PackInputs')]))
 )
+model = dict(head=dict(loss=dict(num_classes=10)))  # its estimate is float64 as well
 train_cfg = dict(max_epochs=2)
 val_cfg = val_dataloader = val_evaluator = None
 default_hooks = dict(checkpoint=dict(save_best=None, rule=None))
