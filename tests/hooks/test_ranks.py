@@ -12,6 +12,7 @@ import pytest
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from mmlt.hooks import ranks
+from tests.distributed.launch import run_ranks
 
 
 def runner(images=10, batch_size=4, drop_last=False, val=None):
@@ -89,9 +90,9 @@ import os, signal, subprocess, sys, time
 if sys.argv[1:] == ['launcher']:
     os.environ['TORCHELASTIC_RUN_ID'] = 'x'
     rank = subprocess.Popen([sys.executable, __file__])
-    print(rank.pid, flush=True)
     time.sleep(600)
 from mmlt.hooks import ranks
+from tests.distributed.launch import run_ranks
 ranks.POLL_SECONDS = ranks.GRACE_SECONDS = 0.1
 signal.signal(signal.SIGTERM, lambda *_: print('saving', flush=True))
 assert ranks.end_with_launcher() and not ranks.end_with_launcher()
@@ -109,16 +110,23 @@ def test_a_rank_that_ignores_sigterm_ends_after_its_launcher(tmp_path):
         [sys.executable, str(script), 'launcher'], stdout=subprocess.PIPE, text=True
     )
     try:
-        rank = int(launcher.stdout.readline())
         assert launcher.stdout.readline() == 'watched\n'
     finally:
         launcher.kill()
     # The pipe closes when the last process that holds it has ended.
     assert launcher.stdout.read() == 'saving\n'
-    assert not os.path.exists(f'/proc/{rank}') or state(rank) == 'Z'
     launcher.wait()
 
 
-def state(pid):
-    with open(f'/proc/{pid}/stat') as file:
-        return file.read().rpartition(')')[2].split()[0]
+def unequal(rank, world_size):
+    """Runs on a rank; the error that it sees."""
+    with pytest.raises(ValueError) as error:
+        ranks.check_same_on_ranks(runner(8 + rank))
+    return str(error.value)
+
+
+@pytest.mark.slow
+def test_every_rank_sees_the_numbers_of_all():
+    one, other = run_ranks(unequal, 2)
+    assert one == other
+    assert 'batches per epoch' in one and 'got 2, 3 on ranks 0 to 1' in one
