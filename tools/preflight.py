@@ -23,6 +23,7 @@ from mmpretrain.registry import DATASETS
 
 from mmlt.datasets import LongTailListDataset
 from mmlt.datasets.lists import BenchmarkList
+from mmlt.functional.checks import OptionError
 
 __all__ = ['Faults', 'check_run', 'find_faults', 'find_warnings', 'read_config', 'run_tool']
 
@@ -40,14 +41,17 @@ class Faults(ValueError):
 
 
 def run_tool(main: Callable[[], Any]) -> None:
-    """Run a tool as a script: faults are printed once per machine, and end it with status 2."""
+    """Run a tool as a script: a fault is printed once per machine, and ends it with status 2.
+
+    Options that are refused while the run is built or about to start are such faults too.
+    """
     try:
         main()
-    except Faults as faults:
-        if _first_of_machine():
-            print('\n'.join(f'error: {line}' for line in faults.lines), file=sys.stderr, flush=True)
-        else:
-            time.sleep(30)  # to be ended by the launcher, after the line is out
+    except (Faults, OptionError) as error:
+        lines = error.lines if isinstance(error, Faults) else [_one_line(error)]
+        if not _first_of_machine():
+            time.sleep(30)  # the launcher ends this rank, unless the fault is its alone
+        print('\n'.join(f'error: {line}' for line in lines), file=sys.stderr, flush=True)
         sys.exit(FAULTY)
 
 

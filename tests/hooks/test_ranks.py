@@ -92,7 +92,6 @@ if sys.argv[1:] == ['launcher']:
     rank = subprocess.Popen([sys.executable, __file__])
     time.sleep(600)
 from mmlt.hooks import ranks
-from tests.distributed.launch import run_ranks
 ranks.POLL_SECONDS = ranks.GRACE_SECONDS = 0.1
 signal.signal(signal.SIGTERM, lambda *_: print('saving', flush=True))
 assert ranks.end_with_launcher() and not ranks.end_with_launcher()

@@ -9,6 +9,7 @@ from preflight import Faults, find_faults, find_warnings, read_config, run_tool
 from start_ranks import is_about_faults
 
 from mmlt.datasets import LongTailListDataset
+from mmlt.functional.checks import refuse
 from tests.digits_runner import CONFIGS, digits_config
 
 
@@ -149,13 +150,20 @@ def test_more_processes_than_cores_are_a_warning(monkeypatch):
     assert find_warnings() == ['8 processes share the 2 CPU cores here; 2 would be faster']
 
 
-@pytest.mark.parametrize(('rank', 'printed'), [('0', 'error: one\nerror: two\n'), ('1', '')])
-def test_one_rank_prints_and_all_end_with_2(monkeypatch, capsys, rank, printed):
+@pytest.mark.parametrize(
+    ('error', 'printed'),
+    [
+        (Faults(['one', 'two']), 'error: one\nerror: two\n'),
+        (refuse('tau', 'a number', 'abc'), "error: tau: expected a number, got 'abc'\n"),
+    ],
+)
+@pytest.mark.parametrize('rank', ['0', '1'])
+def test_one_rank_prints_and_all_end_with_2(monkeypatch, capsys, rank, error, printed):
     def main():
-        raise Faults(['one', 'two'])
+        raise error
 
-    waited = []
-    monkeypatch.setattr(preflight.time, 'sleep', waited.append)
+    seen = []
+    monkeypatch.setattr(preflight.time, 'sleep', lambda _: seen.append(capsys.readouterr().err))
     monkeypatch.setenv('TORCHELASTIC_RUN_ID', 'x')
     monkeypatch.setenv('SLURM_LOCALID', '0')
     monkeypatch.setenv('LOCAL_RANK', rank)
@@ -163,7 +171,7 @@ def test_one_rank_prints_and_all_end_with_2(monkeypatch, capsys, rank, printed):
         run_tool(main)
     assert end.value.code == 2
     assert capsys.readouterr().err == printed
-    assert bool(waited) == (rank == '1'), 'until the line is out'
+    assert seen == ([''] if rank == '1' else []), 'the others wait to be ended'
 
 
 def test_the_launcher_is_silent_about_faults_only():
