@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from machine import FAULTY, cpu_cores
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.dist import all_gather_object, get_dist_info
@@ -25,9 +26,16 @@ from mmlt.datasets import LongTailListDataset
 from mmlt.datasets.lists import BenchmarkList
 from mmlt.functional.checks import OptionError
 
-__all__ = ['Faults', 'check_run', 'find_faults', 'find_warnings', 'read_config', 'run_tool']
+__all__ = [
+    'Faults',
+    'check_alone',
+    'check_run',
+    'find_faults',
+    'find_warnings',
+    'read_config',
+    'run_tool',
+]
 
-FAULTY = 2  # exit status; tools/start_ranks.py knows it
 IMAGES = 8  # looked for in a list that MMPretrain reads
 SCAN = 'a look at every image: mmlt check CONFIG'
 
@@ -87,11 +95,19 @@ def check_run(cfg: Config, loaders: Sequence[str]) -> None:
         raise Faults(list(lines))
 
 
+def check_alone(tool: Any, arguments: Sequence[str]) -> None:
+    """As :func:`check_run`, before there are ranks; ``tool`` is ``train`` or ``test``."""
+    args = tool.parse_args(arguments)
+    lines = find_faults(tool.merge_args(read_config(args.config), args), tool.LOADERS)
+    if lines:
+        raise Faults(lines)
+
+
 def find_warnings() -> list[str]:
     """What makes a run slow rather than wrong."""
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    if torch.cuda.is_available() or not cores or processes <= cores:
+    cores = cpu_cores()
+    if torch.cuda.is_available() or processes <= cores:
         return []
     return [f'{processes} processes share the {cores} CPU cores here; {cores} would be faster']
 

@@ -18,6 +18,8 @@ from preflight import check_run, read_config, run_tool
 
 import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints safely
 
+LOADERS = ('test_dataloader',)  # that are read
+
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a checkpoint')
@@ -98,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> dict:
     args = parse_args(argv)
     cfg = merge_args(read_config(args.config), args)
     join_ranks(cfg)
-    check_run(cfg, ('test_dataloader',))
+    check_run(cfg, LOADERS)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if args.out and args.out_item in ('pred', None):
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))

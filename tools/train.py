@@ -16,6 +16,8 @@ from preflight import check_run, read_config, run_tool
 
 import mmlt
 
+LOADERS = ('train_dataloader', 'val_dataloader')  # that are read
+
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a model')
@@ -89,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> Runner:
     args = parse_args(argv)
     cfg = merge_args(read_config(args.config), args)
     join_ranks(cfg)
-    check_run(cfg, ('train_dataloader', 'val_dataloader'))
+    check_run(cfg, LOADERS)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     print_log(f'mmlt {mmlt.__version__}', logger='current')
     runner.train()

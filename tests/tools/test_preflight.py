@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import preflight
 import pytest
+import start_ranks
 from mmengine.config import Config
 from preflight import Faults, find_faults, find_warnings, read_config, run_tool
-from start_ranks import is_about_faults
 
 from mmlt.datasets import LongTailListDataset
 from mmlt.functional.checks import refuse
 from tests.digits_runner import CONFIGS, digits_config
+from tests.tools.load_tool import TOOLS, load_tool
 
 
 def listed(tmp_path, lines, **options):
@@ -143,7 +144,7 @@ def test_a_config_that_cannot_be_read_is_one_line(tmp_path):
 
 def test_more_processes_than_cores_are_a_warning(monkeypatch):
     monkeypatch.setattr(preflight.torch.cuda, 'is_available', lambda: False)
-    monkeypatch.setattr(preflight.os, 'sched_getaffinity', lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(preflight, 'cpu_cores', lambda: 2)
     for processes, warned in (('2', False), ('8', True)):
         monkeypatch.setenv('LOCAL_WORLD_SIZE', processes)
         assert bool(find_warnings()) == warned
@@ -179,12 +180,40 @@ def test_the_launcher_is_silent_about_faults_only():
         def __init__(self, text):
             self.getMessage = lambda: text
 
-    assert is_about_faults(Record('failed (exitcode: 2) local_rank: 0'))
-    assert is_about_faults(Record('Sending process 3 closing signal SIGTERM'))
-    assert not is_about_faults(Record('failed (exitcode: 1) local_rank: 0'))
+    assert start_ranks.is_about_faults(Record('failed (exitcode: 2) local_rank: 0'))
+    assert start_ranks.is_about_faults(Record('Sending process 3 closing signal SIGTERM'))
+    assert not start_ranks.is_about_faults(Record('failed (exitcode: 1) local_rank: 0'))
 
 
 def test_lists_are_read_once_more_without_their_log(tmp_path, monkeypatch):
     """``full_init`` would log the classes without images twice."""
     monkeypatch.setattr(LongTailListDataset, 'full_init', lambda self: 1 / 0)
     assert faults(listed(tmp_path, TWO)) == []
+
+
+@pytest.mark.parametrize(('processes', 'looks'), [('2', False), ('3', True), ('gpu', False)])
+@pytest.mark.parametrize('tool', ['train', 'test'])
+def test_the_launcher_looks_first_where_ranks_start_slowly(
+    monkeypatch, capsys, tmp_path, tool, processes, looks
+):
+    monkeypatch.setattr(start_ranks, 'cpu_cores', lambda: 2)
+    monkeypatch.setattr(start_ranks.importlib, 'import_module', tools_of_here)
+    started = []
+    monkeypatch.setattr(start_ranks, 'run', started.append)
+    config = CONFIGS / 'imagenet_lt' / 'resnext50_ce.py'
+    arguments = [str(config), *(['last.pth'] if tool == 'test' else []), '--launcher', 'pytorch']
+    monkeypatch.chdir(tmp_path)
+    command = ['--nproc_per_node', processes, str(TOOLS / f'{tool}.py'), *arguments]
+    if looks:
+        with pytest.raises(SystemExit) as end:
+            start_ranks.main(command)
+        assert end.value.code == 2
+        assert 'data_root: expected the folder' in capsys.readouterr().err
+    else:
+        assert start_ranks.main(command) == 0
+    assert bool(started) != looks
+
+
+def tools_of_here(name):
+    """``test`` is the standard library's here, where pytest has imported it."""
+    return preflight if name == 'preflight' else load_tool(f'{name}.py')
