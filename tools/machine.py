@@ -1,4 +1,4 @@
-"""What the launcher and the preflight share. It imports nothing big: the launcher has to be fast."""
+"""What the launcher and the preflight share; nothing big is imported, as both start with it."""
 
 from __future__ import annotations
 
