@@ -9,6 +9,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from copy import deepcopy
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ import torch
 import torch.distributed as dist
 from flags import integer
 from mmengine.config import Config, DictAction
+from mmengine.dist import init_dist
+from mmengine.utils.dl_utils import set_multi_processing
 
 __all__ = [
     'add_common_arguments',
     'add_run_arguments',
     'checkpoint_file',
     'config_file',
+    'join_ranks',
     'load_checkpoint',
     'out_file',
     'prepare_cpu_ranks',
@@ -187,10 +191,27 @@ def prepare_cpu_ranks(cfg: Config) -> None:
             'use tools/dist_train.sh or tools/dist_test.sh'
         )
     if not dist.is_initialized():
-        dist.init_process_group('gloo')
+        seconds = ((cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
+        # As MMEngine does it for GPUs: how long a rank waits for one that does not answer.
+        timeout = {} if seconds is None else {'timeout': timedelta(seconds=seconds)}
+        dist.init_process_group('gloo', **timeout)
     wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
     wrapper.update(cfg.get('model_wrapper_cfg') or {})
     cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+
+
+def join_ranks(cfg: Config) -> None:
+    """Connect the ranks before anything is read, so that one can tell the others of a fault.
+
+    Args:
+        cfg: as in :func:`prepare_cpu_ranks`.
+    """
+    prepare_cpu_ranks(cfg)
+    if cfg.launcher != 'none' and not dist.is_initialized():
+        # The two calls with which the runner begins; it finds the ranks connected.
+        env = cfg.get('env_cfg') or {}
+        set_multi_processing(**(env.get('mp_cfg') or {}), distributed=True)
+        init_dist(cfg.launcher, **(env.get('dist_cfg') or {}))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ PYTHON=${PYTHON:-python}
 export PYTHONPATH="$HERE/..:${PYTHONPATH:-}"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
-exec "$PYTHON" -m torch.distributed.run \
+exec "$PYTHON" "$HERE/start_ranks.py" \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \

@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
 # Usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]
-# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS, as with MMPretrain.
+# GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS, as with MMPretrain; PYTHON, OMP_NUM_THREADS.
 set -euo pipefail
 
 if [ $# -lt 4 ]; then
     sed -n '2,3s/^# //p' "$0"
     exit 2
 fi
+if [ ! -f "$3" ]; then
+    echo "$0: no such file: $3" >&2
+    exit 2
+fi
 HERE=$(cd "$(dirname "$0")" && pwd)
+PYTHON=${PYTHON:-python}
 export PYTHONPATH="$HERE/..:${PYTHONPATH:-}"
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 
 # SRUN_ARGS holds several arguments and is split on purpose
 # shellcheck disable=SC2086
@@ -20,4 +26,4 @@ exec srun -p "$1" \
     --cpus-per-task="${CPUS_PER_TASK:-5}" \
     --kill-on-bad-exit=1 \
     ${SRUN_ARGS:-} \
-    python -u "$HERE/train.py" "$3" --work-dir="$4" --launcher=slurm "${@:5}"
+    "$PYTHON" -u "$HERE/train.py" "$3" --work-dir="$4" --launcher=slurm "${@:5}"

@@ -11,7 +11,7 @@ import mmengine
 import torch
 from cli import (
     add_common_arguments,
-    prepare_cpu_ranks,
+    join_ranks,
     set_loader_defaults,
     set_work_dir,
     show_names_as_text,
@@ -21,8 +21,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from preflight import check_run, read_config, run_tool
 
 import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints safely
+
+LOADERS = ('test_dataloader',)  # that are read
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -109,8 +112,9 @@ def add_test_time_augmentation(cfg: Config) -> None:
 def main(argv: Sequence[str] | None = None) -> dict:
     """Test; returns the metrics, for callers in the same process."""
     args = parse_args(argv)
-    cfg = merge_args(Config.fromfile(args.config), args)
-    prepare_cpu_ranks(cfg)
+    cfg = merge_args(read_config(args.config), args)
+    join_ranks(cfg)
+    check_run(cfg, LOADERS)
     show_names_as_text(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if args.out and args.out_item in ('pred', None):
@@ -126,4 +130,4 @@ def main(argv: Sequence[str] | None = None) -> dict:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from cli import (
     add_common_arguments,
-    prepare_cpu_ranks,
+    join_ranks,
     set_loader_defaults,
     set_work_dir,
     show_names_as_text,
@@ -18,8 +18,11 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from preflight import check_run, read_config, run_tool
 
 import mmlt
+
+LOADERS = ('train_dataloader', 'val_dataloader')  # that are read
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -111,8 +114,9 @@ def choose_autocast(cfg: Config) -> None:
 def main(argv: Sequence[str] | None = None) -> Runner:
     """Train; returns the runner, for callers in the same process."""
     args = parse_args(argv)
-    cfg = merge_args(Config.fromfile(args.config), args)
-    prepare_cpu_ranks(cfg)
+    cfg = merge_args(read_config(args.config), args)
+    join_ranks(cfg)
+    check_run(cfg, LOADERS)
     show_names_as_text(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     print_log(f'mmlt {mmlt.__version__}', logger='current')
@@ -121,4 +125,4 @@ def main(argv: Sequence[str] | None = None) -> Runner:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
@@ -18,9 +17,10 @@ from .class_counts_hook import ClassCountsHook
 from .confusion_pairs_hook import ConfusionPairsHook
 from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook
+from .ranks import check_same_on_ranks, end_with_launcher
 from .resume_check_hook import ResumeCheckHook
 from .run_checks import check_monitored_figures, warn_of_double_correction
-from .runner_parts import check_pairing, consumers_of_pairs, sampler_of, training_dataset, unwrap
+from .runner_parts import check_pairing, consumers_of_pairs, training_dataset, unwrap
 from .skipped_images_hook import SkippedImagesHook, skips_images
 from .training_progress_hook import TrainingProgressHook
 from .within_epoch_hook import WithinEpochHook
@@ -49,7 +49,8 @@ class LongTailHook(Hook):
     the first step it checks that the parts of the run fit together. It stops where ``save_best``,
     ``EarlyStoppingHook`` or a scheduler waits for a figure that
     :class:`mmlt.evaluation.LongTailMetric` cannot report for this data, and warns where two parts
-    compensate the class prior. From a checkpoint it takes neither code to run nor files to delete.
+    compensate the class prior. Started by ``torchrun``, a rank ends when that process is killed.
+    From a checkpoint it takes neither code to run nor files to delete.
 
     Args:
         resume_anyway: go on from a checkpoint that was trained with another method, as
@@ -58,8 +59,8 @@ class LongTailHook(Hook):
     Raises:
         ValueError: if it has another priority than its own; before training, if partners are
             drawn, loaded or mixed, but not all three, if a figure that the best model is saved
-            by cannot be reported, or if ranks would have different numbers
-            of images.
+            by cannot be reported, or if ranks would have different numbers of batches or images
+            (:func:`check_same_on_ranks`).
 
     Example:
         >>> default_hooks = dict(long_tail=dict(type='LongTailHook'))
@@ -80,6 +81,7 @@ class LongTailHook(Hook):
             raise ValueError(
                 f'LongTailHook.priority: expected {type(self).priority!r}, got {self.priority!r}'
             )
+        end_with_launcher()
         needed: list[type[Hook]] = [ClassCountsHook, TrainingProgressHook]
         if skips_images(runner):
             needed.append(SkippedImagesHook)
@@ -119,23 +121,17 @@ class LongTailHook(Hook):
                 )
                 del info[key]
 
+    def before_test(self, runner: Runner) -> None:
+        """Check that all ranks test on as many images, and what is tested."""
+        check_same_on_ranks(runner)
+        warn_of_double_correction(runner, 'test')
+
     def before_train(self, runner: Runner) -> None:
         """Check that the parts fit together."""
         check_pairing(runner)
+        check_same_on_ranks(runner)
         check_monitored_figures(runner)
         warn_of_double_correction(runner, 'val')
-        loader = runner.train_dataloader
-        images, ranks = len(loader.dataset), get_world_size()
-        if images % ranks and not getattr(sampler_of(runner), 'round_up', True):
-            raise ValueError(
-                'train_dataloader.sampler.round_up: expected True, got False: of '
-                f'{images} images the {ranks} ranks would have different numbers, and wait for '
-                'each other for ever'
-            )
-
-    def before_test(self, runner: Runner) -> None:
-        """Log a warning where the class prior is compensated twice."""
-        warn_of_double_correction(runner, 'test')
 
 
 def _register(runner: Runner, parts: list[type[Hook]]) -> None:

@@ -176,15 +176,17 @@ def ordinary_augment(cfg):
 
 def test_ranks_with_batches_of_other_sizes(train, monkeypatch):
     """They would wait for each other for ever."""
-    monkeypatch.setattr('mmlt.hooks.long_tail_hook.get_world_size', lambda: 2)
 
-    def change(cfg):
+    def of_two_ranks(sizes):
+        return [sizes, {**sizes, 'train_dataloader, images per epoch': 304}]
+
+    def ordinary(cfg):
         without_partners(cfg)
         cfg.model.train_cfg = None
-        cfg.train_dataloader.sampler.round_up = False
 
-    with pytest.raises(ValueError, match=r'sampler.round_up: expected True, got False: of 305'):
-        train(change)
+    monkeypatch.setattr('mmlt.hooks.ranks.all_gather_object', of_two_ranks)
+    with pytest.raises(ValueError, match=r'images per epoch: expected the same .* got 305, 304 on'):
+        train(ordinary)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -159,6 +162,9 @@ def test_a_script_without_arguments_says_how_it_is_used(script):
         ['dist_train.sh', 'nowhere.py', 2],
         ['dist_test.sh', 'nowhere.py', 'epoch_1.pth', 2],
         ['dist_test.sh', CONFIG, 'nowhere.pth', 2],
+        ['slurm_train.sh', 'part', 'job', 'nowhere.py', 'work_dirs/x'],
+        ['slurm_test.sh', 'part', 'job', 'nowhere.py', 'epoch_1.pth'],
+        ['slurm_test.sh', 'part', 'job', CONFIG, 'nowhere.pth'],
     ],
 )
 def test_a_script_names_the_file_that_is_missing(arguments):
@@ -168,9 +174,111 @@ def test_a_script_names_the_file_that_is_missing(arguments):
     assert 'no such file: nowhere.p' in done.stderr
 
 
+@pytest.mark.parametrize('threads', [None, '4'])
+@pytest.mark.parametrize('script', ['slurm_train.sh', 'slurm_test.sh'])
+def test_a_slurm_script_starts_the_given_python(script, threads, tmp_path):
+    srun, seen, last = tmp_path / 'srun', tmp_path / 'seen', tmp_path / 'last.pth'
+    srun.write_text('#!/bin/sh\nprintf "%s\\n" "$OMP_NUM_THREADS" "$PYTHONPATH" "$@" > "$SEEN"\n')
+    srun.chmod(0o755)
+    last.touch()
+    environment = dict(
+        os.environ,
+        PATH=f'{tmp_path}:{os.environ["PATH"]}',
+        SEEN=str(seen),
+        PYTHON='/opt/my python',
+        GPUS='16',
+        GPUS_PER_NODE='4',
+        SRUN_ARGS='--quiet --time=1',
+    )
+    environment.pop('OMP_NUM_THREADS', None)
+    if threads:
+        environment['OMP_NUM_THREADS'] = threads
+    command = ['bash', str(TOOLS / script), 'part', 'job', CONFIG, str(last), '--amp']
+    subprocess.run(command, env=environment, check=True, timeout=20)
+    said, path, *arguments = seen.read_text().splitlines()
+    assert said == (threads or '1')
+    assert path.startswith(f'{TOOLS}/..:')
+    tool = ['train.py', CONFIG, f'--work-dir={last}'] if 'train' in script else ['test.py', CONFIG]
+    tool[0] = f'{TOOLS}/{tool[0]}'
+    tool += (
+        ['--launcher=slurm', '--amp']
+        if 'train' in script
+        else [str(last), '--launcher=slurm', '--amp']
+    )
+    assert arguments[arguments.index('--kill-on-bad-exit=1') + 1 :] == [
+        '--quiet',
+        '--time=1',
+        '/opt/my python',
+        '-u',
+        *tool,
+    ]
+    assert {'--ntasks=16', '--ntasks-per-node=4', '--gres=gpu:4'} < set(arguments)
+
+
+@pytest.mark.slow
+def test_a_run_without_its_data_is_one_line(tmp_path):
+    """Not a traceback per rank, and not one of the launcher."""
+    config = CONFIGS / 'imagenet_lt' / 'resnext50_concutmix_car.py'
+    options = ['--cfg-options', f'train_dataloader.dataset.dataset.data_root={tmp_path}/none']
+    options += [f'val_dataloader.dataset.data_root={tmp_path}/none']
+    done = run_script('dist_train.sh', config, 2, '--work-dir', tmp_path / 'run', *options)
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if not line.startswith('warning: ')]
+    assert len(lines) == 1 and done.stdout == '', done.stdout + done.stderr
+    assert lines[0].startswith('error: train_dataloader, val_dataloader: data_root: expected')
+    assert not (tmp_path / 'run').exists()
+
+
+def children_of(pid):
+    path = Path(f'/proc/{pid}/task/{pid}/children')
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
+def is_running(pid):
+    """Not gone, and not a zombie that nobody waits for."""
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+@needs_cpu
+@pytest.mark.slow
+@pytest.mark.skipif(not Path('/proc/self/task').exists(), reason='looks for processes in /proc')
+def test_ranks_end_when_their_launcher_is_killed(tmp_path):
+    work_dir, options = tmp_path / 'run', ['--cfg-options', 'train_cfg.max_epochs=100000']
+    command = ['bash', str(TOOLS / 'dist_train.sh'), CONFIG, '2', '--work-dir', str(work_dir)]
+    launcher = subprocess.Popen(
+        [*command, *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, 'PYTHON': sys.executable, 'PORT': str(free_port())},
+    )
+    ranks = []
+    try:
+        until(lambda: (work_dir / 'last_checkpoint').exists(), 150)
+        ranks = children_of(launcher.pid)
+        assert len(ranks) == 2 and all(map(is_running, ranks))
+        launcher.kill()
+        launcher.wait()
+        until(lambda: not any(map(is_running, ranks)), 60)
+    finally:
+        launcher.kill()
+        for rank in filter(is_running, ranks):
+            os.kill(rank, signal.SIGKILL)
+
+
+def until(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f'not within {seconds} s'
+        time.sleep(0.2)
+
+
 def test_an_unknown_config_is_named():
-    with pytest.raises(FileNotFoundError, match=r'nowhere\.py'):
-        run_train(['nowhere.py'])
+    for tool in (run_train, lambda arguments: run_test([*arguments, 'epoch_1.pth'])):
+        with pytest.raises(ValueError, match=r'config: expected the path of .* got no nowhere\.py'):
+            tool(['nowhere.py'])
 
 
 @needs_cpu

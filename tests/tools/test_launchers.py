@@ -2,9 +2,10 @@
 
 import argparse
 
+import cli
 import pytest
 import torch
-from cli import prepare_cpu_ranks, set_loader_defaults, set_work_dir
+from cli import join_ranks, prepare_cpu_ranks, set_loader_defaults, set_work_dir
 from mmengine.config import Config
 
 from mmlt.engine import CPUAutocastOptimWrapper
@@ -84,3 +85,23 @@ def test_cpu_ranks_need_torchrun(monkeypatch):
     cfg = Config(dict(launcher='none'))
     prepare_cpu_ranks(cfg)
     assert 'model_wrapper_cfg' not in cfg
+
+
+def test_ranks_on_gpus_are_joined_as_the_runner_would(monkeypatch):
+    """So that one of them can tell the others of a fault before anything is built."""
+    called = []
+    monkeypatch.setattr(cli.torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(
+        cli, 'set_multi_processing', lambda **options: called.append(('processes', options))
+    )
+    monkeypatch.setattr(
+        cli, 'init_dist', lambda launcher, **options: called.append((launcher, options))
+    )
+    env = dict(mp_cfg=dict(mp_start_method='fork'), dist_cfg=dict(backend='nccl', timeout=60))
+    join_ranks(Config(dict(launcher='none', env_cfg=env)))
+    assert called == []
+    join_ranks(Config(dict(launcher='slurm', env_cfg=env)))
+    assert called == [
+        ('processes', dict(mp_start_method='fork', distributed=True)),
+        ('slurm', dict(backend='nccl', timeout=60)),
+    ]
