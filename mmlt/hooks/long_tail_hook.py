@@ -18,7 +18,15 @@ from .class_counts_hook import ClassCountsHook
 from .confusion_pairs_hook import ConfusionPairsHook
 from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook, seed_worker_of_epoch
-from .runner_parts import check_pairing, consumers_of_pairs, sampler_of, training_dataset, unwrap
+from .runner_parts import (
+    check_pairing,
+    check_single_label,
+    check_views,
+    consumers_of_pairs,
+    sampler_of,
+    training_dataset,
+    unwrap,
+)
 from .training_progress_hook import TrainingProgressHook
 
 __all__ = ['LongTailHook']
@@ -44,8 +52,9 @@ class LongTailHook(Hook):
 
     Raises:
         ValueError: if it has another priority than its own; before training, if partners are
-            drawn, loaded or mixed, but not all three, or if ranks would have different numbers
-            of images.
+            drawn, loaded or mixed, but not all three, if several views of an image meet a
+            classifier for one, if the head is for several labels per image, or if ranks would
+            have different numbers of images.
 
     Example:
         >>> default_hooks = dict(long_tail=dict(type='LongTailHook'))
@@ -62,6 +71,7 @@ class LongTailHook(Hook):
             )
         needed: list[type[Hook]] = [ClassCountsHook, TrainingProgressHook]
         if training_dataset(runner) is not None:
+            check_single_label(runner)
             needed += [EpochSeedHook, BatchNormSyncHook]
             if consumers_of_pairs(runner):
                 needed.append(ConfusionPairsHook)
@@ -95,6 +105,7 @@ class LongTailHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check that the parts fit together, and seed the data loading workers by epoch."""
         check_pairing(runner)
+        check_views(runner)
         loader = runner.train_dataloader
         images, ranks = len(loader.dataset), get_world_size()
         if images % ranks and not getattr(sampler_of(runner), 'round_up', True):

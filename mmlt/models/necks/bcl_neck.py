@@ -84,6 +84,13 @@ class BCLNeck(BaseModule):
             The projections are not normalised.
         """
         features = inputs if isinstance(inputs, Tensor) else inputs[-1]
+        if isinstance(features, (tuple, list)):
+            raise ValueError(
+                'inputs: expected one output (N, C, H, W) or (N, C) from the backbone, got '
+                f'{len(features)} together (class and distillation token of a distilled '
+                'transformer, branches of Conformer); a vision transformer gives one with '
+                "backbone=dict(out_type='avg_featmap')"
+            )
         if not isinstance(features, Tensor) or features.ndim not in (2, 4):
             found = getattr(features, 'shape', type(features).__name__)
             raise ValueError(
