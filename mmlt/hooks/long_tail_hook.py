@@ -23,6 +23,7 @@ from .runner_parts import (
     check_single_label,
     check_views,
     consumers_of_pairs,
+    drop_foreign_average,
     sampler_of,
     training_dataset,
     unwrap,
@@ -87,6 +88,7 @@ class LongTailHook(Hook):
         file that ``best_ckpt`` names when a better model comes.
         """
         _register(runner, [ClassCountsHook])  # a checkpoint may be loaded before the run
+        drop_foreign_average(runner, checkpoint)
         (checkpoint.get('meta') or {}).pop('config', None)
         hub = checkpoint.get('message_hub')
         info = (hub.get('runtime_info') if isinstance(hub, dict) else None) or {}

@@ -31,6 +31,7 @@ __all__ = [
     'check_views',
     'components_with',
     'consumers_of_pairs',
+    'drop_foreign_average',
     'num_classes_of',
     'sampler_of',
     'switched',
@@ -211,3 +212,24 @@ def check_single_label(runner: Runner) -> None:
             f'model.head: expected a head for one label per image, got {type(head).__name__}, '
             'which is for several; mmlt has no method for multi-label data'
         )
+
+
+def drop_foreign_average(runner: Runner, checkpoint: dict[str, Any]) -> None:
+    """Leave the averaged weights of another classifier out, with a warning.
+
+    MMPretrain's ``EMAHook`` loads them strictly, also where a run only starts from the weights.
+    """
+    averaged = checkpoint.get('ema_state_dict')
+    if runner._resume or not isinstance(averaged, dict):
+        return
+    model = unwrap(runner.model).state_dict()
+    for name, value in averaged.items():
+        own = model.get(name.removeprefix('module.'))
+        if own is not None and getattr(value, 'shape', own.shape) != own.shape:
+            del checkpoint['ema_state_dict']
+            runner.logger.warning(
+                f'checkpoint: expected averaged weights (ema_state_dict) of this model, got '
+                f'{tuple(value.shape)} for {name}, where it has {tuple(own.shape)}; they are left '
+                'out, and the average starts from the other weights'
+            )
+            return

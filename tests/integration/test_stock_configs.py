@@ -150,7 +150,7 @@ def test_our_lines_merge_with_configs_that_mix_and_that_do_not(name, method, tmp
 def test_our_lines_train_a_stock_config(name, method, tmp_path, images):
     cfg = config_of(tmp_path, images, name, method)
     if method == 'ConCutMixAugment' and name in SEVERAL:
-        with pytest.raises(ValueError, match='expected one output .* got 2 together'):
+        with pytest.raises(ValueError, match=r'expected one output .* got 2 together'):
             train(cfg)
         return
     train(cfg)

@@ -45,7 +45,7 @@ def test_options_of_training_do_not_matter_at_test(tmp_path):
 def test_every_family_is_tested(tmp_path, recipe, flags):
     more = ''
     if recipe == EXPERTS:
-        digits = "dict(type='DigitsLT', split='test', test_mode=True, pipeline=[dict(type='PackInputs')])"
+        digits = "type='DigitsLT', split='test', pipeline=[dict(type='PackInputs')]"
         more = f'test_dataloader = dict(dataset=dict({digits}, _delete_=True))\n'
     assert {'long_tail/top1', 'long_tail/worst_class'} <= set(
         figures(tmp_path, recipe, *flags, more=more)
