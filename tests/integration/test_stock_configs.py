@@ -190,6 +190,7 @@ SMALL = "model['backbone'].update(base_channels=8, stem_channels=8)\n"
         ('csra', 'LogitAdjustedLoss', '', 'one label per image, got CSRAClsHead'),
         ('csra', 'ClassBalancedSampler', '', 'one label per image, got CSRAClsHead'),
     ],
+    ids=['classifier of BCL', 'classifier', 'preprocessor', 'several labels', 'sampler'],
 )
 def test_what_is_missing_is_said_before_the_first_step(
     name, method, more, message, tmp_path, images

@@ -94,11 +94,12 @@ class ConfusionEstimate(nn.Module):
 
     def begin_run(self) -> bool:
         """Forget what the run has learned whose weights were loaded; whether there was any."""
-        if self.num_classes is None or not bool((self.num_updates + self.num_skipped).any()):
+        if self.num_classes is None:
             return False
+        known = any(bool(tensor.any()) for tensor in self.state)
         for tensor in self.state:
             tensor.zero_()
-        return True
+        return known
 
     @torch.compiler.disable
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:

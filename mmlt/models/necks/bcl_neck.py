@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -83,7 +84,7 @@ class BCLNeck(BaseModule):
             ``(projections (N, D), features (N, C))`` in training, ``(features,)`` at test.
             The projections are not normalised.
         """
-        features = inputs if isinstance(inputs, Tensor) else inputs[-1]
+        features: Any = inputs if isinstance(inputs, Tensor) else inputs[-1]
         if isinstance(features, (tuple, list)):
             raise ValueError(
                 'inputs: expected one output (N, C, H, W) or (N, C) from the backbone, got '
