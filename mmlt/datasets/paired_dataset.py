@@ -14,7 +14,7 @@ from mmlt.registry import build_part, build_transforms
 from .labels import Labels, dataset_labels, is_dataset
 from .long_tail import read_sample
 
-__all__ = ['PairedDataset']
+__all__ = ['PairedDataset', 'pipelines_of']
 
 Index = int | tuple[int, int | None]
 
@@ -67,7 +67,7 @@ class PairedDataset:
         """
         if self._given is not None:
             return self._given
-        pipelines = list(_pipelines(self.dataset))
+        pipelines = list(pipelines_of(self.dataset))
         if pipelines != self._derived[0]:
             self._derived = (pipelines, _first_view_pipeline(pipelines))
         return self._derived[1]
@@ -143,11 +143,11 @@ def _first_view_pipeline(pipelines: list[list[Callable[..., Any]]]) -> Compose |
     return Compose([t.transforms[0] if isinstance(t, MultiView) else t for t in pipelines[0]])
 
 
-def _pipelines(dataset: Any) -> Iterator[list[Callable[..., Any]]]:
+def pipelines_of(dataset: Any) -> Iterator[list[Callable[..., Any]]]:
     """Transforms of the data sets inside MMEngine's wrappers."""
     if isinstance(dataset, BaseDataset) and hasattr(dataset, 'pipeline'):
         yield list(dataset.pipeline.transforms)
         return
     for inner in getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]:
         if inner is not None:
-            yield from _pipelines(inner)
+            yield from pipelines_of(inner)

@@ -54,6 +54,7 @@ def logit_adjusted_cross_entropy(
     weight: Tensor | None = None,
     reduction: str = 'mean',
     empty_classes: str = 'error',
+    label_smooth_val: float = 0.0,
 ) -> Tensor:
     r"""Logit-compensated cross-entropy :math:`\mathrm{CE}(f + \tau \log \pi, t)`.
 
@@ -66,6 +67,7 @@ def logit_adjusted_cross_entropy(
         reduction: ``'mean'``, ``'sum'`` or ``'none'``; see :func:`reduce_scores`.
         empty_classes: ``'error'``: a class without training images is a ``ValueError``;
             ``'ignore'`` leaves it out of the softmax.
+        label_smooth_val: label smoothing, see :func:`cross_entropy`.
 
     Returns:
         Scalar, or ``(N,)`` with ``'none'``.
@@ -89,30 +91,50 @@ def logit_adjusted_cross_entropy(
     refuse_left_out('targets', targets, offset)
     # tau = 0 must not turn the -inf of a left-out class into NaN
     offset = torch.where(offset == -torch.inf, offset, tau * offset)
-    return cross_entropy(logits + offset.to(logits), targets, weight, reduction)
+    logits = logits + offset.to(logits)
+    return cross_entropy(logits, targets, weight, reduction, label_smooth_val)
 
 
 def cross_entropy(
-    logits: Tensor, targets: Tensor, weight: Tensor | None = None, reduction: str = 'mean'
+    logits: Tensor,
+    targets: Tensor,
+    weight: Tensor | None = None,
+    reduction: str = 'mean',
+    label_smooth_val: float = 0.0,
 ) -> Tensor:
-    """Cross-entropy through ``log_softmax`` that leaves out classes whose logit is ``-inf``.
+    r"""Cross-entropy through ``log_softmax`` that leaves out classes whose logit is ``-inf``.
 
     Args:
         logits: ``(N, K)``.
         targets: from :func:`~mmlt.functional.targets.check_targets`.
         weight: ``(K,)`` class weights.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``, see :func:`reduce_scores`.
+        label_smooth_val: :math:`\epsilon` in ``[0, 1)`` of
+            :math:`(1 - \epsilon)\, t_k + \epsilon / K`, which takes the place of the target, hard
+            or soft; ``K`` counts the classes that are not left out. The mean over the labels of
+            mixed images and smoothing may be done in either order.
 
     Returns:
         Scalar, or ``(N,)`` with ``'none'``.
+
+    Reference:
+        Szegedy et al., Rethinking the Inception Architecture, CVPR 2016; MMPretrain's
+        ``LabelSmoothLoss(mode='original')``.
     """
     check_choice('reduction', reduction, ('mean', 'sum', 'none'))
+    if check_number('label_smooth_val', label_smooth_val, '[0, 1)'):
+        targets = _smoothed(targets, logits != -torch.inf, label_smooth_val)
     if targets.ndim == 1:
         weight = None if weight is None else weight.to(logits)
         return F.cross_entropy(logits, targets, weight=weight, reduction=reduction)
     log_probabilities = F.log_softmax(logits, dim=1)
     log_probabilities = log_probabilities.masked_fill(logits == -torch.inf, 0.0)
     return reduce_scores(-log_probabilities, targets, weight, reduction)
+
+
+def _smoothed(targets: Tensor, present: Tensor, smoothing: float) -> Tensor:
+    scores = targets if targets.ndim == 2 else F.one_hot(targets, present.shape[1])
+    return (1 - smoothing) * scores + smoothing * present / present.sum(dim=1, keepdim=True)
 
 
 def reduce_scores(losses: Tensor, scores: Tensor, weight: Tensor | None, reduction: str) -> Tensor:

@@ -30,7 +30,8 @@ class ClassCountsHook(Hook):
     While training, the counts are those of the training data set (its ``class_counts``, after
     filtering and subsetting; where it has none, its labels are counted); every component
     that defines ``set_class_counts`` receives them before the checkpoint is loaded. When only
-    testing they come from the checkpoint's ``dataset_meta``. Nobody types a list of numbers.
+    testing they come from the checkpoint's ``dataset_meta``, unless the model has another number
+    of classes. Nobody types a list of numbers.
 
     It also checks that every class has the same index in the training, validation and test data,
     and in a checkpoint that is resumed, tested, or loaded with its classifier: by name, unless the
@@ -108,6 +109,13 @@ class ClassCountsHook(Hook):
             return
         saved = [int(count) for count in saved]
         if self._training_counts is None:
+            expected = num_classes_of(getattr(unwrap(runner.model), 'head', None))
+            if expected not in (None, len(saved)):
+                runner.logger.warning(
+                    f'ClassCountsHook: the checkpoint has class counts of {len(saved)} classes, '
+                    f'the model has {expected}; they are left out'
+                )
+                return
             self._hand_out(runner, saved, 'the checkpoint')
         elif runner._resume and saved != self._training_counts:
             raise ValueError(

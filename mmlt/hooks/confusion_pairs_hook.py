@@ -117,8 +117,10 @@ class ConfusionPairsHook(Hook):
                 'train_cfg: expected by_epoch=True, since confusion pairs are counted over an '
                 f'epoch, got {type(runner.train_loop).__name__}'
             )
-        if runner.iter == 0:
-            _head(runner).confusion_pairs.reset()
+        if runner.iter == 0 and _head(runner).confusion_pairs.begin_run():
+            runner.logger.info(
+                'A run begins: the confusion pairs that came with the loaded weights are forgotten'
+            )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Begin the counts of an epoch, and hand out those of the last, before the loader runs.

@@ -20,7 +20,15 @@ from .epoch_seed_hook import EpochSeedHook
 from .ranks import check_same_on_ranks, end_with_launcher
 from .resume_check_hook import ResumeCheckHook
 from .run_checks import check_monitored_figures, warn_of_double_correction
-from .runner_parts import check_pairing, consumers_of_pairs, training_dataset, unwrap
+from .runner_parts import (
+    check_pairing,
+    check_single_label,
+    check_views,
+    consumers_of_pairs,
+    drop_foreign_average,
+    training_dataset,
+    unwrap,
+)
 from .skipped_images_hook import SkippedImagesHook, skips_images
 from .training_progress_hook import TrainingProgressHook
 from .within_epoch_hook import WithinEpochHook
@@ -58,9 +66,10 @@ class LongTailHook(Hook):
 
     Raises:
         ValueError: if it has another priority than its own; before training, if partners are
-            drawn, loaded or mixed, but not all three, if a figure that the best model is saved
-            by cannot be reported, or if ranks would have different numbers of batches or images
-            (:func:`check_same_on_ranks`).
+            drawn, loaded or mixed, but not all three, if several views of an image meet a
+            classifier for one, if the head is for several labels per image, if a figure that the
+            best model is saved by cannot be reported, or if ranks would have different numbers of
+            batches or images (:func:`check_same_on_ranks`).
 
     Example:
         >>> default_hooks = dict(long_tail=dict(type='LongTailHook'))
@@ -86,6 +95,7 @@ class LongTailHook(Hook):
         if skips_images(runner):
             needed.append(SkippedImagesHook)
         if training_dataset(runner) is not None:
+            check_single_label(runner)
             needed += [EpochSeedHook, WithinEpochHook, ResumeCheckHook, BatchNormSyncHook]
             if consumers_of_pairs(runner):
                 needed.append(ConfusionPairsHook)
@@ -104,6 +114,7 @@ class LongTailHook(Hook):
         file that ``best_ckpt`` names when a better model comes.
         """
         _register(runner, [ClassCountsHook])  # a checkpoint may be loaded before the run
+        drop_foreign_average(runner, checkpoint)
         meta = checkpoint.get('meta') or {}
         meta.pop('config', None)
         self.rebalanced = (meta.get('rebalanced_classifier') or {}).get('tau')
@@ -129,6 +140,7 @@ class LongTailHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check that the parts fit together."""
         check_pairing(runner)
+        check_views(runner)
         check_same_on_ranks(runner)
         check_monitored_figures(runner)
         warn_of_double_correction(runner, 'val')

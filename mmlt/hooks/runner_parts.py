@@ -9,18 +9,23 @@ import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.dist import broadcast, get_world_size
 from mmengine.hooks import CheckpointHook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.datasets import RepeatAugSampler
+from mmpretrain.datasets.transforms import MultiView
 from mmpretrain.engine.hooks import SwitchRecipeHook
+from mmpretrain.models import ImageClassifier
+from mmpretrain.models.heads import MultiLabelClsHead
+from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import nn
 
 from mmlt.datasets.labels import unsliced
-from mmlt.datasets.paired_dataset import PairedDataset
+from mmlt.datasets.paired_dataset import PairedDataset, pipelines_of
 from mmlt.datasets.samplers.epoch import EpochSampler
 from mmlt.datasets.samplers.pairs import PairBatchSampler, PairSampler
 from mmlt.datasets.samplers.positions import PositionedBatches
 from mmlt.models.batch_augments.choice import takes_partners
+from mmlt.models.heads import ContrastiveClsHead
 from mmlt.models.preprocessors import PairedDataPreprocessor
 
 __all__ = [
@@ -28,8 +33,11 @@ __all__ = [
     'batch_sampler_of',
     'begins_within_epoch',
     'check_pairing',
+    'check_single_label',
+    'check_views',
     'components_with',
     'consumers_of_pairs',
+    'drop_foreign_average',
     'num_classes_of',
     'sampler_of',
     'saves_within_epoch',
@@ -42,9 +50,9 @@ __all__ = [
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The model inside DDP and other wrappers."""
+    """The model inside DDP, test-time augmentation and other wrappers."""
     inner: Any = model
-    while is_model_wrapper(inner):
+    while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):
         inner = inner.module
     return inner
 
@@ -211,3 +219,61 @@ def check_pairing(runner: Runner) -> None:
             f'PairSampler: start_epoch={sampler.start_epoch} is never reached in '
             f'{runner.max_epochs} epochs, so partners={sampler.partners!r} is never used'
         )
+
+
+def check_views(runner: Runner) -> None:
+    """A ``ValueError`` that names the missing part where several views meet parts for one.
+
+    The classifier and the preprocessor of MMPretrain would hand a list to a convolution.
+    """
+    model = unwrap(runner.model)
+    made = any(
+        isinstance(transform, MultiView)
+        for transforms in pipelines_of(unsliced(runner.train_dataloader.dataset))
+        for transform in transforms
+    )
+    head = getattr(model, 'head', None)
+    if not isinstance(model, ImageClassifier) or not (made or isinstance(head, ContrastiveClsHead)):
+        return
+    preprocessor = model.data_preprocessor
+    source = 'MultiView in the pipeline makes' if made else f'{type(head).__name__} takes'
+    for name, part, stock, wanted in (
+        ('model.type', model, ImageClassifier, 'MultiViewClassifier'),
+        ('data_preprocessor.type', preprocessor, ClsDataPreprocessor, 'PairedDataPreprocessor'),
+    ):
+        if type(part) is stock:
+            raise ValueError(
+                f'{name}: expected {wanted!r}, got {stock.__name__!r}: {source} several views of '
+                f'each image, and {stock.__name__} is for one'
+            )
+
+
+def check_single_label(runner: Runner) -> None:
+    """A ``ValueError`` for a head of several labels per image, which has no class counts."""
+    head = getattr(unwrap(runner.model), 'head', None)
+    if isinstance(head, MultiLabelClsHead):
+        raise ValueError(
+            f'model.head: expected a head for one label per image, got {type(head).__name__}, '
+            'which is for several; mmlt has no method for multi-label data'
+        )
+
+
+def drop_foreign_average(runner: Runner, checkpoint: dict[str, Any]) -> None:
+    """Leave the averaged weights of another classifier out, with a warning.
+
+    MMPretrain's ``EMAHook`` loads them strictly, also where a run only starts from the weights.
+    """
+    averaged = checkpoint.get('ema_state_dict')
+    if runner._resume or not isinstance(averaged, dict):
+        return
+    model = unwrap(runner.model).state_dict()
+    for name, value in averaged.items():
+        own = model.get(name.removeprefix('module.'))
+        if own is not None and getattr(value, 'shape', own.shape) != own.shape:
+            del checkpoint['ema_state_dict']
+            runner.logger.warning(
+                f'checkpoint: expected averaged weights (ema_state_dict) of this model, got '
+                f'{tuple(value.shape)} for {name}, where it has {tuple(own.shape)}; they are left '
+                'out, and the average starts from the other weights'
+            )
+            return

@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
+from torch import nn
 
 from .runner_parts import components_with, shared_seed, unwrap
 
@@ -20,7 +21,9 @@ class TrainingProgressHook(Hook):
     Before every training iteration it calls ``set_progress(epoch, max_epochs, iteration, seed)`` of
     each model part and batch augment that defines it. What is drawn from seed and iteration is
     then the same in a resumed run and on any number of ranks. Where a run begins, with weights of
-    another one or without, it calls ``begin_run()``: what was learned of other data is forgotten.
+    another one or without, it calls ``begin_run()``, also on the copy of ``EMAHook``: what was
+    learned of other data is forgotten. A method that returns True has forgotten something, which
+    the log says.
 
     After each iteration, each loss module that keeps ``loss_parts`` (name to 0-dimensional tensor)
     has them written into the log as ``train/<name>``, so that ``loss_cls`` and ``loss_car`` are
@@ -38,8 +41,20 @@ class TrainingProgressHook(Hook):
         self._seed = shared_seed(runner)
         self._collect(runner)
         if runner.iter == 0:
-            for component in components_with(runner, 'begin_run'):
-                component.begin_run()
+            self._begin_run(runner)
+
+    def _begin_run(self, runner: Runner) -> None:
+        components = components_with(runner, 'begin_run')
+        for hook in runner.hooks:  # EMAHook has loaded the weights into its copy as well
+            copy = getattr(hook, 'ema_model', None)
+            if isinstance(copy, nn.Module):
+                components += [part for part in copy.modules() if hasattr(part, 'begin_run')]
+        forgetful = {type(part).__name__ for part in components if part.begin_run()}
+        if forgetful:
+            runner.logger.info(
+                'A run begins: what was learned of other data, and came with the loaded weights, '
+                f'is forgotten by {", ".join(sorted(forgetful))}'
+            )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Look for the components again before the first iteration: ``SwitchRecipeHook``

@@ -50,7 +50,7 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
 
     Example:
         >>> data_preprocessor = dict(type='PairedDataPreprocessor', num_classes=10)
-        >>> train_cfg = dict(augments=dict(type='ConCutMixAugment'))
+        >>> train_cfg = dict(augments=[dict(type='ConCutMixAugment')])
     """
 
     def __init__(self, batch_augments: dict[str, Any] | None = None, **kwargs: Any) -> None:

@@ -44,7 +44,7 @@ def test_finished_counts_are_those_of_the_last_epoch():
         assert run_epoch(pairs, steps(seed=seed))
         torch.testing.assert_close(pairs.finished, epoch_counts(steps(seed=seed)).float())
     assert not pairs.counts.any() and pairs.num_epochs == 3
-    pairs.reset()
+    assert pairs.begin_run()
     assert not pairs.finished.any() and pairs.num_epochs == 0
 
 

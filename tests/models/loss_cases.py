@@ -91,9 +91,9 @@ def _opposite_vectors(dtype):
     return [embeddings.to(dtype), prototypes.to(dtype)]
 
 
-def _adjusted(tau, counts=COUNTS, weights=None):
+def _adjusted(tau, counts=COUNTS, weights=None, smoothing=0.0):
     return lambda logits, scores: adjusted.logit_adjusted_cross_entropy(
-        logits, scores, counts, tau, weights
+        logits, scores, counts, tau, weights, smoothing
     )
 
 
@@ -143,6 +143,10 @@ CASES = {
     'logit adjustment, class weights': _on_logits(
         lambda: LogitAdjustedLoss(tau=0.8, class_counts=COUNTS, class_weight='effective_number'),
         _adjusted(0.8, weights=WEIGHTS),
+    ),
+    'logit adjustment, label smoothing': _on_logits(
+        lambda: LogitAdjustedLoss(tau=0.8, class_counts=COUNTS, label_smooth_val=0.1),
+        _adjusted(0.8, smoothing=0.1),
     ),
     'LDAM': _on_cosines(lambda: LDAMLoss(class_counts=COUNTS), _ldam()),
     'LDAM, class weights': _on_cosines(

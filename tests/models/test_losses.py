@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmpretrain.models import LabelSmoothLoss
 
 from mmlt.functional.counts import effective_number_weights
 from mmlt.models.losses import LDAMLoss, LogitAdjustedLoss
@@ -70,6 +71,8 @@ def test_missing_and_foreign_counts_are_explained(kind):
         (dict(reduction='max'), 'reduction'),
         (dict(class_weight='inverse'), 'class_weight'),
         (dict(empty_classes='drop'), 'empty_classes'),
+        (dict(label_smooth_val=1.0), 'label_smooth_val'),
+        (dict(label_smooth_val='0.1'), 'label_smooth_val'),
     ],
 )
 def test_unknown_options_are_refused(options, name):
@@ -153,3 +156,36 @@ def test_class_weights_give_soft_and_hard_targets_one_scale(kind):
         torch.testing.assert_close(
             loss(logits, one_hot, **options), loss(logits, targets, **options), rtol=1e-5, atol=1e-6
         )
+
+
+@pytest.mark.parametrize('soft', [False, True])
+@pytest.mark.parametrize('reduction', ['mean', 'sum', 'none'])
+def test_label_smoothing_is_that_of_mmpretrain_on_adjusted_logits(soft, reduction):
+    logits, targets = batch()
+    if soft:
+        scores = F.one_hot(targets, 3).float()
+        targets = 0.7 * scores + 0.3 * scores.flip(0)
+    stock = LabelSmoothLoss(label_smooth_val=0.1, mode='original', reduction=reduction)
+    ours = LogitAdjustedLoss(class_counts=COUNTS, label_smooth_val=0.1, reduction=reduction)
+    adjusted = logits + (torch.tensor(COUNTS) / sum(COUNTS)).log()
+    torch.testing.assert_close(ours(logits, targets), stock(adjusted, targets))
+    plain = LogitAdjustedLoss(tau=0, class_counts=COUNTS, label_smooth_val=0.1, reduction=reduction)
+    torch.testing.assert_close(plain(logits, targets), stock(logits, targets))
+
+
+def test_smoothing_gives_nothing_to_a_class_that_is_left_out():
+    logits = torch.tensor([[1.0, 5.0, 2.0]], requires_grad=True)
+    options = dict(label_smooth_val=0.2, empty_classes='ignore')
+    loss = LogitAdjustedLoss(class_counts=[3, 0, 1], **options)(logits, torch.tensor([0]))
+    two = LogitAdjustedLoss(class_counts=[3, 1], label_smooth_val=0.2)
+    torch.testing.assert_close(loss, two(logits[:, ::2], torch.tensor([0])))
+    loss.backward()
+    assert logits.grad[0, 1] == 0 and logits.grad.isfinite().all()
+
+
+def test_the_effective_prior_is_that_of_labels_without_smoothing():
+    logits, targets = batch()
+    smoothed = LogitAdjustedLoss(prior='effective', class_counts=COUNTS, label_smooth_val=0.3)
+    plain = LogitAdjustedLoss(prior='effective', class_counts=COUNTS)
+    smoothed(logits, targets), plain(logits, targets)
+    assert torch.equal(smoothed.running_prior, plain.running_prior)

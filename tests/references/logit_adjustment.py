@@ -3,13 +3,19 @@
 import math
 
 
-def logit_adjusted_cross_entropy(logits, scores, class_counts, tau, weights=None):
+def logit_adjusted_cross_entropy(
+    logits, scores, class_counts, tau, weights=None, label_smooth_val=0.0
+):
     total = sum(class_counts)
     rows = []
     for row in logits.tolist():
         adjusted = [f + tau * math.log(n / total) for f, n in zip(row, class_counts, strict=True)]
         rows.append([_log_sum_exp(adjusted) - a for a in adjusted])
-    return _weighted_mean(rows, scores.tolist(), weights)
+    smoothed = [
+        [(1 - label_smooth_val) * score + label_smooth_val / len(row) for score in row]
+        for row in scores.tolist()
+    ]
+    return _weighted_mean(rows, smoothed, weights)
 
 
 def ldam(cosines, scores, class_counts, max_margin, scale, weights=None):

@@ -28,7 +28,7 @@ class CPMixBatchAugment(PairedBatchAugment):
     ``PairBatchSampler``, ``PairedDataset``, ``PairedDataPreprocessor``) partners come from the
     whole training set, as in the paper.
 
-    In a stock MMPretrain config, ``train_cfg=dict(augments=dict(type='CPMixBatchAugment'))``, it
+    In a stock MMPretrain config, ``train_cfg=dict(augments=[dict(type='CPMixBatchAugment')])``, it
     pairs **within the batch** of each rank and logs so once. The partner's class then follows the
     confusion of the anchor's class, in either direction, with the classes in the batch. A class
     without a recorded error among them gets class-balanced partners.
@@ -54,7 +54,7 @@ class CPMixBatchAugment(PairedBatchAugment):
         description. The label rule and pairing within the batch are this project's reading.
 
     Example:
-        >>> train_cfg = dict(augments=dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0))
+        >>> train_cfg = dict(augments=[dict(type='CPMixBatchAugment', alpha=1.0, tau=1.0)])
     """
 
     mixes_within_batch = True

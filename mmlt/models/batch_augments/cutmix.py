@@ -84,6 +84,6 @@ class CMOBatchAugment(_PairedCutMix):
         first four and the last three epochs unmixed as well.
 
     Example:
-        >>> train_cfg = dict(augments=dict(type='CMOBatchAugment'))
+        >>> train_cfg = dict(augments=[dict(type='CMOBatchAugment')])
         >>> sampler = dict(type='PairSampler', partners='balanced')
     """

@@ -18,7 +18,7 @@ __all__ = ['RemixBatchAugment']
 class RemixBatchAugment(SeededBatchAugment):
     r"""Mixup within the batch, with the whole label to a class that is ``kappa`` times rarer.
 
-    It needs no paired loader: ``train_cfg=dict(augments=dict(type='RemixBatchAugment'))`` is
+    It needs no paired loader: ``train_cfg=dict(augments=[dict(type='RemixBatchAugment')])`` is
     all that a stock MMPretrain config has to say. One :math:`\lambda` and one permutation hold
     for a batch. Each rank permutes its own batch, as MMPretrain's ``Mixup`` does.
 
@@ -36,7 +36,7 @@ class RemixBatchAugment(SeededBatchAugment):
         Chou et al., Remix: Rebalanced Mixup, ECCV workshops 2020.
 
     Example:
-        >>> train_cfg = dict(augments=dict(type='RemixBatchAugment', alpha=1.0))
+        >>> train_cfg = dict(augments=[dict(type='RemixBatchAugment', alpha=1.0)])
     """
 
     def __init__(

@@ -36,7 +36,7 @@ class UniMixBatchAugment(PairedBatchAugment):
         partners within the batch, where ``PairSampler`` draws from the whole training set.
 
     Example:
-        >>> train_cfg = dict(augments=dict(type='UniMixBatchAugment', alpha=0.8))
+        >>> train_cfg = dict(augments=[dict(type='UniMixBatchAugment', alpha=0.8)])
         >>> sampler = dict(type='PairSampler', partners=0.9)
     """
 

@@ -153,6 +153,7 @@ def _count_views(feats: tuple[Tensor, ...], num_images: int) -> int:
     if rest or num_views < 3:
         raise ValueError(
             'feats: expected at least 3 views of each image (one to classify, two or more to '
-            f'contrast), got {feats[-1].shape[0]} feature rows for {num_images} data samples'
+            f'contrast) from MultiView in the pipeline, got {feats[-1].shape[0]} feature rows for '
+            f'{num_images} data samples'
         )
     return num_views

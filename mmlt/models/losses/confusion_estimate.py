@@ -20,6 +20,8 @@ from mmlt.functional.confusion.soft import (
 )
 from mmlt.functional.distributed import gather_with_grad
 
+from .loaded_state import fitting_state
+
 __all__ = ['ConfusionEstimate']
 
 
@@ -90,6 +92,15 @@ class ConfusionEstimate(nn.Module):
         """The buffers themselves, as the functions in ``mmlt.functional`` take them."""
         return ConfusionState(*(getattr(self, name) for name in ConfusionState._fields))
 
+    def begin_run(self) -> bool:
+        """Forget what the run has learned whose weights were loaded; whether there was any."""
+        if self.num_classes is None:
+            return False
+        known = any(bool(tensor.any()) for tensor in self.state)
+        for tensor in self.state:
+            tensor.zero_()
+        return known
+
     @torch.compiler.disable
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Take a batch in and return the weighted spectral norm.
@@ -137,6 +148,8 @@ class ConfusionEstimate(nn.Module):
         saved = state_dict.get(f'{prefix}confusion')
         if saved is not None and self.num_classes is None:
             self.set_num_classes(saved.shape[0])
+        if self.num_classes is not None:
+            state_dict = fitting_state(self, state_dict, prefix, ConfusionState._fields)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def extra_repr(self) -> str:

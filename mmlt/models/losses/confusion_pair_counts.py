@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
@@ -102,11 +104,13 @@ class ConfusionPairCounts(nn.Module):
         return True
 
     @torch.no_grad()
-    def reset(self) -> None:
-        """Forget all epochs: another run begins."""
+    def begin_run(self) -> bool:
+        """Forget what the run has counted whose weights were loaded; whether there was any."""
+        known = self.num_epochs > 0 or bool(self.counts.any())
         self.counts.zero_()
         self.finished.zero_()
         self.num_epochs = 0
+        return known
 
     def finished_sparse(self) -> Tensor:
         """``finished`` as a sparse CPU tensor ``(K, K)``, which is as large as what was counted."""
@@ -130,10 +134,16 @@ class ConfusionPairCounts(nn.Module):
         """Take what :meth:`sparse_state` gave.
 
         Args:
-            state: left as it is; passed over if it is that of another number of classes, as
-                MMEngine does with the weights of such a classifier.
+            state: left as it is; passed over, with a warning, if it is that of another number of
+                classes, as MMEngine does with the weights of such a classifier.
         """
         if state['num_classes'] != self.num_classes:
+            print_log(
+                f'ConfusionPairCounts: the checkpoint has its state for {state["num_classes"]} '
+                f'classes, the model has {self.num_classes}; that state is left out',
+                logger='current',
+                level=logging.WARNING,
+            )
             return
         self.num_epochs = state['num_epochs']
         for name in ('counts', 'finished'):

@@ -21,6 +21,7 @@ from mmlt.functional.logit_adjustment import (
 from mmlt.functional.targets import refuse_left_out
 
 from .class_counts_loss import ClassificationLoss
+from .loaded_state import fitting_state
 
 __all__ = ['LogitAdjustedLoss']
 
@@ -41,6 +42,11 @@ class LogitAdjustedLoss(ClassificationLoss):
         class_weight: ``(K,)`` class weights, ``'effective_number'``, or None. With hard targets
             the mean is divided by the sum of the weights.
         empty_classes: ``'error'`` or ``'ignore'``, for classes without training images.
+        label_smooth_val: label smoothing as in MMPretrain's ``LabelSmoothLoss`` (mode
+            ``'original'``), in ``[0, 1)``: the target ``t`` becomes
+            ``(1 - label_smooth_val) * t + label_smooth_val / K`` under the adjusted softmax. The
+            priors are those of the labels as they are. For ``mode='classy_vision'`` with ``e``,
+            give ``e / (1 + e)``.
         class_counts: ``(K,)``; None waits for :class:`mmlt.hooks.LongTailHook`.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
         loss_weight: factor on the result.
@@ -71,6 +77,7 @@ class LogitAdjustedLoss(ClassificationLoss):
         momentum: float = 0.999,
         class_weight: Sequence[float] | str | None = None,
         empty_classes: str = 'error',
+        label_smooth_val: float = 0.0,
         class_counts: Sequence[int] | None = None,
         reduction: str = 'mean',
         loss_weight: float = 1.0,
@@ -84,6 +91,7 @@ class LogitAdjustedLoss(ClassificationLoss):
         self.tau = check_number('tau', tau, '[0, inf)')
         self.momentum = check_number('momentum', momentum, '[0, 1)')
         self.empty_classes = check_choice('empty_classes', empty_classes, ('error', 'ignore'))
+        self.label_smooth_val = check_number('label_smooth_val', label_smooth_val, '[0, 1)')
         if self.blend > 0:
             self.register_buffer('running_prior', None)
             self.register_buffer('running_steps', torch.zeros((), dtype=torch.int64))
@@ -100,11 +108,13 @@ class LogitAdjustedLoss(ClassificationLoss):
             if known is None or known.numel() != prior.numel():
                 self.running_prior = prior.exp().to(self.running_steps.device)
 
-    def begin_run(self) -> None:
-        """Forget the running prior of the run whose weights were loaded."""
-        if self.blend > 0 and self.train_log_prior is not None:
-            self.running_prior.copy_(self.train_log_prior.exp())
-            self.running_steps.zero_()
+    def begin_run(self) -> bool:
+        """Forget the running prior of the run whose weights were loaded; whether there was one."""
+        if self.blend == 0 or self.train_log_prior is None or not bool(self.running_steps):
+            return False
+        self.running_prior.copy_(self.train_log_prior.exp())
+        self.running_steps.zero_()
+        return True
 
     def _cross_entropy(self, logits: Tensor, target: Tensor, reduction: str) -> Tensor:
         if self.blend > 0 and self.running_prior.device != logits.device:
@@ -112,7 +122,7 @@ class LogitAdjustedLoss(ClassificationLoss):
         if self.empty_classes == 'ignore' and self.train_log_prior is not None:
             refuse_left_out('LogitAdjustedLoss.target', target, self.train_log_prior)
         logits = logits + self._offset(target, logits)
-        return cross_entropy(logits, target, self.class_weight, reduction)
+        return cross_entropy(logits, target, self.class_weight, reduction, self.label_smooth_val)
 
     def _offset(self, target: Tensor, logits: Tensor) -> Tensor:
         offset: Any = self.train_log_prior
@@ -139,6 +149,9 @@ class LogitAdjustedLoss(ClassificationLoss):
         saved = state_dict.get(f'{prefix}running_prior')
         if self.blend > 0 and saved is not None and self._buffers['running_prior'] is None:
             self.running_prior = torch.zeros_like(saved, device=self.running_steps.device)
+        if self.blend > 0:
+            names = ('running_prior', 'running_steps')
+            state_dict = fitting_state(self, state_dict, prefix, names)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def extra_repr(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -85,7 +86,14 @@ class BCLNeck(BaseModule):
             ``(projections (N, D), features (N, C))`` in training, ``(features,)`` at test.
             The projections are not normalised.
         """
-        features = inputs if isinstance(inputs, Tensor) else inputs[-1]
+        features: Any = inputs if isinstance(inputs, Tensor) else inputs[-1]
+        if isinstance(features, (tuple, list)):
+            raise ValueError(
+                'inputs: expected one output (N, C, H, W) or (N, C) from the backbone, got '
+                f'{len(features)} together (class and distillation token of a distilled '
+                'transformer, branches of Conformer); a vision transformer gives one with '
+                "backbone=dict(out_type='avg_featmap')"
+            )
         if not isinstance(features, Tensor) or features.ndim not in (2, 4):
             found = getattr(features, 'shape', type(features).__name__)
             raise ValueError(

@@ -1,0 +1,52 @@
+"""`tools/test.py` on every family of recipes: what belongs to training does not run at test."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
+
+from tests.configs.recipes import CONFIGS
+from tests.tools.load_tool import load_tool
+
+DIGITS = sorted((CONFIGS / 'digits_lt').glob('*.py'))
+EXPERTS = CONFIGS / 'cifar10_lt' / 'resnet32_cpmix_experts_ir100.py'
+PAIRS = """
+default_hooks = dict(
+    confusion_pairs=dict(type='ConfusionPairsHook', momentum=0.5),
+    confusion=dict(type='EMAConfusionHook', start_epoch=2),
+    reweighting=dict(type='DeferredReweightingHook', start_epoch=1))
+"""
+
+
+def figures(tmp_path, recipe, *flags, more=''):
+    """Figures of a model that nobody has trained, from the tool."""
+    path = tmp_path / 'recipe.py'
+    path.write_text(f'_base_ = [{str(recipe)!r}]\n{more}')
+    cfg = Config.fromfile(path)
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    checkpoint = tmp_path / 'weights.pth'
+    meta = dict(dataset_meta=dict(class_counts=list(range(10, 110, 10))))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), checkpoint)
+    arguments = [str(path), str(checkpoint), '--work-dir', str(tmp_path / 'run'), *flags]
+    arguments += ['--cfg-options', 'log_level=WARNING']
+    return load_tool('test.py').main(arguments)
+
+
+def test_options_of_training_do_not_matter_at_test(tmp_path):
+    recipe = CONFIGS / 'digits_lt' / 'resnet8_cpmix_car.py'
+    assert 0 <= figures(tmp_path, recipe, '--tta', more=PAIRS)['long_tail/top1'] <= 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('flags', [(), ('--tta',)], ids=['plain', 'tta'])
+@pytest.mark.parametrize('recipe', [*DIGITS, EXPERTS], ids=lambda path: path.stem)
+def test_every_family_is_tested(tmp_path, recipe, flags):
+    more = ''
+    if recipe == EXPERTS:
+        digits = "type='DigitsLT', split='test', pipeline=[dict(type='PackInputs')]"
+        more = f'test_dataloader = dict(dataset=dict({digits}, _delete_=True))\n'
+    assert {'long_tail/top1', 'long_tail/worst_class'} <= set(
+        figures(tmp_path, recipe, *flags, more=more)
+    )
