@@ -42,7 +42,7 @@ class CosineLinear(nn.Module):
         # of the released code: how far a step of the optimiser turns a row depends on it.
         nn.init.normal_(self.weight)
         with torch.no_grad():
-            self.weight /= self.weight.norm(dim=1, keepdim=True)
+            self.weight.copy_(unit_vectors(self.weight))
 
     def forward(self, features: Tensor) -> Tensor:
         parts = (unit_vectors(part).to(features.dtype) for part in (features, self.weight))
