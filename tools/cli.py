@@ -15,6 +15,8 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 
+from mmlt.checkpoints import fault_of
+
 __all__ = [
     'add_common_arguments',
     'add_run_arguments',
@@ -152,10 +154,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         path: the file.
 
     Raises:
-        ValueError: if the file is missing or is not such a checkpoint.
+        ValueError: if the file is missing, damaged, or not such a checkpoint.
     """
     if not path.is_file():
         raise ValueError(f'{path}: no such file')
+    fault = fault_of(path)
+    if fault is not None:
+        raise ValueError(f'{path}: cannot be read as a checkpoint: it {fault}')
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, EOFError, RuntimeError) as error:

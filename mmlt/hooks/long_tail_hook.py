@@ -18,8 +18,11 @@ from .class_counts_hook import ClassCountsHook
 from .confusion_pairs_hook import ConfusionPairsHook
 from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook, seed_worker_of_epoch
+from .missed_validation_hook import MissedValidationHook
 from .runner_parts import check_pairing, consumers_of_pairs, sampler_of, training_dataset, unwrap
+from .stop_signal_hook import StopSignalHook
 from .training_progress_hook import TrainingProgressHook
+from .whole_checkpoints import choose_checkpoint, keep_checkpoints_whole
 
 __all__ = ['LongTailHook']
 
@@ -36,6 +39,10 @@ class LongTailHook(Hook):
     - :class:`BatchNormSyncHook`: one BatchNorm for all ranks;
     - :class:`ConfusionPairsHook`, where a sampler or a batch augment draws confused classes;
     - :class:`EMAConfusionHook`, where the model has a ``CARLoss``: one report for each epoch.
+
+    A checkpoint is written so that a kill leaves it whole or not there, the newest whole one is
+    taken on resume, the validation that it lacks is made up, and a run that gets SIGTERM, SIGUSR1
+    or SIGINT saves before it ends.
 
     One that the config lists itself, to set its options, is not registered a second time. Before
     the first step it checks that the parts of the run fit together, and lets the data loading
@@ -63,12 +70,15 @@ class LongTailHook(Hook):
         needed: list[type[Hook]] = [ClassCountsHook, TrainingProgressHook]
         if training_dataset(runner) is not None:
             needed += [EpochSeedHook, BatchNormSyncHook]
+            needed += [StopSignalHook, MissedValidationHook]  # in this order: same priority
             if consumers_of_pairs(runner):
                 needed.append(ConfusionPairsHook)
             modules = unwrap(runner.model).modules()
             if any(isinstance(module, ConfusionEstimate) for module in modules):
                 needed.append(EMAConfusionHook)
         _register(runner, needed)
+        keep_checkpoints_whole(runner)
+        choose_checkpoint(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Take out of a checkpoint what MMEngine would run or delete on its word.
