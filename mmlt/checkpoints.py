@@ -105,8 +105,8 @@ def fault_of(path: Path) -> str | None:
         with zipfile.ZipFile(path) as archive:
             wrong = archive.testzip()
     except Exception as error:  # damaged bytes can become any error of the reader
-        return f'cannot be read: {error}'
-    return f'does not match its checksum in {wrong}' if wrong else None
+        return f'is damaged: {error}'
+    return f'is damaged: {wrong} does not match its checksum' if wrong else None
 
 
 def progress_of(path: Path) -> tuple[int, int]:

@@ -18,16 +18,12 @@ from .whole_checkpoints import WholeCheckpointHook
 
 __all__ = ['StopSignalHook']
 
-EXIT_CODE = 'MMLT_STOP_EXIT_CODE'
-
 
 class StopSignalHook(Hook):
     """On SIGTERM, SIGUSR1 or SIGINT: finish the step, save a checkpoint, exit.
 
     The first two come from schedulers that take the machine back (Slurm's ``--signal=USR1@120``),
-    the last from a keyboard; a second SIGINT ends the run at once. The exit code is 0, or that of
-    the environment variable ``MMLT_STOP_EXIT_CODE``, by which a launcher tells a run that is to be
-    started again from one that is done.
+    the last from a keyboard; a second SIGINT ends the run at once. The exit code is 0.
 
     Within an epoch the checkpoint is ``iter_N.pth``, at its end ``epoch_N.pth``; the next one that
     the config asks for takes its place. In a validation nothing is lost either: it ends where the
@@ -192,14 +188,7 @@ class StopSignalHook(Hook):
         )
         self._restore()
         runner.call_hook('after_run')
-        raise SystemExit(_exit_code())
-
-
-def _exit_code() -> int:
-    text = os.environ.get(EXIT_CODE, '0')
-    if not text.isdecimal() or int(text) > 255:
-        raise ValueError(f'{EXIT_CODE}: expected an integer in [0, 255], got {text!r}')
-    return int(text)
+        raise SystemExit(0)
 
 
 def _checkpoint_hooks(runner: Runner) -> list[WholeCheckpointHook]:

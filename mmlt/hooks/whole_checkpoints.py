@@ -228,9 +228,11 @@ class WholeCheckpointHook(CheckpointHook):
 
     def _temporary(self, runner: Runner) -> list[str]:
         """Name of the checkpoint of a stopped run, which is no longer needed."""
-        name = runner.message_hub.pop_info('temporary_ckpt')
+        name = runner.message_hub.runtime_info.get('temporary_ckpt')
         patterns = (STEP, EPOCH, self.filename_tmpl)
         known = isinstance(name, str) and any(_matches(name, pattern) for pattern in patterns)
+        if name is not None:
+            runner.message_hub.update_info('temporary_ckpt', None)
         return [name] if known else []
 
     @master_only
