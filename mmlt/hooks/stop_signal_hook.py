@@ -149,8 +149,8 @@ class StopSignalHook(Hook):
         """
         if batch_idx < self._polls_in_validation:
             self._poll()
-            hooks = _checkpoint_hooks(runner)
-            if self._stops and (not hooks or any(hook.is_saved(runner) for hook in hooks)):
+            hooks, place = _checkpoint_hooks(runner), (runner.epoch, runner.iter)
+            if self._stops and (not hooks or any(hook.is_saved(*place) for hook in hooks)):
                 self._leave_after_epoch(runner)
 
     def after_val(self, runner: Runner) -> None:
@@ -171,7 +171,7 @@ class StopSignalHook(Hook):
     def _leave(self, runner: Runner, epoch: int, iteration: int, by_epoch: bool = False) -> None:
         """Save where nothing is saved yet, and exit on every process."""
         hooks = _checkpoint_hooks(runner)
-        if any(hook._saved_iter == iteration for hook in hooks):
+        if any(hook.is_saved(epoch, iteration) for hook in hooks):
             saved = 'its checkpoint was saved before'
         elif hooks:
             path = hooks[0].save_to_stop(runner, epoch, iteration, by_epoch)

@@ -7,6 +7,7 @@ import os.path as osp
 import pickle
 import re
 from collections import deque
+from collections.abc import Iterable
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ class WholeCheckpointHook(CheckpointHook):
     keep_ckpt_ids: Any
     _in_validation = False
     _once_more: tuple[int, dict[str, Any]] | None = None
-    _saved_iter: int | None = None
+    _saved: tuple[int, int] | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Clear what a killed run has left, and remember the checkpoint that it went on from."""
@@ -115,7 +116,7 @@ class WholeCheckpointHook(CheckpointHook):
         if runner.iter and last and self.last_ckpt is None:
             self.last_ckpt = self.file_backend.join_path(self.out_dir, osp.basename(str(last)))
         if runner._resume:
-            self._saved_iter = runner.iter
+            self._saved = runner.epoch, runner.iter
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Save a new best model; a resumed run will know that this validation is done."""
@@ -154,18 +155,19 @@ class WholeCheckpointHook(CheckpointHook):
             # MMEngine removes it on resume.
             runner.message_hub.update_info('keep_ckpt_ids', outdated + kept)
             self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts)
-        self._save(runner, self.filename_tmpl.format(step), meta, self.by_epoch)
-        names = [self.filename_tmpl.format(old) for old in outdated]
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        self._save(runner, name, meta, self.by_epoch)
         if outdated:
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
-        self._remove(names + self._temporary(runner))
+        names = [self.filename_tmpl.format(old) for old in outdated] + self._temporary(runner)
+        self._remove(other for other in names if other != name)
 
     def _save(
         self, runner: Runner, name: str, meta: dict[str, Any], by_epoch: bool, **options: Any
-    ) -> None:
-        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
-        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        self._saved_iter = meta['iter']
+    ) -> str:
+        self._saved = meta['epoch'], meta['iter']
         given = dict(
             save_optimizer=self.save_optimizer,
             save_param_scheduler=self.save_param_scheduler,
@@ -180,24 +182,24 @@ class WholeCheckpointHook(CheckpointHook):
             by_epoch=by_epoch,
             **{**given, **options},
         )
+        path = str(self.file_backend.join_path(self.out_dir, name))
         if is_main_process():
-            write_text_whole(str(self.last_ckpt), Path(runner.work_dir) / 'last_checkpoint')
+            write_text_whole(path, Path(runner.work_dir) / 'last_checkpoint')
+        return path
 
-    def _remove(self, names: list[str]) -> None:
+    def _remove(self, names: Iterable[str]) -> None:
         if not is_main_process():
             return
         for name in names:
             path = self.file_backend.join_path(self.out_dir, name)
-            if path == self.last_ckpt:
-                continue
             if self.file_backend.isfile(path):
                 self.file_backend.remove(path)
             elif self.file_backend.isdir(path):
                 self.file_backend.rmtree(path)  # deepspeed saves folders
 
-    def is_saved(self, runner: Runner) -> bool:
-        """Whether the last checkpoint is of the iterations that the run has finished."""
-        return self._saved_iter == runner.iter
+    def is_saved(self, epoch: int, iteration: int) -> bool:
+        """Whether the last checkpoint was saved after so many epochs and iterations."""
+        return self._saved == (epoch, iteration)
 
     def save_to_stop(self, runner: Runner, epoch: int, iteration: int, by_epoch: bool) -> str:
         """Save all that a resume needs, beside the checkpoints that the config asks for.
@@ -217,14 +219,18 @@ class WholeCheckpointHook(CheckpointHook):
         if self.by_epoch == by_epoch:
             template = self.filename_tmpl
         name = template.format(epoch if by_epoch else iteration)
-        if self._saved_iter != iteration or name != osp.basename(str(self.last_ckpt)):
-            # One that stood in for another is not kept either.
-            before = self._temporary(runner)
-            runner.message_hub.update_info('temporary_ckpt', name)
-            meta = dict(epoch=epoch, iter=iteration)
-            self._save(runner, name, meta, by_epoch, save_optimizer=True, save_param_scheduler=True)
-            self._remove(before)
-        return str(self.last_ckpt)
+        before = self._temporary(runner)  # one that stood in for another is not kept either
+        runner.message_hub.update_info('temporary_ckpt', name)
+        path = self._save(
+            runner,
+            name,
+            dict(epoch=epoch, iter=iteration),
+            by_epoch,
+            save_optimizer=True,
+            save_param_scheduler=True,
+        )
+        self._remove(other for other in before if other != name)
+        return path
 
     def _temporary(self, runner: Runner) -> list[str]:
         """Name of the checkpoint of a stopped run, which is no longer needed."""

@@ -107,7 +107,7 @@ def same(whole, parts):
     ('event', 'iteration', 'expected'),
     [
         ('after_train_iter', 4, ['epoch_1.pth']),
-        ('after_train_epoch', 4, ['epoch_1.pth']),
+        ('after_train_epoch', 5, ['epoch_1.pth']),
         ('before_val', 5, ['epoch_1.pth']),
         ('after_val_iter', 5, ['epoch_1.pth']),
         ('after_val', 5, ['best_long_tail_top1_epoch_1.pth', 'epoch_1.pth']),
