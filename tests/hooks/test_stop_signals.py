@@ -280,13 +280,14 @@ def start(folder, *more, ranks=1, resume=False):
     )
 
 
-def said_until(process, text):
-    lines = []
+def said_until_epoch(process, count):
+    """What a run says up to the end of its ``count``-th epoch."""
+    said = ''
     for line in process.stdout:
-        lines.append(line)
-        if text in line:
-            return ''.join(lines)
-    raise AssertionError(''.join(lines))
+        said += line
+        if said.count('Epoch(train)') == count:
+            return said
+    raise AssertionError(said)
 
 
 @pytest.mark.slow
@@ -296,7 +297,7 @@ def test_the_whole_group_gets_the_signal(tmp_path, number, ranks):
     """As a scheduler sends it; torchrun, if there is one, passes it on to groups of its own."""
     process = start(tmp_path, ranks=ranks)
     try:
-        said_until(process, 'Epoch(train) [2]')
+        said_until_epoch(process, 2)
         os.killpg(process.pid, number) if ranks == 1 else os.kill(process.pid, number)
         said = process.communicate(timeout=120)[0]
     finally:
@@ -311,7 +312,7 @@ def test_the_whole_group_gets_the_signal(tmp_path, number, ranks):
     assert (tmp_path / 'last_checkpoint').read_text() == str(saved)
     again = start(tmp_path, ranks=ranks, resume=True)
     try:
-        assert f'Resumes from {saved}' in said_until(again, 'Epoch(train)')
+        assert f'Resumes from {saved}' in said_until_epoch(again, 1)
     finally:
         os.killpg(again.pid, signal.SIGTERM)
         again.communicate(timeout=120)
