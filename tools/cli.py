@@ -20,6 +20,8 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist
 from mmengine.utils.dl_utils import set_multi_processing
 
+from mmlt.checkpoints import fault_of
+
 __all__ = [
     'add_common_arguments',
     'add_run_arguments',
@@ -221,10 +223,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         path: the file.
 
     Raises:
-        ValueError: if the file is missing or is not such a checkpoint.
+        ValueError: if the file is missing, damaged, or not such a checkpoint.
     """
     if not path.is_file():
         raise ValueError(f'{path}: no such file')
+    fault = fault_of(path)
+    if fault is not None:
+        raise ValueError(f'{path}: cannot be read as a checkpoint: it {fault}')
     try:
         checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, EOFError, RuntimeError) as error:

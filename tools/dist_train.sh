@@ -18,6 +18,8 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 PYTHON=${PYTHON:-python}
 export PYTHONPATH="$HERE/..:${PYTHONPATH:-}"
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+# torchrun passes on SIGTERM and SIGINT by itself; SIGUSR1, which Slurm sends, would end it alone
+export PET_SIGNALS_TO_HANDLE=${PET_SIGNALS_TO_HANDLE:-SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1}
 
 exec "$PYTHON" "$HERE/start_ranks.py" \
     --nnodes="${NNODES:-1}" \

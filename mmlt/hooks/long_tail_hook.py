@@ -17,6 +17,7 @@ from .class_counts_hook import ClassCountsHook
 from .confusion_pairs_hook import ConfusionPairsHook
 from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook
+from .missed_validation_hook import MissedValidationHook
 from .ranks import check_same_on_ranks, end_with_launcher
 from .resume_check_hook import ResumeCheckHook
 from .run_checks import check_monitored_figures, warn_of_double_correction
@@ -30,7 +31,9 @@ from .runner_parts import (
     unwrap,
 )
 from .skipped_images_hook import SkippedImagesHook, skips_images
+from .stop_signal_hook import StopSignalHook
 from .training_progress_hook import TrainingProgressHook
+from .whole_checkpoints import choose_checkpoint, keep_checkpoints_whole
 from .within_epoch_hook import WithinEpochHook
 
 __all__ = ['LongTailHook']
@@ -52,6 +55,10 @@ class LongTailHook(Hook):
     - :class:`ConfusionPairsHook`, where a sampler or a batch augment draws confused classes;
     - :class:`SkippedImagesHook`, where a data set has ``on_error='skip'``: what it replaced;
     - :class:`EMAConfusionHook`, where the model has a ``CARLoss``: one report for each epoch.
+
+    A checkpoint is written so that a kill leaves it whole or not there, the newest whole one is
+    taken on resume, the validation that it lacks is made up, and a run that gets SIGTERM, SIGUSR1
+    or SIGINT saves before it ends.
 
     One that the config lists itself, to set its options, is not registered a second time. Before
     the first step it checks that the parts of the run fit together. It stops where ``save_best``,
@@ -97,6 +104,7 @@ class LongTailHook(Hook):
         if training_dataset(runner) is not None:
             check_single_label(runner)
             needed += [EpochSeedHook, WithinEpochHook, ResumeCheckHook, BatchNormSyncHook]
+            needed += [StopSignalHook, MissedValidationHook]  # in this order: same priority
             if consumers_of_pairs(runner):
                 needed.append(ConfusionPairsHook)
             modules = unwrap(runner.model).modules()
@@ -106,6 +114,8 @@ class LongTailHook(Hook):
         for hook in runner.hooks:
             if isinstance(hook, ResumeCheckHook) and self.resume_anyway:
                 hook.resume_anyway = True
+        keep_checkpoints_whole(runner)
+        choose_checkpoint(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Take out of a checkpoint what MMEngine would run or delete on its word.

@@ -84,3 +84,15 @@ def test_a_transformer_needs_no_pooling(tmp_path, capsys, token):
     tool.main([str(tmp_path / 'in.pth'), str(tmp_path / 'out.pth')])
     printed = capsys.readouterr().out
     assert ('neck=None' in printed) == token == ('GlobalAveragePooling' not in printed)
+
+
+def test_a_damaged_source_is_refused(tmp_path):
+    """PyTorch itself loads overwritten weights in silence."""
+    path = tmp_path / 'in.pth'
+    torch.save(dict(state_dict={'head.fc.weight': torch.ones(64, 64)}), path)
+    with path.open('r+b') as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b'\xff' * 64)
+    with pytest.raises(ValueError, match=r'in\.pth: cannot be read as a checkpoint: it is damaged'):
+        tool.convert(path, tmp_path / 'out.pth')
+    assert not (tmp_path / 'out.pth').exists()

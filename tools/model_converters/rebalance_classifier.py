@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cli import load_checkpoint
 from flags import number
 
+from mmlt.checkpoints import save_whole
 from mmlt.functional.checks import check_choice, check_number, refuse
 from mmlt.functional.logit_adjustment import adjusted_bias, tau_normalize
 
@@ -158,7 +159,7 @@ def convert(
     rebalanced = rebalance(state_dict, key, method, tau, counts)
     meta['rebalanced_classifier'] = dict(method=method, tau=tau, weight=key)
     target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(meta=meta, state_dict=rebalanced), target)
+    save_whole(dict(meta=meta, state_dict=rebalanced), target)
     return key
 
 

@@ -17,7 +17,6 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 import mmlt  # noqa: F401  lets torch load checkpoints safely
@@ -25,6 +24,8 @@ import mmlt  # noqa: F401  lets torch load checkpoints safely
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cli import load_checkpoint
 from flags import number
+
+from mmlt.checkpoints import save_whole
 
 KEPT = ('backbone.', 'head.fc.')
 CLASSIFIER = 'head.fc.weight'
@@ -60,7 +61,7 @@ def convert(source: Path, target: Path, scale: float = 30.0) -> dict[str, Any]:
     checkpoint = load_checkpoint(source)
     weights = plain_state_dict(checkpoint['state_dict'])
     target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(meta=deepcopy(checkpoint.get('meta') or {}), state_dict=weights), target)
+    save_whole(dict(meta=deepcopy(checkpoint.get('meta') or {}), state_dict=weights), target)
     return plain_head(weights, scale)
 
 
