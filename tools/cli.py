@@ -15,9 +15,12 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 
+from mmlt.weight_files import SUFFIX, read_safetensors
+
 __all__ = [
     'add_common_arguments',
     'add_run_arguments',
+    'add_trust_argument',
     'load_checkpoint',
     'prepare_cpu_ranks',
     'set_loader_defaults',
@@ -25,11 +28,15 @@ __all__ = [
 ]
 
 
+# Where torch itself looks, in this process and those that it starts.
+TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+
+
 class TrustCheckpoint(argparse.Action):
     """Switches safe loading off for this process, with a warning."""
 
     def __call__(self, *args: Any) -> None:
-        os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] = '1'
+        os.environ[TRUST] = '1'
         print(
             'warning: --trust-checkpoint: checkpoints are loaded without safety and can run any '
             'code',
@@ -37,9 +44,8 @@ class TrustCheckpoint(argparse.Action):
         )
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of every tool that builds a runner from a config."""
-    parser.add_argument('--work-dir', help='folder for logs, checkpoints and metrics')
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """The flag of every tool that reads checkpoints."""
     parser.add_argument(
         '--trust-checkpoint',
         action=TrustCheckpoint,
@@ -47,6 +53,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help='load checkpoints that hold more than tensors and plain types. They can run any code: '
         'only for files that you or people you trust have made',
     )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of every tool that builds a runner from a config."""
+    parser.add_argument('--work-dir', help='folder for logs, checkpoints and metrics')
+    add_trust_argument(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -146,18 +158,21 @@ def prepare_cpu_ranks(cfg: Config) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of MMEngine, on the CPU.
+    """A checkpoint of MMEngine or a safetensors file, on the CPU.
 
     Args:
         path: the file.
 
     Raises:
-        ValueError: if the file is missing or is not such a checkpoint.
+        ValueError: if the file is missing, is not such a checkpoint, or holds more than tensors and
+            plain types and ``--trust-checkpoint`` was not given.
     """
     if not path.is_file():
         raise ValueError(f'{path}: no such file')
+    if path.suffix == SUFFIX:
+        return read_safetensors(path)
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        checkpoint = torch.load(path, map_location='cpu', weights_only=TRUST not in os.environ)
     except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
         raise ValueError(f'{path}: cannot be read as a checkpoint: {error}') from error
     if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:

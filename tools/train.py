@@ -14,6 +14,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmlt
+from mmlt.hooks.checkpoint_content import disarm_checkpoints
+from mmlt.weight_files import SUFFIX
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -39,6 +41,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_common_arguments(parser)
     args = parser.parse_args(argv)
+    if (args.resume or '').endswith(SUFFIX):
+        parser.error(
+            f'--resume: expected a checkpoint of a run, got {args.resume}, which holds weights '
+            f"only; start from it with --cfg-options load_from='{args.resume}'"
+        )
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -89,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> Runner:
     cfg = merge_args(Config.fromfile(args.config), args)
     prepare_cpu_ranks(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    disarm_checkpoints(runner)
     print_log(f'mmlt {mmlt.__version__}', logger='current')
     runner.train()
     return runner
