@@ -80,13 +80,32 @@ def served(folder):
     server.shutdown()
 
 
+def ways_to_load(path, config, address, folder):
+    """Name of each way -> a function that loads the file."""
+    train, test = load_tool('train.py').main, load_tool('test.py').main
+    first = {'model.init_cfg': dict(type='Pretrained', checkpoint=str(path))}
+    model = torch.nn.Linear(1, 1)
+    ways = {
+        'torch': lambda: torch.load(path),
+        'buffer': lambda: torch.load(io.BytesIO(path.read_bytes())),
+        'mmengine': lambda: load_checkpoint(model, str(path)),
+        'url': lambda: load_checkpoint(model, f'{address}/{path.parent.name}/{path.name}'),
+        'resume': lambda: train([str(config), '--resume']),
+        'test.py': lambda: test([str(config), str(path)]),
+        'load_from': lambda: digits_runner(folder / 'unused', load_from=str(path)).train(),
+        'pretrained': lambda: digits_runner(folder / 'unused', **first).train(),
+    }
+    for name in ('publish', 'to_plain_classifier', 'rebalance_classifier'):
+        arguments = [str(path), str(folder / 'out.pth')]
+        if name == 'rebalance_classifier':
+            arguments += ['--method', 'tau_norm']
+        convert = load_tool(f'model_converters/{name}.py').main
+        ways[name] = functools.partial(convert, arguments)
+    return ways
+
+
 def try_code(folder, content, address):
     """Four files, each in every way."""
-    converters = {
-        name: load_tool(f'model_converters/{name}.py').main
-        for name in ('publish', 'to_plain_classifier', 'rebalance_classifier')
-    }
-    train, test = load_tool('train.py').main, load_tool('test.py').main
     for kind, payload in (('chain', chain), ('plain', plain)):
         for zipped in (True, False):
             label = f'{kind},{"zip" if zipped else "legacy"}'
@@ -101,27 +120,7 @@ def try_code(folder, content, address):
             (path.parent / 'last_checkpoint').write_text(str(path))
             config = folder / label / 'config.py'
             config.write_text(plain_text(digits_config(path.parent, max_epochs=2)))
-            first = {'model.init_cfg': dict(type='Pretrained', checkpoint=str(path))}
-            ways = {
-                'torch': lambda: torch.load(path),
-                'buffer': lambda: torch.load(io.BytesIO(path.read_bytes())),
-                'mmengine': lambda: load_checkpoint(torch.nn.Linear(1, 1), str(path)),
-                'url': lambda: load_checkpoint(
-                    torch.nn.Linear(1, 1), f'{address}/{label}/epoch_1.pth'
-                ),
-                'resume': lambda: train([str(config), '--resume']),
-                'test.py': lambda: test([str(config), str(path)]),
-                'load_from': lambda: digits_runner(
-                    folder / 'unused', load_from=str(path)
-                ).train(),
-                'pretrained': lambda: digits_runner(folder / 'unused', **first).train(),
-            }
-            for name, convert in converters.items():
-                rest = ['--method', 'tau_norm'] if name == 'rebalance_classifier' else []
-                ways[name] = lambda convert=convert, rest=rest: convert(
-                    [str(path), str(folder / 'out.pth'), *rest]
-                )
-            for name, way in ways.items():
+            for name, way in ways_to_load(path, config, address, folder).items():
                 attempt(f'{label},{name}', marker, way)
 
 

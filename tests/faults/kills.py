@@ -1,0 +1,87 @@
+"""Random SIGKILLs: start, kill, go on, kill again; the end is compared with a whole run."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.faults.compare import differences
+from tests.faults.processes import Processes
+from tests.faults.recipes import EPOCHS, RECIPES, recipe_config
+
+KILLS_PER_CHAIN = 4
+
+
+def start(name: str, folder: Path, ranks: int, before: Any = None) -> Processes:
+    """A run that goes on from its checkpoints, or begins where there are none."""
+    resume = (folder / 'last_checkpoint').exists() or any(folder.glob('epoch_*.pth'))
+
+    def configure(rank: int) -> Any:
+        return recipe_config(name, folder, ranks, resume=resume)
+
+    return Processes.start(folder, ranks, configure, before)
+
+
+def whole_run(name: str, folder: Path, ranks: int) -> float:
+    """Train without interruption; returns the seconds.
+
+    Raises:
+        RuntimeError: if it fails, with its last line.
+    """
+    run = start(name, folder, ranks)
+    end = run.wait()
+    if end != 'done':
+        raise RuntimeError(f'{name} on {ranks}: {end} without a kill: {run.last_line()}')
+    return time.monotonic() - run.since
+
+
+def chain(
+    name: str, ranks: int, folder: Path, seconds: float, kills: int, draw: random.Random
+) -> dict[str, Any]:
+    """One run, killed up to ``kills`` times, then left to end."""
+    done = 0
+    while True:
+        run = start(name, folder, ranks)
+        if done < kills:
+            time.sleep(draw.uniform(0, seconds))
+            if run.kill():
+                done += 1
+                continue
+        end = run.wait()
+        return dict(
+            recipe=name,
+            ranks=ranks,
+            kills=done,
+            end=end,
+            line=run.last_line() if end != 'done' else '',
+        )
+
+
+def measure(folder: Path, count: int, seed: int, jobs_ranks: tuple[int, ...]) -> dict[str, Any]:
+    """At least ``count`` kills, spread over all recipes and numbers of processes."""
+    draw = random.Random(seed)
+    cases = [(name, ranks) for name in RECIPES for ranks in jobs_ranks]
+    seconds, chains, done = {}, [], 0
+    while done < count:
+        for number, (name, ranks) in enumerate(cases):
+            if done >= count:
+                break
+            home = folder / f'{number}'
+            if (name, ranks) not in seconds:
+                seconds[name, ranks] = whole_run(name, home / 'whole', ranks)
+            kills = min(KILLS_PER_CHAIN, count - done)
+            work = home / f'chain_{len(chains)}'
+            result = chain(name, ranks, work, seconds[name, ranks], kills, draw)
+            result['differences'] = differences(work, home / 'whole', EPOCHS)
+            done += result['kills']
+            chains.append(result)
+            print(
+                f'{done:4d} kills  {name}, {ranks} process(es): {result["end"]}, '
+                f'{len(result["differences"])} differences {result["differences"][:3]}',
+                flush=True,
+            )
+            shutil.rmtree(work, ignore_errors=True)
+    return dict(chains=chains, kills=done)
