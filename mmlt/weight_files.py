@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import warnings
 from collections.abc import Mapping
 from io import BytesIO
@@ -133,7 +134,14 @@ def _sorted_header(content: bytes) -> bytes:
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """MMEngine's loader of local files, which reads safetensors too."""
     if not filename.endswith(SUFFIX):
-        return loading_of_mmengine.load_from_local(filename, map_location)
+        try:
+            return loading_of_mmengine.load_from_local(filename, map_location)
+        except pickle.UnpicklingError as error:
+            raise pickle.UnpicklingError(
+                f'{filename}: broken, or it holds more than tensors and plain types, which could '
+                'run any code. If you trust whoever made it, the tools load it with '
+                f'--trust-checkpoint. {error}'
+            ) from error
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'{filename} can not be found.')

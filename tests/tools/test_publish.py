@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -101,6 +102,12 @@ def test_a_broken_file_is_refused(tmp_path):
             load_checkpoint(torch.nn.Linear(1, 1), str(path))
     with pytest.raises(FileNotFoundError):
         load_checkpoint(torch.nn.Linear(1, 1), str(tmp_path / 'none.safetensors'))
+
+
+def test_a_refused_pickle_names_the_file_and_the_way_out(tmp_path):
+    torch.save(dict(state_dict={}, extra=Path('x')), tmp_path / 'in.pth')
+    with pytest.raises(pickle.UnpicklingError, match=r'in\.pth: broken, or .*--trust-checkpoint'):
+        load_checkpoint(torch.nn.Linear(1, 1), str(tmp_path / 'in.pth'))
 
 
 def test_mistakes_are_named(tmp_path, capsys):
