@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,14 @@ def differences(found: Path, whole: Path, epochs: int) -> list[str]:
         path = folder / f'epoch_{epochs}.pth'
         if not path.is_file():
             return [f'no epoch_{epochs}.pth']
-        parts[key] = dict(_flat(_without_clocks(torch.load(path, weights_only=True))))
+        try:
+            parts[key] = dict(_flat(_without_clocks(torch.load(path, weights_only=True))))
+            for path in sorted(folder.glob('best_*.pth')):
+                weights = torch.load(path, weights_only=True)['state_dict']
+                parts[key].update(_flat(weights, path.name))
+        except (RuntimeError, EOFError, pickle.UnpicklingError):
+            return [f'broken {path.name}']
         parts[key].update(_log(folder))
-        for best in sorted(folder.glob('best_*.pth')):
-            weights = torch.load(best, weights_only=True)['state_dict']
-            parts[key].update(_flat(weights, best.name))
     ours, theirs = parts['found'], parts['whole']
     names = sorted(ours.keys() ^ theirs.keys())
     names += [name for name in ours.keys() & theirs.keys() if not _same(ours[name], theirs[name])]

@@ -61,6 +61,8 @@ def attempt(name, marker, function):
         end = 'refused'
     except SystemExit:  # the converters, with the reason as their last line
         end = 'refused' if 'cannot be read as a checkpoint' in complaint.getvalue() else 'failed'
+    except Exception as error:  # after its code had run, what it left may fit nowhere
+        end = f'failed:{type(error).__name__}'
     print('ATTEMPT', name, 'ran' if marker.exists() else 'idle', end, flush=True)
 
 
@@ -118,6 +120,7 @@ def try_code(folder, content, address):
                 _use_new_zipfile_serialization=zipped,
             )
             (path.parent / 'last_checkpoint').write_text(str(path))
+            os.environ['TORCH_HOME'] = str(path.parent)  # downloads are found again by their name
             config = folder / label / 'config.py'
             config.write_text(plain_text(digits_config(path.parent, max_epochs=2)))
             for name, way in ways_to_load(path, config, address, folder).items():
@@ -154,7 +157,6 @@ def try_text(folder, content):
 
 
 def main(folder):
-    os.environ['TORCH_HOME'] = str(folder / 'downloads')
     good = digits_runner(folder / 'good', 'resnet8_ce')
     good.train()
     content = torch.load(folder / 'good' / 'epoch_1.pth', weights_only=True)
