@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 import time
@@ -65,6 +66,7 @@ def measure(folder: Path, count: int, seed: int, jobs_ranks: tuple[int, ...]) ->
     draw = random.Random(seed)
     cases = [(name, ranks) for name in RECIPES for ranks in jobs_ranks]
     seconds, chains, done = {}, [], 0
+    share = min(KILLS_PER_CHAIN, math.ceil(count / len(cases)))
     while done < count:
         for number, (name, ranks) in enumerate(cases):
             if done >= count:
@@ -72,7 +74,7 @@ def measure(folder: Path, count: int, seed: int, jobs_ranks: tuple[int, ...]) ->
             home = folder / f'{number}'
             if (name, ranks) not in seconds:
                 seconds[name, ranks] = whole_run(name, home / 'whole', ranks)
-            kills = min(KILLS_PER_CHAIN, count - done)
+            kills = min(share, count - done)
             work = home / f'chain_{len(chains)}'
             result = chain(name, ranks, work, seconds[name, ranks], kills, draw)
             result['differences'] = differences(work, home / 'whole', EPOCHS)

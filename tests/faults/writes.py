@@ -92,8 +92,10 @@ def measure(folder: Path, count: int, seed: int, recipe: str = 'CAR') -> dict[st
     if run.wait() != 'done':
         raise RuntimeError(f'{recipe} without a kill: {run.last_line()}')
     changes = [json.loads(line) for line in journal.read_text().splitlines()]
-    large = next(whole.glob('epoch_*.pth')).stat().st_size
-    small = (whole / 'last_checkpoint').stat().st_size
+    sizes = {
+        kind: next(whole.glob(f'{kind}*')).stat().st_size
+        for kind in ('epoch', 'best', 'last_checkpoint')
+    }
     kills = []
     while len(kills) < count:
         # Each change in turn, so that a few kills already meet every kind.
@@ -101,8 +103,7 @@ def measure(folder: Path, count: int, seed: int, recipe: str = 'CAR') -> dict[st
         for number in order[: count - len(kills)]:
             kind, name = changes[number]
             work = folder / f'kill_{len(kills)}'
-            size = small if 'last_checkpoint' in name else large
-            planted = plant(work, number, draw.randrange(size))
+            planted = plant(work, number, draw.randrange(sizes[_kind_of(name)]))
             first = start(recipe, work, 1, planted)
             end = first.wait()
             result = dict(change=kind, file=_kind_of(name), number=number, first=end)
