@@ -92,7 +92,7 @@ def measure(folder: Path) -> dict[str, Any]:
         if end == 'done':
             verdict = 'warned' if warned else 'silent'
         else:
-            verdict = 'refused' if end == 'failed' and re.search(word, run.last_line()) else end
+            verdict = 'refused' if end == 'failed' and re.search(word, _error(text)) else end
         results.append(
             dict(change=change, verdict=verdict, line=run.last_line() if end != 'done' else '')
         )
@@ -108,6 +108,11 @@ def _run(recipe: str, work: Path, ranks: int, options: dict[str, Any]) -> Proces
     run = Processes.start(work, ranks, configure)
     run.wait()
     return run
+
+
+def _error(text: str) -> str:
+    """The message of the exception that ended a run, all its lines."""
+    return re.split(r'^(?=[\w.]+: )', text, flags=re.MULTILINE)[-1]
 
 
 def _messages(text: str) -> list[str]:
