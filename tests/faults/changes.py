@@ -112,7 +112,8 @@ def _run(recipe: str, work: Path, ranks: int, options: dict[str, Any]) -> Proces
 
 def _error(text: str) -> str:
     """The message of the exception that ended a run, all its lines."""
-    return re.split(r'^(?=[\w.]+: )', text, flags=re.MULTILINE)[-1]
+    lines = text.rsplit('Traceback', 1)[-1].splitlines()
+    return '\n'.join(line for line in lines if not line.startswith(' '))
 
 
 def _messages(text: str) -> list[str]:
