@@ -29,7 +29,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any], int, str]] = {
         'CE',
         {'train_dataloader.dataset.imbalance_ratio': 10},
         1,
-        'class_counts|class counts',
+        'class_counts|training data',
     ),
     'sampler': (
         'CE',

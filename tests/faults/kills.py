@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 import random
 import shutil
@@ -62,22 +64,28 @@ def chain(
 
 
 def measure(folder: Path, count: int, seed: int, jobs_ranks: tuple[int, ...]) -> dict[str, Any]:
-    """At least ``count`` kills, spread over all recipes and numbers of processes."""
+    """At least ``count`` kills, spread over all recipes and numbers of processes.
+
+    Interrupted by Ctrl-C it returns what was measured until then.
+    """
     draw = random.Random(seed)
     cases = [(name, ranks) for name in RECIPES for ranks in jobs_ranks]
-    seconds, chains, done = {}, [], 0
+    draw.shuffle(cases)
     share = min(KILLS_PER_CHAIN, math.ceil(count / len(cases)))
-    while done < count:
-        for number, (name, ranks) in enumerate(cases):
+    seconds: dict[tuple[str, int], float] = {}
+    chains: list[dict[str, Any]] = []
+    done = 0
+    with contextlib.suppress(KeyboardInterrupt):
+        for name, ranks in itertools.cycle(cases):
             if done >= count:
                 break
-            home = folder / f'{number}'
+            whole = folder / f'whole_{name}_{ranks}'.replace(' ', '_')
             if (name, ranks) not in seconds:
-                seconds[name, ranks] = whole_run(name, home / 'whole', ranks)
+                seconds[name, ranks] = whole_run(name, whole, ranks)
+            work = folder / f'chain_{len(chains)}'
             kills = min(share, count - done)
-            work = home / f'chain_{len(chains)}'
             result = chain(name, ranks, work, seconds[name, ranks], kills, draw)
-            result['differences'] = differences(work, home / 'whole', EPOCHS)
+            result['differences'] = differences(work, whole, EPOCHS)
             done += result['kills']
             chains.append(result)
             print(
