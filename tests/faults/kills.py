@@ -49,7 +49,11 @@ def chain(
     while True:
         run = start(name, folder, ranks)
         if done < kills:
-            time.sleep(draw.uniform(0, seconds))
+            try:
+                time.sleep(draw.uniform(0, seconds))
+            except KeyboardInterrupt:
+                run.kill()
+                raise
             if run.kill():
                 done += 1
                 continue

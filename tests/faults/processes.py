@@ -92,15 +92,17 @@ class Processes:
         Where one rank dies the others are killed, as torchrun does.
         """
         end = time.monotonic() + seconds
-        while any(process.is_alive() for process in self.ranks):
-            codes = [process.exitcode for process in self.ranks]
-            if any(code not in (None, 0) for code in codes) or time.monotonic() > end:
-                time.sleep(0.2)
+        try:
+            while any(process.is_alive() for process in self.ranks):
                 codes = [process.exitcode for process in self.ranks]
-                self.kill()
-                return _verdict(codes) if any(codes) else 'hung'
-            time.sleep(0.02)
-        return _verdict([process.exitcode for process in self.ranks])
+                if any(code not in (None, 0) for code in codes) or time.monotonic() > end:
+                    time.sleep(0.2)
+                    codes = [process.exitcode for process in self.ranks]
+                    return _verdict(codes) if any(codes) else 'hung'
+                time.sleep(0.02)
+            return _verdict([process.exitcode for process in self.ranks])
+        finally:
+            self.kill()
 
     def last_line(self) -> str:
         """The last line that a rank printed, for the report of a failure."""
