@@ -57,8 +57,9 @@ coverage: install ## the same tests, and which lines and branches of mmlt they m
 test-slow: install ## the tests that take minutes
 	$(BIN)/python $(PYTEST) tests -m slow
 
-test-onedl: $(ONEDL)/installed ## a short smoke of the second stack, in its own environment
-	$(ONEDL)/bin/python -m pytest -q tests/integration/test_smoke.py
+test-onedl: $(ONEDL)/installed ## smoke and hostile checkpoints on the second stack, in its own environment
+	$(ONEDL)/bin/python -m pytest -q tests/integration/test_smoke.py \
+	  tests/integration/test_hostile_checkpoints.py
 
 clean: ## remove both environments, caches and what was built
 	rm -rf $(VENV) $(ONEDL) build dist *.egg-info mmlt/.mim .coverage* .mypy_cache .pytest_cache .ruff_cache docs/_build

@@ -11,6 +11,15 @@ from .version import __version__
 check_host()
 allow_safe_checkpoints()
 
-from . import datasets, engine, evaluation, hooks, models, registry  # noqa: E402
+from . import datasets, engine, evaluation, hooks, models, registry, weight_files  # noqa: E402
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'hooks', 'models', 'registry']
+__all__ = [
+    '__version__',
+    'datasets',
+    'engine',
+    'evaluation',
+    'hooks',
+    'models',
+    'registry',
+    'weight_files',
+]

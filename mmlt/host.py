@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import pickle
@@ -75,12 +76,13 @@ def allow_safe_checkpoints() -> None:
     else, since with the real one a checkpoint could run any code.
 
     The OneDL fork adds the real ``getattr`` for each load, and loads without safety where safe
-    loading fails: both are switched off.
+    loading fails: both are switched off. Of a URL both stacks load without safety, as PyTorch's
+    own function for URLs does: what was downloaded is treated as any other file.
     """
-    import mmengine.runner.checkpoint
     import numpy as np
     import torch
     from mmengine.logging.history_buffer import HistoryBuffer
+    from mmengine.runner import checkpoint as loading
 
     if not hasattr(torch.serialization, 'add_safe_globals'):
         return
@@ -98,8 +100,10 @@ def allow_safe_checkpoints() -> None:
         # Pairs of object and name, since numpy 1 and 2 write two functions under different names.
         allowed = [(item, name) for item in allowed for name in _pickled_names(item)]
     torch.serialization.add_safe_globals([_statistic_of_history, *allowed])
-    if hasattr(mmengine.runner.checkpoint, '_safe_torch_load'):
-        mmengine.runner.checkpoint._safe_torch_load = _load_as_torch_does
+    if hasattr(loading, '_safe_torch_load'):
+        loading._safe_torch_load = _load_as_torch_does
+    if _numbers(torch.__version__) >= (2, 6):
+        loading.load_url = functools.partial(loading.load_url, weights_only=None)
 
 
 def _statistic_of_history(owner: Any, name: str) -> Any:

@@ -21,10 +21,12 @@ from mmengine.dist import init_dist
 from mmengine.utils.dl_utils import set_multi_processing
 
 from mmlt.checkpoints import fault_of
+from mmlt.weight_files import SUFFIX, read_safetensors
 
 __all__ = [
     'add_common_arguments',
     'add_run_arguments',
+    'add_trust_argument',
     'checkpoint_file',
     'config_file',
     'join_ranks',
@@ -68,11 +70,15 @@ def _existing(text: str, what: str, suffixes: tuple[str, ...]) -> str:
     return text
 
 
+# Where torch itself looks, in this process and those that it starts.
+TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+
+
 class TrustCheckpoint(argparse.Action):
     """Switches safe loading off for this process, with a warning."""
 
     def __call__(self, *args: Any) -> None:
-        os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] = '1'
+        os.environ[TRUST] = '1'
         print(
             'warning: --trust-checkpoint: checkpoints are loaded without safety and can run any '
             'code',
@@ -80,9 +86,8 @@ class TrustCheckpoint(argparse.Action):
         )
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of every tool that builds a runner from a config."""
-    parser.add_argument('--work-dir', help='folder for logs, checkpoints and metrics')
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """The flag of every tool that reads checkpoints."""
     parser.add_argument(
         '--trust-checkpoint',
         action=TrustCheckpoint,
@@ -90,6 +95,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help='load checkpoints that hold more than tensors and plain types. They can run any code: '
         'only for files that you or people you trust have made',
     )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of every tool that builds a runner from a config."""
+    parser.add_argument('--work-dir', help='folder for logs, checkpoints and metrics')
+    add_trust_argument(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -217,21 +228,24 @@ def join_ranks(cfg: Config) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of MMEngine, on the CPU.
+    """A checkpoint of MMEngine or a safetensors file, on the CPU.
 
     Args:
         path: the file.
 
     Raises:
-        ValueError: if the file is missing, damaged, or not such a checkpoint.
+        ValueError: if the file is missing, damaged, is not such a checkpoint, or holds more than
+            tensors and plain types and ``--trust-checkpoint`` was not given.
     """
     if not path.is_file():
         raise ValueError(f'{path}: no such file')
+    if path.suffix == SUFFIX:
+        return read_safetensors(path)
     fault = fault_of(path)
     if fault is not None:
         raise ValueError(f'{path}: cannot be read as a checkpoint: it {fault}')
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        checkpoint = torch.load(path, map_location='cpu', weights_only=TRUST not in os.environ)
     except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
         reason = next(iter(str(error).splitlines()), 'it is empty')
         raise ValueError(f'{path}: cannot be read as a checkpoint: {reason}') from error

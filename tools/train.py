@@ -21,6 +21,8 @@ from mmengine.runner import Runner
 from preflight import check_run, read_config, run_tool
 
 import mmlt
+from mmlt.hooks.checkpoint_content import disarm_checkpoints
+from mmlt.weight_files import SUFFIX
 
 LOADERS = ('train_dataloader', 'val_dataloader')  # that are read
 
@@ -53,6 +55,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_common_arguments(parser)
     args = parser.parse_args(argv)
+    if (args.resume or '').endswith(SUFFIX):
+        parser.error(
+            f'--resume: expected a checkpoint of a run, got {args.resume}, which holds weights '
+            f"only; start from it with --cfg-options load_from='{args.resume}'"
+        )
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -119,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> Runner:
     check_run(cfg, LOADERS)
     show_names_as_text(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    disarm_checkpoints(runner)
     print_log(f'mmlt {mmlt.__version__}', logger='current')
     runner.train()
     return runner

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -13,6 +12,7 @@ from mmlt.functional.checks import check_flag
 from mmlt.models.losses.confusion_estimate import ConfusionEstimate
 
 from .batch_norm_sync_hook import BatchNormSyncHook
+from .checkpoint_content import disarm_checkpoint
 from .class_counts_hook import ClassCountsHook
 from .confusion_pairs_hook import ConfusionPairsHook
 from .ema_confusion_hook import EMAConfusionHook
@@ -118,29 +118,12 @@ class LongTailHook(Hook):
         choose_checkpoint(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Take out of a checkpoint what MMEngine would run or delete on its word.
-
-        It executes the text of ``meta['config']``, to look for the number of GPUs, and deletes the
-        file that ``best_ckpt`` names when a better model comes.
-        """
+        """Take out of a checkpoint what MMEngine would run or delete on its word."""
         _register(runner, [ClassCountsHook])  # a checkpoint may be loaded before the run
         drop_foreign_average(runner, checkpoint)
         meta = checkpoint.get('meta') or {}
-        meta.pop('config', None)
         self.rebalanced = (meta.get('rebalanced_classifier') or {}).get('tau')
-        hub = checkpoint.get('message_hub')
-        info = (hub.get('runtime_info') if isinstance(hub, dict) else None) or {}
-        folders = {runner.work_dir, *(getattr(hook, 'out_dir', None) for hook in runner.hooks)}
-        homes = {Path(folder).resolve() for folder in folders if folder}
-        for key, path in list(info.items()):
-            if not key.startswith(('best_ckpt', 'last_ckpt')) or path is None:
-                continue
-            if homes.isdisjoint(Path(str(path)).resolve().parents):
-                runner.logger.warning(
-                    f'checkpoint: expected {key} inside of {runner.work_dir}, got {path!r}, which '
-                    'is left alone'
-                )
-                del info[key]
+        disarm_checkpoint(runner, checkpoint)
 
     def before_test(self, runner: Runner) -> None:
         """Check that all ranks test on as many images, and what is tested."""

@@ -32,18 +32,23 @@ def attempts(tmp_path_factory):
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [line.split() for line in done.stdout.splitlines()]
     found = {words[1]: tuple(words[2:]) for words in lines if words[:1] == ['ATTEMPT']}
-    found['victim'] = next(words[1] for words in lines if words[:1] == ['VICTIM'])
-    return found
+    victims = {words[1]: words[2] for words in lines if words[:1] == ['VICTIMS']}
+    return found, victims
 
 
-def test_nothing_ran(attempts):
-    victim = attempts.pop('victim')
-    assert len(attempts) == 4 * 3 + 4 + 1
-    assert {name for name, (ran, _) in attempts.items() if ran != 'idle'} == set()
-    assert attempts.pop('config') == ('idle', 'loaded'), 'a run goes on, without its text'
-    assert {name for name, (_, end) in attempts.items() if end != 'refused'} == set()
-    assert victim == 'True', 'a file outside of the work directory is not deleted'
-    attempts.update(config=('idle', 'loaded'), victim=victim)
+def test_no_code_runs_however_it_is_loaded(attempts):
+    code = {name: end for name, end in attempts[0].items() if not name.startswith('text')}
+    assert len(code) == 2 * 2 * 11
+    assert {name for name, end in code.items() if end != ('idle', 'refused')} == set()
+
+
+def test_a_run_goes_on_without_the_text_of_its_checkpoint(attempts):
+    text = {name: end for name, end in attempts[0].items() if name.startswith('text')}
+    assert text == dict.fromkeys(('text,hook', 'text,none'), ('idle', 'loaded'))
+
+
+def test_no_file_outside_of_the_work_directory_is_deleted(attempts):
+    assert attempts[1] == dict(hook='True', none='True')
 
 
 def test_only_the_statistics_of_a_history_are_found():

@@ -22,15 +22,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import mmlt  # noqa: F401  lets torch load checkpoints safely
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from cli import load_checkpoint
+from cli import add_trust_argument, load_checkpoint
 from flags import number
 
-from mmlt.checkpoints import save_whole
 from mmlt.functional.checks import check_choice, check_number, refuse
 from mmlt.functional.logit_adjustment import adjusted_bias, tau_normalize
+from mmlt.weight_files import checkpoint_bytes, write_whole
 
 METHODS = ('logit_adjustment', 'tau_norm')
 
@@ -158,15 +156,16 @@ def convert(
     key = weight_key or classifier_key(state_dict, counts and len(counts))
     rebalanced = rebalance(state_dict, key, method, tau, counts)
     meta['rebalanced_classifier'] = dict(method=method, tau=tau, weight=key)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    save_whole(dict(meta=meta, state_dict=rebalanced), target)
+    write_whole(target, checkpoint_bytes(dict(meta=meta, state_dict=rebalanced), target))
     return key
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('source', metavar='IN', type=Path, help='checkpoint to read')
-    parser.add_argument('target', metavar='OUT', type=Path, help='checkpoint to write')
+    parser.add_argument(
+        'target', metavar='OUT', type=Path, help='file to write, .pth or .safetensors'
+    )
     parser.add_argument('--method', choices=METHODS, required=True)
     parser.add_argument(
         '--tau',
@@ -185,6 +184,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="name of the classifier's weight, such as "
         'head.fc.weight, where it is not found by itself',
     )
+    add_trust_argument(parser)
     args = parser.parse_args(argv)
     try:
         key = convert(

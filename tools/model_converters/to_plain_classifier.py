@@ -1,11 +1,13 @@
 """Keep of a contrastive checkpoint what a plain MMPretrain ImageClassifier needs.
 
-python tools/model_converters/to_plain_classifier.py IN OUT
+python tools/model_converters/to_plain_classifier.py IN OUT.safetensors
+python tools/model_converters/to_plain_classifier.py IN OUT.pth
 
 The projection, the prototypes and the state of the losses are left out; backbone and classifier
 stay under the names that ``GlobalAveragePooling`` with ``LinearClsHead`` (or, for a cosine
 classifier, ``CosineClsHead``) expects, and the config of that head is printed. OUT holds weights
-and meta data: it can be tested and fine-tuned, not resumed.
+and meta data: it can be tested and fine-tuned, not resumed. A safetensors file holds no pickle, so
+that whoever loads it need not trust it.
 """
 
 from __future__ import annotations
@@ -13,19 +15,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-import mmlt  # noqa: F401  lets torch load checkpoints safely
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from cli import load_checkpoint
+from cli import add_trust_argument, load_checkpoint
 from flags import number
 
-from mmlt.checkpoints import save_whole
+from mmlt.weight_files import checkpoint_bytes, write_whole
 
 KEPT = ('backbone.', 'head.fc.')
 CLASSIFIER = 'head.fc.weight'
@@ -60,8 +59,8 @@ def convert(source: Path, target: Path, scale: float = 30.0) -> dict[str, Any]:
         raise ValueError(f'OUT is IN ({source}); the original is kept, choose another name')
     checkpoint = load_checkpoint(source)
     weights = plain_state_dict(checkpoint['state_dict'])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    save_whole(dict(meta=deepcopy(checkpoint.get('meta') or {}), state_dict=weights), target)
+    plain = dict(meta=deepcopy(checkpoint.get('meta') or {}), state_dict=weights)
+    write_whole(target, checkpoint_bytes(plain, target))
     return plain_head(weights, scale)
 
 
@@ -74,13 +73,16 @@ def _has_class_token(path: Path) -> bool:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('source', metavar='IN', type=Path, help='checkpoint to read')
-    parser.add_argument('target', metavar='OUT', type=Path, help='checkpoint to write')
+    parser.add_argument(
+        'target', metavar='OUT', type=Path, help='file to write, .safetensors or .pth'
+    )
     parser.add_argument(
         '--scale',
         type=number(1e-6),
         default=30.0,
         help='of a cosine classifier, for the printed config',
     )
+    add_trust_argument(parser)
     args = parser.parse_args(argv)
     try:
         head = convert(args.source, args.target, args.scale)

@@ -1,0 +1,1 @@
+"""The harness of docs/reliability.md: ``python -m tests.faults --help``."""
