@@ -59,7 +59,7 @@ def convert(source: Path, target: Path, scale: float = 30.0) -> dict[str, Any]:
         raise ValueError(f'OUT is IN ({source}); the original is kept, choose another name')
     checkpoint = load_checkpoint(source)
     weights = plain_state_dict(checkpoint['state_dict'])
-    plain = dict(meta=deepcopy(checkpoint.get('meta') or {}), state_dict=weights)
+    plain = dict(meta=checkpoint.get('meta') or {}, state_dict=weights)
     write_whole(target, checkpoint_bytes(plain, target))
     return plain_head(weights, scale)
 
