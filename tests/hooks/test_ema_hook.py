@@ -17,7 +17,7 @@ LEAVES = [
 ]
 
 
-@pytest.mark.parametrize('update_buffers', [False, True])
+@pytest.mark.parametrize('update_buffers', [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize('leaf', LEAVES)
 def test_trains_resumes_and_tests(tmp_path, leaf, update_buffers):
     hooks = [dict(type='EMAHook', momentum=0.1, update_buffers=update_buffers)]

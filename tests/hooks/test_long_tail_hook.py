@@ -89,6 +89,7 @@ def weights_of(cfg, name):
         pytest.param('resnet8_cpmix', ['ConfusionPairsHook'], marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_the_same_weights_as_with_each_part_listed(tmp_path, leaf, more):
     """Bit for bit, with workers that augment."""
     options = {'train_dataloader.num_workers': 2}

@@ -14,7 +14,7 @@ def final_state(work_dir):
     ('leaf', 'num_workers'),
     [
         ('resnet8_ldam_drw', 0),
-        ('resnet8_class_balanced', 2),
+        pytest.param('resnet8_class_balanced', 2, marks=pytest.mark.slow),
         pytest.param('resnet8_ldam_drw', 2, marks=pytest.mark.slow),
         pytest.param('resnet8_class_balanced', 0, marks=pytest.mark.slow),
     ],

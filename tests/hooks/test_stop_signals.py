@@ -112,10 +112,11 @@ def same(whole, parts):
         ('after_val_iter', 5, ['epoch_1.pth']),
         ('after_val', 5, ['best_long_tail_top1_epoch_1.pth', 'epoch_1.pth']),
         ('after_val_iter', 10, None),
+        ('before_train_iter', 6, ['best_long_tail_top1_epoch_1.pth', 'epoch_1.pth', 'iter_7.pth']),
     ],
 )
-def test_at_the_end_of_an_epoch_and_in_a_validation(tmp_path, event, iteration, expected):
-    """It is not waited for, since the epoch is saved, and is made up on resume."""
+def test_wherever_it_is_stopped_the_run_is_the_same(tmp_path, event, iteration, expected):
+    """A validation is not waited for, since its epoch is saved, and is made up on resume."""
     assert train(tmp_path / 'whole') is None
     assert train(tmp_path / 'parts', event, iteration, signal.SIGUSR1) == 0
     assert expected in (None, files(tmp_path / 'parts'))

@@ -89,7 +89,7 @@ def final_checkpoint(folder):
     return torch.load(folder / f'epoch_{EPOCHS}.pth', weights_only=True)
 
 
-@pytest.mark.parametrize('num_workers', [0, 2])
+@pytest.mark.parametrize('num_workers', [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_resumed_equals_uninterrupted(tmp_path, num_workers):
     workers = {'train_dataloader.num_workers': num_workers}
     runner = train_whole(tmp_path, **workers)

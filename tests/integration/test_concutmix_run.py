@@ -182,7 +182,8 @@ def view_options(size):
     ]
 
 
-@pytest.mark.parametrize('size', [32, pytest.param(224, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('size', [32, 224])
+@pytest.mark.slow
 def test_the_recipe_trains_and_is_tested(imagenet_lt, tmp_path, size):
     options = common_options(batch_size=2)
     if size == 224:

@@ -76,6 +76,7 @@ def trained(tmp_path_factory):
     return work_dir
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_data(trained):
     """153 images each, in batches of 64: three steps an epoch instead of five."""
     state = torch.load(trained / 'epoch_2.pth', weights_only=True)
@@ -83,6 +84,7 @@ def test_two_processes_share_the_data(trained):
     assert sum(state['meta']['dataset_meta']['class_counts']) == 305
 
 
+@pytest.mark.slow
 def test_test_in_two_processes_gives_the_figures_of_one(trained, tmp_path):
     checkpoint = trained / 'epoch_2.pth'
     alone = run_test(

@@ -36,17 +36,20 @@ def attempts(tmp_path_factory):
     return found, victims
 
 
+@pytest.mark.slow
 def test_no_code_runs_however_it_is_loaded(attempts):
     code = {name: end for name, end in attempts[0].items() if not name.startswith('text')}
     assert len(code) == 2 * 2 * 11
     assert {name for name, end in code.items() if end != ('idle', 'refused')} == set()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_the_text_of_its_checkpoint(attempts):
     text = {name: end for name, end in attempts[0].items() if name.startswith('text')}
     assert text == dict.fromkeys(('text,hook', 'text,none'), ('idle', 'loaded'))
 
 
+@pytest.mark.slow
 def test_no_file_outside_of_the_work_directory_is_deleted(attempts):
     assert attempts[1] == dict(hook='True', none='True')
 

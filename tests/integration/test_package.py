@@ -163,6 +163,7 @@ def test_an_installed_package_finds_its_configs(imported):
     assert imported['CONFIG'] == ['LinearClsHead']
 
 
+@pytest.mark.slow
 def test_a_config_inherits_from_a_recipe_of_the_installed_package(imported, wheel):
     assert imported['INHERITED'] == ['MultiViewClassifier', 'ContrastiveClsHead', '4']
     inside = wheel / 'mmlt' / '.mim' / 'configs'

@@ -178,6 +178,7 @@ class TestWorstClassRatio:
         with pytest.raises(ValueError, match='expected a pipeline'):
             worst_class_ratio.training_set_for_testing(dict(type='DigitsLT'), ['pack'])
 
+    @pytest.mark.slow
     def test_a_checkpoint_of_digits(self, tmp_path, capsys):
         path = TOOLS.parent / 'configs' / 'digits_lt' / 'resnet8_ce.py'
         cfg = Config.fromfile(path)

@@ -91,6 +91,7 @@ def test_wrong_command_line(argv, capsys):
     assert 'expected' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_checkpoints_of_digits(tmp_path, capsys):
     saved, expected = [], []
     for leaf in ('resnet8_ce', 'resnet8_cpmix'):

@@ -55,6 +55,7 @@ def fake_train(argv):
     return FakeRunner(10 * int(argv[0]))
 
 
+@pytest.mark.slow
 def test_quick_demo_trains_every_method(tmp_path, capfd):
     assert demo.main(['--quick', '--seeds', '1', '--work-dir', str(tmp_path)]) == 0
     out = capfd.readouterr().out

@@ -25,6 +25,7 @@ def test_the_forward_pass_is_bfloat16_and_the_weights_stay_float32():
     assert model.weight.dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_a_run_in_bfloat16_learns(tmp_path):
     runner = digits_runner(
         tmp_path / 'a',
