@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ CHANGES: dict[str, tuple[str, dict[str, Any], int, str]] = {
         'CE',
         {'train_dataloader.batch_size': 64},
         2,
-        'process|rank|world',
+        'process|rank|world|total batch',
     ),
     'workers': ('CE', {'train_dataloader.num_workers': 1}, 1, 'worker'),
     'seed': ('CE', {'randomness.seed': 1}, 1, 'seed'),
@@ -112,8 +113,9 @@ def _run(recipe: str, work: Path, ranks: int, options: dict[str, Any]) -> Proces
 
 def _error(text: str) -> str:
     """The message of the exception that ended a run, all its lines."""
-    lines = text.rsplit('Traceback', 1)[-1].splitlines()
-    return '\n'.join(line for line in lines if not line.startswith(' '))
+    lines = text.rsplit('Traceback', 1)[-1].splitlines()[1:]
+    message = dropwhile(lambda line: line.startswith(' '), lines)  # the frames come first
+    return '\n'.join(message)
 
 
 def _messages(text: str) -> list[str]:
