@@ -62,4 +62,4 @@ test-onedl: $(ONEDL)/installed ## smoke and hostile checkpoints on the second st
 	$(ONEDL)/bin/python -m pytest -q -m '' tests/integration/test_hostile_checkpoints.py
 
 clean: ## remove both environments, caches and what was built
-	rm -rf $(VENV) $(ONEDL) build dist *.egg-info mmlt/.mim .coverage* .mypy_cache .pytest_cache .ruff_cache docs/_build
+	rm -rf $(VENV) $(ONEDL) build dist *.egg-info mmlt/.mim .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache docs/_build

@@ -12,7 +12,10 @@ from typing import Any
 
 import torch
 
+from .functional.checks import OptionError
+
 __all__ = [
+    'TRUST',
     'fault_of',
     'newest_whole',
     'progress_of',
@@ -23,6 +26,8 @@ __all__ = [
 ]
 
 PARTIAL = '.partial'
+# Where torch itself looks, in this process and those that it starts, whether to load unsafely.
+TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 
 
 @contextmanager
@@ -104,7 +109,8 @@ def fault_of(path: Path) -> str | None:
             return 'is cut off or overwritten' if cut else None
         with zipfile.ZipFile(path) as archive:
             wrong = archive.testzip()
-    except Exception as error:  # damaged bytes can become any error of the reader
+    # What the reader makes of damaged bytes.
+    except (zipfile.BadZipFile, OSError, ValueError, LookupError, RuntimeError) as error:
         return f'is damaged: {error}'
     return f'is damaged: {wrong} does not match its checksum' if wrong else None
 
@@ -116,22 +122,28 @@ def progress_of(path: Path) -> tuple[int, int]:
         path: of a checkpoint in which :func:`fault_of` finds no fault.
 
     Raises:
-        ValueError: if it is no checkpoint that a run could go on from, or is refused by safe
+        OptionError: if it is no checkpoint that a run could go on from, or is refused by safe
             loading.
     """
+    safely = TRUST not in os.environ
     try:
         checkpoint = torch.load(
-            path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path)
+            path, map_location='cpu', weights_only=safely, mmap=zipfile.is_zipfile(path)
         )
     except pickle.UnpicklingError as error:
-        raise ValueError(f'{path}: expected a checkpoint that loads safely, got {error}') from error
+        raise OptionError(
+            f'{path}: expected a checkpoint that loads safely, got one that is broken or holds '
+            'more than tensors and plain types, which could run any code; if you trust whoever '
+            'made it, the tools load it with --trust-checkpoint'
+        ) from error
     except (EOFError, RuntimeError, AttributeError, KeyError, IndexError, ValueError) as error:
-        raise ValueError(f'{path}: expected a checkpoint, got {error}') from error
+        reason = next(iter(str(error).splitlines()), 'an empty file')
+        raise OptionError(f'{path}: expected a checkpoint, got {reason}') from error
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     meta = meta if isinstance(meta, dict) else {}
     iteration, epoch = meta.get('iter'), meta.get('epoch')
     if not (isinstance(iteration, int) and isinstance(epoch, int)):
-        raise ValueError(
+        raise OptionError(
             f"{path}: expected a checkpoint with meta['iter'] and meta['epoch'] to resume from, "
             'got one without'
         )

@@ -20,7 +20,7 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist
 from mmengine.utils.dl_utils import set_multi_processing
 
-from mmlt.checkpoints import fault_of
+from mmlt.checkpoints import TRUST, fault_of
 from mmlt.weight_files import SUFFIX, read_safetensors
 
 __all__ = [
@@ -68,10 +68,6 @@ def _existing(text: str, what: str, suffixes: tuple[str, ...]) -> str:
     if suffixes and path.suffix not in suffixes:
         raise argparse.ArgumentTypeError(f'expected {what} ({" ".join(suffixes)}), got {text!r}')
     return text
-
-
-# Where torch itself looks, in this process and those that it starts.
-TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 
 
 class TrustCheckpoint(argparse.Action):

@@ -134,7 +134,9 @@ def cross_entropy(
 
 def _smoothed(targets: Tensor, present: Tensor, smoothing: float) -> Tensor:
     scores = targets if targets.ndim == 2 else F.one_hot(targets, present.shape[1])
-    return (1 - smoothing) * scores + smoothing * present / present.sum(dim=1, keepdim=True)
+    spread = present / present.sum(dim=1, keepdim=True)
+    # A row of zeros, an image without a label, stays one.
+    return (1 - smoothing) * scores + smoothing * spread * scores.sum(dim=1, keepdim=True)
 
 
 def reduce_scores(losses: Tensor, scores: Tensor, weight: Tensor | None, reduction: str) -> Tensor:

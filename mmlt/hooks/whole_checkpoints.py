@@ -26,6 +26,7 @@ from mmlt.checkpoints import (
     write_text_whole,
     written_whole,
 )
+from mmlt.functional.checks import OptionError
 
 from .runner_parts import training_dataset
 
@@ -312,7 +313,7 @@ def choose_checkpoint(runner: Runner) -> None:
                 f'{ranks[0]} (is the folder shared among the machines?)'
             )
     if fault is not None:
-        raise ValueError(fault)
+        raise OptionError(fault)
     if chosen is not None and given is None:
         runner.logger.info(f'Resumes from {chosen}')
         runner._load_from = chosen
@@ -323,7 +324,7 @@ def _verified(given: Any, runner: Runner) -> str:
     path = Path(given).expanduser()
     fault = fault_of(path)
     if fault is not None:
-        raise ValueError(f'{name}: expected a whole checkpoint, got {given}, which {fault}')
+        raise OptionError(f'{name}: expected a whole checkpoint, got {given}, which {fault}')
     if runner._resume:
         progress_of(path)
     return str(path)
@@ -361,7 +362,7 @@ def _found(runner: Runner) -> str | None:
     chosen = newest_whole(paths, named, runner.logger.warning)
     if chosen is None:
         damaged = [str(path) for path in [named, *paths] if path is not None]
-        raise ValueError(
+        raise OptionError(
             f'--resume: expected a whole checkpoint in {work_dir}, got '
             f'{"only damaged ones: " + ", ".join(damaged) if damaged else "none"}. To begin anew, '
             'leave --resume (in a config: resume=True) out'

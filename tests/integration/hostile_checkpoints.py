@@ -21,6 +21,7 @@ import torch
 from mmengine.runner.checkpoint import load_checkpoint
 
 import mmlt  # noqa: F401
+from mmlt.functional.checks import OptionError
 from tests.conftest import plain_text
 from tests.digits_runner import digits_config, digits_runner
 from tests.tools.load_tool import TOOLS, load_tool
@@ -59,6 +60,8 @@ def attempt(name, marker, function):
         end = 'loaded'
     except pickle.UnpicklingError:
         end = 'refused'
+    except OptionError as error:  # before the run begins
+        end = 'refused' if 'expected a checkpoint that loads safely' in str(error) else 'failed'
     except SystemExit:  # the converters, with the reason as their last line
         end = 'refused' if 'cannot be read as a checkpoint' in complaint.getvalue() else 'failed'
     except Exception as error:  # after its code had run, what it left may fit nowhere

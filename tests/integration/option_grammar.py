@@ -243,6 +243,8 @@ _dataset = dict(
     seed=integer(0, 2**32 - 1),
     lazy_init=flag,
     max_refetch=count,
+    on_error=choice('raise', 'skip'),
+    trust=flag,
 )
 _base_dataset = dict(
     _dataset,
@@ -261,7 +263,12 @@ _base_dataset = dict(
 )
 _paths = dict(data_root=path, data_prefix=path | mapping)
 _list = dict(
-    _base_dataset, **_paths, ann_file=text, num_classes=none | integer(1, 10**6), check_images=count
+    _base_dataset,
+    **_paths,
+    ann_file=text,
+    num_classes=none | integer(1, 10**6),
+    check_images=count,
+    inside_root=flag,
 )
 _benchmark = Component(
     {**_list, 'split': choice('train', 'val', 'test'), 'ann_file': path},
@@ -336,11 +343,13 @@ COMPONENTS: dict[str, Component] = {
             'ChannelsLastHook',
             'ClassCountsHook',
             'EpochSeedHook',
-            'LongTailHook',
-        ]
-        + ['TrainingProgressHook'],
+            'SkippedImagesHook',
+            'TrainingProgressHook',
+            'WithinEpochHook',
+        ],
         _nothing,
     ),
+    **dict.fromkeys(['LongTailHook', 'ResumeCheckHook'], Component(dict(resume_anyway=flag))),
     'ConfusionPairsHook': Component(dict(momentum=share, mixed=choice('skip', 'dominant'))),
     'DeferredReweightingHook': Component(
         dict(start_epoch=count, beta=share), lambda: dict(start_epoch=1)
@@ -359,7 +368,10 @@ COMPONENTS: dict[str, Component] = {
         ),
         lambda: dict(optimizer=_optimizer()),
     ),
-    'LongTailDataset': Component({**_dataset, 'dataset': config}, lambda: dict(dataset=Labelled())),
+    'LongTailDataset': Component(
+        {**_dataset, 'dataset': config, 'on_error': none | choice('raise', 'skip')},
+        lambda: dict(dataset=Labelled()),
+    ),
     'LongTailListDataset': Component(_list, lambda: dict(ann_file='a.txt', lazy_init=True)),
     'ImageNetLT': _benchmark,
     'PlacesLT': _benchmark,
@@ -493,6 +505,7 @@ COMPONENTS: dict[str, Component] = {
             prior=choice('train', 'effective') | closed_share,
             momentum=share,
             empty_classes=choice('error', 'ignore'),
+            label_smooth_val=share,
         ),
         lambda: dict(class_counts=COUNTS, class_weight=[1.0] * 4),
     ),
@@ -606,6 +619,7 @@ COMPONENTS |= {
             lambda: dict(logits=_logits, targets=_labels, **_counts()),
             tau=number(),
             reduction=reduction,
+            label_smooth_val=share,
             empty_classes=choice('error', 'ignore'),
         ),
         _function(

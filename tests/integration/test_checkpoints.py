@@ -19,6 +19,7 @@ from mmlt.checkpoints import (
     write_text_whole,
     written_whole,
 )
+from tests.conftest import REPOSITORY
 
 
 def checkpoint(epoch, iteration=None):
@@ -80,32 +81,25 @@ def test_flushed_before_it_takes_the_name(tmp_path, monkeypatch):
     assert (tmp_path / 'last_checkpoint').read_text() == 'here'
 
 
+@pytest.mark.slow
 def test_killed_between_bytes(tmp_path):
     """A real SIGKILL, after half of the file."""
     path = saved(tmp_path, 1)
     before = path.read_bytes()
     code = (
-        'import os, signal, sys\n'
+        'import os, signal\n'
         'from pathlib import Path\n'
-        f'sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n'
-        'import importlib.util\n'
-        f'spec = importlib.util.spec_from_file_location("c", {str(checkpoints_file())!r})\n'
-        'module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)\n'
-        f'with module.written_whole(Path({str(path)!r})) as aside:\n'
+        'from mmlt.checkpoints import written_whole\n'
+        f'with written_whole(Path({str(path)!r})) as aside:\n'
         '    file = aside.open("wb"); file.write(b"x" * 100); file.flush()\n'
         '    os.kill(os.getpid(), signal.SIGKILL)\n'
     )
-    done = subprocess.run([sys.executable, '-c', code], check=False)
+    environment = {**os.environ, 'PYTHONPATH': str(REPOSITORY)}
+    done = subprocess.run([sys.executable, '-c', code], check=False, env=environment)
     assert done.returncode == -9
     assert path.read_bytes() == before
     assert [left.name for left in remove_partial(tmp_path)] == ['.epoch_1.pth.partial']
     assert os.listdir(tmp_path) == ['epoch_1.pth']
-
-
-def checkpoints_file():
-    import mmlt.checkpoints
-
-    return Path(mmlt.checkpoints.__file__)
 
 
 @pytest.mark.parametrize(

@@ -132,15 +132,15 @@ def test_two_processes_resume(trained):
 @needs_cpu
 def test_amp_is_bfloat16_autocast_without_a_gpu(tmp_path):
     common = ['--work-dir', str(tmp_path), '--amp']
-    runner = run_train([CONFIG, *common, *options(1, 'experiment_name=amp_train')])
+    runner = run_train([CONFIG, *common, *options(4, 'experiment_name=amp_train')])
     assert isinstance(runner.optim_wrapper, CPUAutocastOptimWrapper)
-    state = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['state_dict']
+    state = torch.load(tmp_path / 'epoch_4.pth', weights_only=True)['state_dict']
     assert all(value.isfinite().all() for value in state.values())
     assert {value.dtype for value in state.values()} == {torch.float32, torch.int64}
     figures = run_test(
         [
             CONFIG,
-            str(tmp_path / 'epoch_1.pth'),
+            str(tmp_path / 'epoch_4.pth'),
             *common,
             '--cfg-options',
             'experiment_name=amp_test',

@@ -47,7 +47,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (REPORT, ['A='], 'expected at least one table'),
         (REPORT, ['a/ce.csv', 'b/ce.csv'], "expected different names .*, got 'ce' twice"),
         (REPORT, ['text.csv', '--out', 'a.xyz'], r'out: expected a picture \(.*png.*got .a.xyz'),
-        (REPORT, ['text.csv', '--smooth', '-1'], r'smooth: expected an integer in \[1, inf\)'),
+        (REPORT, ['text.csv', '--smooth', '-1'], r'smooth: expected an integer of at least 1'),
         (RESULTS, ['empty'], 'expected folders named NAME_seed0 .* no run found in .*empty'),
         (RESULTS, ['nope'], 'work_dirs: expected folders, got no such folder: .*nope'),
         (RESULTS, ['text.csv'], 'work_dirs: expected folders, got no such folder: .*text.csv'),

@@ -59,7 +59,7 @@ def test_a_benchmark_without_data_is_one_line_that_says_where_it_comes_from(tmp_
         (TWO, dict(data_prefix='nowhere'), 'data_prefix: expected'),
         (TWO, dict(type='NoSuch'), "type: expected a registered data set, got 'NoSuch'"),
         (TWO, dict(num_classes=0), 'num_classes: expected an integer in'),
-        (TWO, dict(pipeline=[dict(type='NoSuch')]), 'NoSuch is not in the'),
+        (TWO, dict(pipeline=[dict(type='NoSuch')]), "pipeline: expected dict.* got .*'NoSuch'"),
         ('a.png 0\nb.png 2\n', {}, 'model.head.num_classes: expected 3, .* got 2'),
     ],
 )

@@ -33,10 +33,12 @@ def run(tmp_path):
         (commands / name).chmod(0o755)
     work_dir = tmp_path / 'work'
     work_dir.mkdir()
+    config = tmp_path / 'config.py'
+    config.touch()
 
     def start(code=0, signalled=False, **environment):
         process = subprocess.Popen(
-            ['bash', SCRIPT, 'gpu', 'job', 'config.py', str(work_dir), '--amp'],
+            ['bash', SCRIPT, 'gpu', 'job', str(config), str(work_dir), '--amp'],
             env={
                 **os.environ,
                 'PATH': f'{commands}:{os.environ["PATH"]}',

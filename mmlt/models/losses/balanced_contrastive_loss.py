@@ -32,6 +32,7 @@ class BalancedContrastiveLoss(nn.Module):
         Zhu et al., Balanced Contrastive Learning, CVPR 2022.
 
     Example:
+        >>> import torch
         >>> loss = BalancedContrastiveLoss(temperature=1.0)
         >>> views = torch.eye(2)[:, None].repeat(1, 2, 1)
         >>> loss(views, torch.tensor([0, 1]), torch.eye(2))
