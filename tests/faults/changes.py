@@ -15,12 +15,7 @@ from tests.faults.recipes import recipe_config
 # it has to contain.
 CHANGES: dict[str, tuple[str, dict[str, Any], int, str]] = {
     'batch size': ('CE', {'train_dataloader.batch_size': 32}, 1, 'batch'),
-    'processes, same batch on each': (
-        'CE',
-        {'train_dataloader.batch_size': 64},
-        2,
-        'process|rank|world|total batch',
-    ),
+    'processes, same batch on each': ('CE', {'train_dataloader.batch_size': 64}, 2, 'total_batch'),
     'workers': ('CE', {'train_dataloader.num_workers': 1}, 1, 'worker'),
     'seed': ('CE', {'randomness.seed': 1}, 1, 'seed'),
     'learning rate': ('CE', {'optim_wrapper.optimizer.lr': 0.5}, 1, r'\blr\b|learning rate'),
