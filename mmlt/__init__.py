@@ -12,5 +12,15 @@ check_host()
 allow_safe_checkpoints()
 
 from . import datasets, engine, evaluation, hooks, models, registry  # noqa: E402
+from .apps.predict import predict  # noqa: E402
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'hooks', 'models', 'registry']
+__all__ = [
+    '__version__',
+    'datasets',
+    'engine',
+    'evaluation',
+    'hooks',
+    'models',
+    'predict',
+    'registry',
+]

@@ -11,6 +11,7 @@ from mmpretrain.registry import HOOKS
 
 from mmlt.functional.checks import check_flag
 from mmlt.models.losses.confusion_estimate import ConfusionEstimate
+from mmlt.recipe import store_recipe
 
 from .batch_norm_sync_hook import BatchNormSyncHook
 from .class_counts_hook import ClassCountsHook
@@ -131,6 +132,10 @@ class LongTailHook(Hook):
                     'is left alone'
                 )
                 del info[key]
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Describe the model, so that ``mmlt predict`` needs nothing but the checkpoint."""
+        store_recipe(runner, checkpoint)
 
     def before_test(self, runner: Runner) -> None:
         """Check that all ranks test on as many images, and what is tested."""

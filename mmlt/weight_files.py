@@ -1,0 +1,149 @@
+"""Weights without pickle: safetensors files, which the tools write and MMEngine reads.
+
+A ``.pth`` file is a pickle, and safe only as far as PyTorch's list of allowed parts is; a
+``.safetensors`` file holds numbers and text and cannot run anything. After ``import mmlt`` MMEngine
+reads both kinds: for ``load_from``, for
+``init_cfg=dict(type='Pretrained', checkpoint='x.safetensors')``, and in the tools.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import warnings
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.runner import checkpoint as loading_of_mmengine
+from mmengine.runner.checkpoint import CheckpointLoader
+
+__all__ = ['checkpoint_bytes', 'read_safetensors', 'write_whole']
+
+SUFFIX = '.safetensors'
+# What other readers of the format look for, beside the entries of `meta`.
+FORMAT = {'format': 'pt'}
+
+
+def read_safetensors(path: str | os.PathLike[str], device: str = 'cpu') -> dict[str, Any]:
+    """Weights and meta data of a safetensors file, laid out as a checkpoint of MMEngine.
+
+    Args:
+        path: the file, of this package or of any other.
+        device: where the weights go.
+
+    Returns:
+        ``meta``: the file's texts, decoded where they are JSON; ``state_dict``: name -> tensor.
+
+    Raises:
+        ValueError: if it is not such a file, or not a whole one.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> checkpoint = dict(meta=dict(epoch=3), state_dict={'head.fc.bias': torch.zeros(2)})
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, 'model.safetensors')
+        ...     write_whole(path, checkpoint_bytes(checkpoint, path))
+        ...     read_safetensors(path)
+        {'meta': {'epoch': 3}, 'state_dict': {'head.fc.bias': tensor([0., 0.])}}
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework='pt', device=device) as file:
+            texts = dict(file.metadata() or {})
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f'{path}: expected a safetensors file, got another: {error}') from error
+    meta = {name: _decoded(text) for name, text in texts.items() if name not in FORMAT}
+    return dict(meta=meta, state_dict=weights)
+
+
+def checkpoint_bytes(checkpoint: Mapping[str, Any], path: str | os.PathLike[str]) -> bytes:
+    """Content of a file with weights and meta data, in the format of the name's suffix.
+
+    Args:
+        checkpoint: with ``state_dict`` and, if there is any, ``meta``. A safetensors file keeps of
+            ``meta`` what JSON can express.
+        path: name of the file; ``.safetensors`` or, for all other suffixes, PyTorch's format.
+
+    Returns:
+        The same bytes for the same content.
+    """
+    meta, weights = checkpoint.get('meta') or {}, checkpoint['state_dict']
+    if not os.fspath(path).endswith(SUFFIX):
+        buffer = BytesIO()
+        torch.save(dict(meta=dict(meta), state_dict=dict(weights)), buffer)
+        return buffer.getvalue()
+    from safetensors.torch import save
+
+    # A copy of each: the format holds no views, and no memory that two names share.
+    tensors = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in weights.items()
+        if isinstance(value, torch.Tensor)
+    }
+    left_out = sorted(weights.keys() - tensors.keys())
+    if left_out:
+        warnings.warn(f'{path}: no tensors, left out: {", ".join(left_out)}', stacklevel=2)
+    texts = {str(name): json.dumps(value, default=_plain) for name, value in meta.items()}
+    return _sorted_header(save(tensors, {**texts, **FORMAT}))
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file that is there and whole or not there: aside, to the disk, then renamed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        with aside.open('wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _plain(value: Any) -> Any:
+    """For arrays and tensors their lists, for anything else its text."""
+    return value.tolist() if hasattr(value, 'tolist') else str(value)
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """The library writes its texts in another order each time, which would change the hash."""
+    size = int.from_bytes(content[:8], 'little')
+    header = json.loads(content[8 : 8 + size])
+    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
+    text = json.dumps(header, separators=(',', ':'), ensure_ascii=False).encode()
+    text += b' ' * (-len(text) % 8)
+    return len(text).to_bytes(8, 'little') + text + content[8 + size :]
+
+
+@CheckpointLoader.register_scheme('', force=True)  # type: ignore[untyped-decorator]
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """MMEngine's loader of local files, which reads safetensors too."""
+    if not filename.endswith(SUFFIX):
+        try:
+            return loading_of_mmengine.load_from_local(filename, map_location)
+        except pickle.UnpicklingError as error:
+            raise pickle.UnpicklingError(
+                f'{filename}: broken, or it holds more than tensors and plain types, which could '
+                'run any code. If you trust whoever made it, the tools load it with '
+                f'--trust-checkpoint. {error}'
+            ) from error
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'{filename} can not be found.')
+    named = isinstance(map_location, str | torch.device)
+    return read_safetensors(path, str(map_location) if named else 'cpu')
