@@ -74,6 +74,7 @@ class Recipe:
         corrections: names of what has made it other than 1.
         classes: names of the ``K`` classes; empty if they are not known.
         class_counts: ``(K,)`` training images; empty if they are not known.
+        batch_size: images at a time that an exported graph takes; None: any number.
         version: of mmlt.
     """
 
@@ -84,6 +85,7 @@ class Recipe:
     corrections: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     class_counts: tuple[int, ...] = ()
+    batch_size: int | None = None
     version: str = __version__
 
     @property
@@ -185,6 +187,7 @@ class Recipe:
             and math.isfinite(self.prior_power)
             and all(isinstance(name, str) for name in (*self.corrections, *self.classes))
             and all(type(count) is int for count in self.class_counts)
+            and self.batch_size in (None, 1)
         )
 
 

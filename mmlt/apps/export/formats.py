@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import warnings
@@ -18,6 +19,7 @@ from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor, nn
 
 from mmlt.apps.model import EXTRA_FILE, Model
+from mmlt.functional.checks import OptionError
 from mmlt.recipe import KEY
 from mmlt.weight_files import checkpoint_bytes
 
@@ -37,7 +39,7 @@ class Exported(nn.Module):
         model: with its network in PyTorch.
 
     Raises:
-        ValueError: if the preprocessor does more than to normalise images of one size.
+        OptionError: if the preprocessor does more than to normalise images of one size.
     """
 
     mean: Tensor
@@ -46,11 +48,11 @@ class Exported(nn.Module):
     def __init__(self, model: Model) -> None:
         super().__init__()
         if model.network is None:
-            raise ValueError('model: expected a checkpoint, got an exported file')
+            raise OptionError('model: expected a checkpoint, got an exported file')
         network: Any = model.network
         preprocessor = network.data_preprocessor
         if type(preprocessor) is not ClsDataPreprocessor or preprocessor.pad_size_divisor > 1:
-            raise ValueError(
+            raise OptionError(
                 'data_preprocessor: expected a ClsDataPreprocessor without padding, got '
                 f'{type(preprocessor).__name__}'
             )
@@ -61,7 +63,11 @@ class Exported(nn.Module):
         std = preprocessor.std if normalises else torch.ones(1, 1, 1)
         self.register_buffer('mean', mean.clone())
         self.register_buffer('std', std.clone())
-        self.backbone, self.neck, self.head = network.backbone, network.neck, network.head
+        self.backbone, self.neck = network.backbone, network.neck
+        self.head = copy.deepcopy(network.head)
+        for name, part in list(self.head.named_children()):
+            if name.startswith('loss') or hasattr(part, 'set_progress'):  # only for training
+                setattr(self.head, name, nn.Identity())
 
     def forward(self, images: Tensor) -> Tensor:
         """Images ``(N, C, H, W)`` -> probabilities ``(N, K)``."""
@@ -73,17 +79,17 @@ class Exported(nn.Module):
         return torch.softmax(self.head(feats), dim=1)
 
 
-def _description(model: Model) -> str:
-    return replace(model.recipe, model=None).to_text()
+def _description(model: Model, batch_size: int | None) -> str:
+    return replace(model.recipe, model=None, batch_size=batch_size).to_text()
 
 
-def to_onnx(model: Model, example: Tensor) -> bytes:
-    """An ONNX file for batches of any size; ``ValueError`` if a package is missing."""
+def to_onnx(model: Model, example: Tensor, batch_size: int | None) -> bytes:
+    """An ONNX file; ``OptionError`` if a package is missing."""
     try:
         import onnx
         import onnxscript  # noqa: F401  torch needs it
     except ImportError as error:
-        raise ValueError(
+        raise OptionError(
             "format: expected the packages of ONNX, got none: pip install 'mmlt[export]'"
         ) from error
     module = Exported(model).eval()
@@ -91,10 +97,10 @@ def to_onnx(model: Model, example: Tensor) -> bytes:
     with _quiet():
         program: Any = torch.onnx.export(
             module,
-            (example.repeat(2, 1, 1, 1),),
+            (example.repeat(batch_size or 2, 1, 1, 1),),
             input_names=['images'],
             output_names=['probabilities'],
-            dynamic_shapes={'images': {0: torch.export.Dim('batch')}},
+            dynamic_shapes=None if batch_size else {'images': {0: torch.export.Dim('batch')}},
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -102,28 +108,28 @@ def to_onnx(model: Model, example: Tensor) -> bytes:
     program.save(buffer)
     graph = onnx.load_from_string(buffer.getvalue())
     names = json.dumps(model.recipe.classes)
-    for key, text in ((KEY, _description(model)), ('classes', names), ('note', NOTE)):
+    for key, text in ((KEY, _description(model, batch_size)), ('classes', names), ('note', NOTE)):
         graph.metadata_props.add(key=key, value=text)
     return graph.SerializeToString()
 
 
-def to_torchscript(model: Model, example: Tensor) -> bytes:
-    """A TorchScript file for batches of any size."""
+def to_torchscript(model: Model, example: Tensor, batch_size: int | None) -> bytes:
+    """A TorchScript file."""
     module = Exported(model).eval()
     buffer = BytesIO()
     with _quiet(), torch.no_grad():
-        traced = torch.jit.trace(module, example.repeat(2, 1, 1, 1))
-        texts = {EXTRA_FILE: _description(model), 'note.txt': NOTE}
+        traced = torch.jit.trace(module, example.repeat(batch_size or 2, 1, 1, 1))
+        texts = {EXTRA_FILE: _description(model, batch_size), 'note.txt': NOTE}
         torch.jit.save(traced, buffer, _extra_files=texts)
     return buffer.getvalue()
 
 
-def to_safetensors(model: Model, example: Tensor) -> bytes:
+def to_safetensors(model: Model, example: Tensor, batch_size: int | None) -> bytes:
     """Weights and the description of the model, which ``mmlt predict`` builds again."""
-    del example
+    del example, batch_size
     network: Any = model.network
     if network is None:
-        raise ValueError('model: expected a checkpoint, got an exported file')
+        raise OptionError('model: expected a checkpoint, got an exported file')
     recipe = model.recipe
     meta = {
         KEY: recipe.to_text(),
@@ -150,8 +156,9 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-#: Name -> suffix of the file, and what makes its bytes of a model and one image.
-FORMATS: dict[str, tuple[str, Callable[[Model, Tensor], bytes]]] = {
+#: Name -> suffix of the file, and what makes its bytes of a model, one image ``(1, C, H, W)``, and
+#: the images at a time (None: any number).
+FORMATS: dict[str, tuple[str, Callable[[Model, Tensor, int | None], bytes]]] = {
     'onnx': ('.onnx', to_onnx),
     'safetensors': ('.safetensors', to_safetensors),
     'torchscript': ('.pt', to_torchscript),

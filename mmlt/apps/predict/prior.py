@@ -75,7 +75,7 @@ def with_offset(
 def _read(path: Path, names: Sequence[str]) -> tuple[float, ...]:
     name = 'test-prior'
     if not path.is_file():
-        raise refuse(name, 'uniform, train or a file (.json, .csv)', str(path))
+        raise refuse(name, "'uniform', 'train' or a file (.json, .csv)", str(path))
     try:
         text = path.read_text(encoding='utf-8-sig')
         if path.suffix == '.json':
