@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 import mmlt
+from mmlt.apps.export.formats import Exported
 from mmlt.apps.main import main
 from mmlt.apps.model import load_model
 from mmlt.apps.predict.images import find_images
@@ -123,15 +125,37 @@ def test_an_exported_file_predicts_the_same(
 def test_a_file_that_predicts_something_else_is_not_written(
     plain: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    from mmlt.apps.export import formats
-
-    forward = formats.Exported.forward
-    monkeypatch.setattr(formats.Exported, 'forward', lambda self, x: forward(self, x.flip(3)))
+    forward = Exported.forward
+    monkeypatch.setattr(Exported, 'forward', lambda self, x: forward(self, x.flip(3)))
     out = plain / 'x.pt'
     command = ['export', str(plain / 'plain.pth'), '--format', 'torchscript', '--out', str(out)]
     assert main([*command, '--images', str(plain / 'photos')]) == 2
     assert 'nothing was written' in capsys.readouterr().err
     assert not list(plain.glob('*x.pt'))
+
+
+@pytest.mark.parametrize('to_rgb', [False, True])
+@pytest.mark.parametrize('first', ['LoadImageFromFile', 'NumpyToPIL', 'PackInputs'])
+def test_exported_graphs_take_red_first(plain: Path, to_rgb: bool, first: str) -> None:
+    """Whatever comes first in the pipeline, and in the network."""
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+    if first == 'NumpyToPIL':
+        turned = [dict(type='NumpyToPIL', to_rgb=True), dict(type='PILToNumpy')]
+        pipeline[1:1] = turned
+    elif first == 'PackInputs':
+        pipeline = pipeline[1:]
+    checkpoint = checkpoint_of(plain)
+    recipe = Recipe.from_text(checkpoint['meta'][KEY])
+    recipe.model['data_preprocessor'].update(to_rgb=to_rgb, mean=[9, 50, 90], std=[50, 70, 99])
+    checkpoint['meta'][KEY] = replace(recipe, pipeline=pipeline).to_text()
+    torch.save(checkpoint, plain / 'plain.pth')
+    model = load_model(plain / 'plain.pth', device='cpu')
+    path = str(plain / 'photos' / '0.png')
+    red_first = torch.from_numpy(cv2.imread(path)[..., ::-1].transpose(2, 0, 1).copy()).float()
+    image = model.prepare(path)
+    with torch.no_grad():
+        found = Exported(model).eval()(red_first[None])
+    np.testing.assert_allclose(found.numpy(), model([image]), atol=1e-6)
 
 
 def test_broken_images_are_named_and_skipped(plain: Path, capsys: pytest.CaptureFixture) -> None:
