@@ -78,7 +78,7 @@ setup(
     install_requires=requirements('runtime'),
     extras_require={
         name: requirements(name)
-        for name in ('openmmlab', 'onedl', 'tests', 'report', 'kornia', 'docs')
+        for name in ('openmmlab', 'onedl', 'tests', 'report', 'export', 'kornia', 'docs')
     },
     entry_points={'console_scripts': ['mmlt = mmlt.apps.main:main']},
     cmdclass={'build_py': BuildWithConfigs},

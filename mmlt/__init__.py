@@ -12,6 +12,7 @@ check_host()
 allow_safe_checkpoints()
 
 from . import datasets, engine, evaluation, hooks, models, registry, weight_files  # noqa: E402
+from .apps.predict import predict  # noqa: E402
 
 __all__ = [
     '__version__',
@@ -20,6 +21,7 @@ __all__ = [
     'evaluation',
     'hooks',
     'models',
+    'predict',
     'registry',
     'weight_files',
 ]

@@ -9,7 +9,11 @@ from collections.abc import Sequence
 __all__ = ['COMMANDS', 'main']
 
 # Name of the folder in mmlt/apps, and what a user reads about it.
-COMMANDS: dict[str, str] = {'check': 'look through the images of a config before training on them'}
+COMMANDS: dict[str, str] = {
+    'check': 'look through the images of a config before training on them',
+    'export': 'write a trained model for other programs, as ONNX, TorchScript or safetensors',
+    'predict': 'predict the classes of images with a trained model',
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from mmpretrain.registry import HOOKS
 
 from mmlt.functional.checks import check_flag
 from mmlt.models.losses.confusion_estimate import ConfusionEstimate
+from mmlt.recipe import store_recipe
 
 from .batch_norm_sync_hook import BatchNormSyncHook
 from .checkpoint_content import disarm_checkpoint
@@ -124,6 +125,10 @@ class LongTailHook(Hook):
         meta = checkpoint.get('meta') or {}
         self.rebalanced = (meta.get('rebalanced_classifier') or {}).get('tau')
         disarm_checkpoint(runner, checkpoint)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Describe the model, so that ``mmlt predict`` needs nothing but the checkpoint."""
+        store_recipe(runner, checkpoint)
 
     def before_test(self, runner: Runner) -> None:
         """Check that all ranks test on as many images, and what is tested."""

@@ -1,0 +1,124 @@
+"""The command: arguments, progress, table or file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mmlt.apps.model import load_model
+
+from .api import predict_batches
+from .images import find_images
+from .output import FORMATS, Row, as_table, printable, save
+
+__all__ = ['main']
+
+DESCRIPTION = """Predict the classes of images with a trained model.
+
+MODEL is a checkpoint that a run with LongTailHook has saved, alone, without its config, or a file
+that mmlt export wrote. Nothing in it is executed.
+
+Images that cannot be read are named and skipped. The exit status is 0, also if some were skipped; 1
+if none could be read; 2 if an argument or the model does not fit."""
+EXAMPLE = """example:
+  mmlt predict work_dirs/mine/epoch_100.pth photos --out predictions.csv"""
+
+
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; ends the process with status 2 if it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog='mmlt predict',
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add('model', metavar='MODEL', type=Path, help='checkpoint or exported file')
+    add('images', metavar='IMAGES', nargs='+', help='images, folders, or lists (.txt) of paths')
+    add('--root', metavar='FOLDER', help='what the paths of lists are relative to')
+    add('--config', type=Path, help='of a checkpoint that does not describe its model; it is run')
+    add('--out', type=Path, metavar='FILE', help='write .csv or .json in place of the table')
+    add('--force', action='store_true', help='replace --out')
+    add('--top-k', type=int, default=3, metavar='K', help='classes per image (default: 3)')
+    add(
+        '--test-prior',
+        metavar='PRIOR',
+        help='how frequent the classes are among these images: uniform, train (as in training), '
+        'or a file with a number for each class; else as the model has it',
+    )
+    add('--batch-size', type=int, default=32, metavar='N', help='images at a time (default: 32)')
+    add('--device', help='cpu, cuda, cuda:1 (default: a GPU where there is one)')
+    args = parser.parse_args(arguments)
+    for name, value in (('top-k', args.top_k), ('batch-size', args.batch_size)):
+        if value < 1:
+            parser.error(f'--{name}: expected at least 1, got {value}')
+    if args.out is not None:
+        if args.out.suffix not in FORMATS:
+            parser.error(f'--out: expected a file {"/".join(FORMATS)}, got {str(args.out)!r}')
+        if args.out.exists() and not args.force:
+            parser.error(f'--out: expected a new file, got {args.out}; --force replaces it')
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Predict images.
+
+    Args:
+        arguments: of the command line by default.
+
+    Returns:
+        0; 1 if no image could be read; 2 if an argument or the model does not fit; 130 if it was
+        stopped by Ctrl-C.
+    """
+    args = parse_args(arguments)
+    try:
+        return _predict(args)
+    except (ValueError, OSError) as error:
+        print(f'mmlt predict: error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('mmlt predict: stopped', file=sys.stderr)
+        return 130
+
+
+def _predict(args: argparse.Namespace) -> int:
+    paths = find_images(args.images, args.root)
+    model = load_model(args.model, args.config, args.device)
+    if args.test_prior is not None and model.recipe.corrections:
+        made = printable(', '.join(model.recipe.corrections))
+        print(
+            f'mmlt predict: the model was trained with {made}, so its predictions are taken to be '
+            f'for the training prior to the power {model.recipe.prior_power:g}',
+            file=sys.stderr,
+        )
+    rows: list[Row] = []
+    skipped: list[tuple[str, str]] = []
+    console = Console(stderr=True)
+    columns = (TextColumn('images'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task('', total=len(paths))
+        for batch in predict_batches(model, paths, args.batch_size, args.test_prior):
+            names = model.class_names(batch.probabilities.shape[1])
+            best = np.argsort(-batch.probabilities, axis=1, kind='stable')[:, : args.top_k]
+            for path, order, shares in zip(batch.paths, best, batch.probabilities, strict=True):
+                rows.append(Row(path, [(names[k], float(shares[k])) for k in order]))
+            skipped += batch.skipped
+            bar.update(task, advance=len(batch.paths) + len(batch.skipped))
+    for path, reason in skipped:
+        print(printable(f'mmlt predict: skipped {path}: {reason}'), file=sys.stderr)
+    if args.out is not None:
+        about = dict(model=str(args.model), test_prior=args.test_prior)
+        save(args.out, rows, skipped, about)
+        print(f'{args.out}: {len(rows)} images')
+    elif rows:
+        print(as_table(rows))
+    if skipped:
+        count = f'{len(skipped)} of {len(paths)} images could not be read'
+        print(f'mmlt predict: {count}', file=sys.stderr)
+    return 0 if rows else 1
