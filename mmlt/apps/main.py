@@ -9,7 +9,10 @@ from collections.abc import Sequence
 __all__ = ['COMMANDS', 'main']
 
 # Name of the folder in mmlt/apps, and what a user reads about it.
-COMMANDS: dict[str, str] = {'check': 'look through the images of a config before training on them'}
+COMMANDS: dict[str, str] = {
+    'check': 'look through the images of a config before training on them',
+    'evaluate': 'judge a checkpoint, or saved predictions, on rare classes',
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
