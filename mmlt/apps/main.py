@@ -12,6 +12,7 @@ __all__ = ['COMMANDS', 'main']
 COMMANDS: dict[str, str] = {
     'check': 'look through the images of a config before training on them',
     'evaluate': 'judge a checkpoint, or saved predictions, on rare classes',
+    'report': 'one HTML file that shows what runs are worth, class by class',
 }
 
 

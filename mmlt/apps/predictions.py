@@ -127,7 +127,8 @@ def _from_npz(path: Path) -> Predictions:
     missing = [name for name in ('labels', 'probabilities') if name not in parts]
     if missing:
         raise ValueError(f'{expected}, got none named {", ".join(missing)}')
-    probabilities = _numeric(path, 'probabilities', parts['probabilities']).astype(np.float32)
+    probabilities = _numeric(path, 'probabilities', parts['probabilities'])
+    probabilities = probabilities.astype(np.float32, copy=False)
     images, classes = probabilities.shape if probabilities.ndim == 2 else (0, 0)
     counts, features = parts.get('class_counts'), parts.get('features')
     try:

@@ -40,7 +40,7 @@ def confusion_shares(
 
     Returns:
         Names of the ``G`` classes or groups, and the shares ``(G, G)`` of the images of each row,
-        ``nan`` in a row without images. A group is named by its range of training images.
+        ``nan`` in a row without images. A group is named by the range of its training images.
     """
     order = frequency_order(predictions)
     classes = len(order)
@@ -68,7 +68,7 @@ def _group_name(predictions: Predictions, members: NDArray[np.int64]) -> str:
     counts = predictions.class_counts[members]
     most, least = int(counts.max()), int(counts.min())
     images = str(most) if most == least else f'{most} to {least}'
-    return f'{len(members)} classes with {images} images'
+    return f'{images} images'
 
 
 def draw_confusion(path: Path, names: Sequence[str], shares: NDArray[np.float64]) -> None:
