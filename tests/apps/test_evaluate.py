@@ -219,4 +219,14 @@ def test_a_checkpoint_without_counts_is_judged_by_its_config(tmp_path, capsys):
     assert metrics['class_counts_from'] == 'the training data of the config'
     kept = load_predictions(tmp_path / 'evaluation' / 'predictions.npz')
     np.testing.assert_allclose(kept.probabilities.sum(1), 1, atol=1e-5)
-    assert kept.labels.tolist() != sorted(kept.labels) or len(set(kept.labels)) == 10
+    assert np.bincount(kept.labels).tolist() == [60] * 10
+
+    other = {name.replace('head.fc.', 'head.layer.'): w for name, w in model.state_dict().items()}
+    torch.save(dict(state_dict=other), tmp_path / 'other.pth')
+    (tmp_path / 'broken.pth').write_bytes(b'no checkpoint')
+    for name, message in (
+        ('other.pth', 'got none that fit for head.fc.weight and 1 others'),
+        ('broken.pth', 'expected a checkpoint that loads safely'),
+    ):
+        assert main([str(config), str(tmp_path / name), '--force']) == 2
+        assert message in capsys.readouterr().err

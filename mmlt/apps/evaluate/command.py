@@ -17,7 +17,7 @@ import mmlt
 from ..check.command import read_config
 from ..predictions import Predictions, load_predictions
 from .counts import HOW_TO_GIVE, counts_from, counts_of_checkpoint, counts_of_config
-from .inference import predict_split, same_images
+from .inference import check_readable, predict_split, same_images
 from .judge import can_correct, judge, sweep_tau
 from .results import save_results, table_of, worst_line
 
@@ -197,6 +197,7 @@ def _from_model(args: argparse.Namespace) -> tuple[Config, Predictions]:
         raise ValueError(f'checkpoint: expected a checkpoint, got {got} {checkpoint}')
     if args.trust:
         os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] = '1'
+    check_readable(checkpoint, args.trust)
     return cfg, predict_split(cfg, checkpoint, args.split)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import tempfile
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -10,6 +11,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
@@ -20,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..predictions import Predictions, gather
 
-__all__ = ['predict_split', 'same_images']
+__all__ = ['check_readable', 'predict_split', 'same_images']
 
 
 @METRICS.register_module()
@@ -64,6 +66,44 @@ class _ShowProgress(Hook):
 
     def after_test(self, runner: Runner) -> None:
         self.bar.stop()
+
+
+class _CheckWeights(Hook):
+    """Ends the run where a checkpoint lacks weights: MMEngine logs it, and goes on at random."""
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        given = checkpoint.get('state_dict', checkpoint)
+        shapes = {
+            name.removeprefix('module.'): getattr(value, 'shape', None)
+            for name, value in given.items()
+        }
+        model = getattr(runner.model, 'module', runner.model)
+        lost = [name for name, value in model.named_parameters() if shapes.get(name) != value.shape]
+        if lost:
+            others = f' and {len(lost) - 1} others' if len(lost) > 1 else ''
+            raise ValueError(
+                f'checkpoint: expected the weights of the model of the config, got none that fit '
+                f'for {lost[0]}{others}'
+            )
+
+
+def check_readable(checkpoint: str, trust: bool = False) -> None:
+    """Raise ``ValueError`` with one line if a checkpoint cannot be loaded.
+
+    Args:
+        checkpoint: path.
+        trust: load it without safety.
+    """
+    try:
+        content = torch.load(checkpoint, map_location='cpu', weights_only=not trust)
+    except (pickle.UnpicklingError, EOFError, RuntimeError, AttributeError, ImportError) as error:
+        reason = next(iter(str(error).splitlines()), 'it is empty')
+        raise ValueError(
+            f'checkpoint: expected a checkpoint that loads safely (--trust switches that off), '
+            f'got {checkpoint}: {reason}'
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(f'checkpoint: expected a dict of weights, got {type(content).__name__}')
 
 
 def same_images(cfg: Config) -> bool:
@@ -111,6 +151,7 @@ def predict_split(cfg: Config, checkpoint: str, split: str) -> Predictions:
         cfg.work_dir = folder
         cfg.experiment_name = f'evaluate_{Path(folder).name}_{split}'
         runner = Runner.from_cfg(cfg)
+        runner.register_hook(_CheckWeights())
         runner.register_hook(_ShowProgress(split))
         runner.test()
     metric = runner.test_evaluator.metrics[0]
