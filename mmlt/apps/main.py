@@ -11,6 +11,8 @@ __all__ = ['COMMANDS', 'main']
 # Name of the folder in mmlt/apps, and what a user reads about it.
 COMMANDS: dict[str, str] = {
     'check': 'look through the images of a config before training on them',
+    'evaluate': 'judge a checkpoint, or saved predictions, on rare classes',
+    'report': 'one HTML file that shows what runs are worth, class by class',
     'export': 'write a trained model for other programs, as ONNX, TorchScript or safetensors',
     'predict': 'predict the classes of images with a trained model',
 }

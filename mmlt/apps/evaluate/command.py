@@ -1,0 +1,262 @@
+"""The command: arguments, predictions, class counts, figures, files."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+
+import mmlt
+
+from ..check.command import read_config
+from ..predictions import Predictions, load_predictions
+from .counts import HOW_TO_GIVE, counts_from, counts_of_checkpoint, counts_of_config
+from .inference import check_readable, predict_split, same_images
+from .judge import can_correct, judge, sweep_tau
+from .results import save_results, table_of, worst_line
+
+__all__ = ['evaluate_run', 'main']
+
+DESCRIPTION = """Judge a model on its rare classes, also one that was trained without mmlt.
+
+Accuracy of all images, by shots, of the worst class, calibration, and what post-hoc logit
+adjustment would change, without another training. In the folder --out-dir: predictions.npz,
+metrics.json, per_class.csv, confusion.csv and pictures. Also from predictions that were saved by
+this command (.npz) or by MMPretrain's tools/test.py --out (.pkl)."""
+EXAMPLE = """examples:
+  mmlt evaluate resnet50_mine.py work_dirs/resnet50_mine/epoch_90.pth
+  mmlt evaluate CONFIG CHECKPOINT --tau sweep --class-counts-from train.txt
+  mmlt evaluate predictions.pkl --class-counts-from train.txt"""
+
+
+def _tau(text: str) -> float | None:
+    """A number, or None for ``sweep``."""
+    if text == 'sweep':
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a number or 'sweep', got {text!r}")
+    return value
+
+
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; ends the process with status 2 if it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog='mmlt evaluate',
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        'source',
+        nargs='+',
+        metavar='CONFIG CHECKPOINT | PREDICTIONS',
+        help='config and checkpoint, or saved predictions (.npz, .pkl)',
+    )
+    add(
+        '--class-counts-from',
+        type=Path,
+        metavar='FILE',
+        help='training images per class: a list of the training images (path and label in each '
+        'line), the config of the training, or a table (.csv) with a column train_count or label '
+        '(default: the training data of CONFIG)',
+    )
+    add('--split', choices=['test', 'val'], default='test', help='of CONFIG (default: test)')
+    add(
+        '--tau',
+        type=_tau,
+        default=1.0,
+        metavar='NUMBER|sweep',
+        help='strength of the post-hoc correction; sweep: the one with the best mean class '
+        'accuracy on the validation data (default: 1)',
+    )
+    add(
+        '--validation',
+        type=Path,
+        metavar='PREDICTIONS',
+        help='predictions of the validation images, for --tau sweep without CONFIG',
+    )
+    add(
+        '--thresholds',
+        type=int,
+        nargs=2,
+        metavar=('MANY', 'FEW'),
+        help='training images above which a class is many-shot, and below which it is few-shot '
+        '(default: those of the LongTailMetric of CONFIG, or 100 20)',
+    )
+    add('--out-dir', type=Path, metavar='FOLDER', help='default: evaluation beside the checkpoint')
+    add('--force', action='store_true', help='replace the files of an earlier evaluation')
+    add(
+        '--trust',
+        action='store_true',
+        help='load checkpoint and .pkl as they are; they can run any code: only for files that you '
+        'or people you trust have made',
+    )
+    add(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, as in tools/test.py',
+    )
+    args = parser.parse_args(arguments)
+    if len(args.source) > 2:
+        parser.error(f'expected CONFIG CHECKPOINT or PREDICTIONS, got {len(args.source)} arguments')
+    if len(args.source) == 1 and Path(args.source[0]).suffix == '.py':
+        parser.error(f'expected a checkpoint after the config {args.source[0]}, got none')
+    if args.thresholds and not 0 <= args.thresholds[1] <= args.thresholds[0] + 1:
+        parser.error(f'--thresholds: expected FEW of at most MANY + 1, got {args.thresholds}')
+    if len(args.source) == 1 and args.tau is None and args.validation is None:
+        parser.error('--tau sweep: expected --validation PREDICTIONS to choose on, got none')
+    if args.out_dir is None:
+        home = Path(args.source[-1])
+        name = 'evaluation' if len(args.source) == 2 else f'{home.stem}_evaluation'
+        args.out_dir = home.parent / name
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Judge a model.
+
+    Args:
+        arguments: of the command line by default.
+
+    Returns:
+        0, or 2 if a file or an argument is wrong.
+    """
+    args = parse_args(arguments)
+    try:
+        _evaluate(args)
+    except (ValueError, OSError) as error:
+        text = ' '.join(str(error).split())
+        print(f'mmlt evaluate: error: {text}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('mmlt evaluate: stopped', file=sys.stderr)
+        return 130
+    return 0
+
+
+def evaluate_run(config: Path, checkpoint: Path, out_dir: Path) -> None:
+    """What ``mmlt evaluate CONFIG CHECKPOINT --out-dir FOLDER`` does, without printing."""
+    args = parse_args([str(config), str(checkpoint), '--out-dir', str(out_dir), '--force'])
+    _evaluate(args, quiet=True)
+
+
+def _evaluate(args: argparse.Namespace, quiet: bool = False) -> None:
+    folder = args.out_dir
+    if (folder / 'metrics.json').exists() and not args.force:
+        raise ValueError(
+            f'--out-dir: expected a folder without an evaluation, got {folder}; --force replaces it'
+        )
+    about: dict[str, Any] = dict(mmlt=mmlt.__version__, source=[str(part) for part in args.source])
+    thresholds = tuple(args.thresholds or (100, 20))
+    cfg = None
+    if len(args.source) == 2:
+        cfg, predictions = _from_model(args)
+        if not args.thresholds:
+            thresholds = _thresholds_of(cfg)
+    else:
+        predictions = load_predictions(Path(args.source[0]), args.trust)
+    predictions, about['class_counts_from'], fault = _with_counts(args, cfg, predictions)
+    judged = {'as predicted': judge(predictions, thresholds)}
+    notes = [] if fault is None else [fault]
+    if can_correct(predictions):
+        tau, said, about['sweep'] = _strength(args, cfg, predictions)
+        about['tau'] = tau
+        notes += said
+        if tau:
+            judged[f'post-hoc, tau {tau:g}'] = judge(predictions, thresholds, tau)
+    elif fault is None:
+        notes.append('post-hoc correction left out: a class has no training images')
+    save_results(folder, predictions, judged, thresholds, about)
+    for note in notes:
+        print(f'mmlt evaluate: {note}', file=sys.stderr)
+    if not quiet:
+        print(f'{predictions.split or "images"}: {len(predictions.labels)} images; in per cent\n')
+        print(table_of(judged))
+        print(f'\n{worst_line(predictions, judged["as predicted"])}')
+        print(f'{folder}: predictions.npz, metrics.json, per_class.csv, confusion.csv, pictures')
+
+
+def _from_model(args: argparse.Namespace) -> tuple[Config, Predictions]:
+    config, checkpoint = args.source
+    cfg = read_config(config, args.cfg_options)
+    if not Path(checkpoint).is_file():
+        got = 'a folder:' if Path(checkpoint).is_dir() else 'no such file:'
+        raise ValueError(f'checkpoint: expected a checkpoint, got {got} {checkpoint}')
+    if args.trust:
+        os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] = '1'
+    check_readable(checkpoint, args.trust)
+    return cfg, predict_split(cfg, checkpoint, args.split)
+
+
+def _thresholds_of(cfg: Config) -> tuple[int, int]:
+    evaluators = cfg.get('test_evaluator') or ()
+    for metric in [evaluators] if isinstance(evaluators, dict) else evaluators:
+        if str(metric.get('type')).split('.')[-1] == 'LongTailMetric':
+            return metric.get('many_threshold', 100), metric.get('few_threshold', 20)
+    return 100, 20
+
+
+def _with_counts(
+    args: argparse.Namespace, cfg: Config | None, predictions: Predictions
+) -> tuple[Predictions, str | None, str | None]:
+    """The predictions with class counts, where these come from, or what to give."""
+    classes = len(predictions.classes)
+    if args.class_counts_from is not None:
+        counts = counts_from(args.class_counts_from, predictions.classes.tolist())
+        return predictions.with_counts(counts), str(args.class_counts_from), None
+    reason = 'the predictions do not tell them'
+    if cfg is not None:
+        try:
+            counts = counts_of_config(cfg, classes)
+            return predictions.with_counts(counts), 'the training data of the config', None
+        except ValueError as error:
+            reason = ' '.join(str(error).split())
+        saved = counts_of_checkpoint(args.source[1], classes)
+        if saved is not None:
+            return predictions.with_counts(saved), 'the checkpoint', None
+    if predictions.class_counts is not None:
+        return predictions, 'the predictions', None
+    return predictions, None, (
+        f'no training images per class ({reason}), so shots and post-hoc correction are left '
+        f'out; {HOW_TO_GIVE}'
+    )  # fmt: skip
+
+
+def _strength(
+    args: argparse.Namespace, cfg: Config | None, predictions: Predictions
+) -> tuple[float, list[str], dict[str, float] | None]:
+    """The strength of the correction, what has to be said about it, and the sweep."""
+    if args.tau is not None:
+        return args.tau, [], None
+    notes = []
+    if args.validation is not None:
+        validation = load_predictions(args.validation, args.trust)
+        if validation.probabilities.shape[1] != len(predictions.classes):
+            got = validation.probabilities.shape[1]
+            raise ValueError(
+                f'--validation: expected {len(predictions.classes)} classes, got {got}'
+            )
+    elif cfg is None or same_images(cfg) or args.split == 'val':
+        validation = predictions
+        notes.append(
+            'tau is chosen on the images that it is tested on (the config has no other validation '
+            'data): expect less on new images'
+        )
+    else:
+        validation = predict_split(cfg, args.source[1], 'val')
+    results = sweep_tau(validation.with_counts(predictions.class_counts))
+    best = max(results, key=lambda tau: (results[tau], -abs(tau - 1)))
+    return best, notes, {f'{tau:g}': round(value, 4) for tau, value in results.items()}

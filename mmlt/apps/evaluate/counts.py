@@ -1,0 +1,123 @@
+"""Training images per class: from a config, a list of the training images, or a table."""
+
+from __future__ import annotations
+
+import csv
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import DATASETS
+
+from mmlt.datasets.labels import training_class_counts
+from mmlt.evaluation.names import from_cell
+from mmlt.functional.counts import count_labels
+
+from ..check.command import read_config
+
+__all__ = ['HOW_TO_GIVE', 'counts_from', 'counts_of_checkpoint', 'counts_of_config']
+
+HOW_TO_GIVE = (
+    '--class-counts-from FILE gives them: a list of the training images (path and label in each '
+    'line), the config that it was trained with, or a table (.csv) with a column train_count or '
+    'label'
+)
+
+
+def counts_of_config(cfg: Config, num_classes: int) -> list[int]:
+    """Of the training data set of a config.
+
+    Raises ``ValueError`` if there is none, or it cannot be read.
+    """
+    loader = cfg.get('train_dataloader')
+    if not loader or not loader.get('dataset'):
+        raise ValueError('train_dataloader.dataset: expected the training data, got none')
+    try:
+        counts = training_class_counts(DATASETS.build(loader.dataset), num_classes)
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, ImportError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f'train_dataloader.dataset cannot be read: {reason}') from error
+    return _checked(counts, num_classes, 'train_dataloader.dataset')
+
+
+def counts_of_checkpoint(checkpoint: str, num_classes: int) -> list[int] | None:
+    """What ``LongTailHook`` has written into a checkpoint; None where it has not."""
+    try:
+        content = torch.load(checkpoint, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError, OSError):
+        return None
+    meta = content.get('meta') if isinstance(content, dict) else None
+    told = ((meta or {}).get('dataset_meta') or {}).get('class_counts')
+    return [int(count) for count in told] if told and len(told) == num_classes else None
+
+
+def counts_from(path: Path, classes: Sequence[str]) -> list[int]:
+    """From a file that the user names.
+
+    Args:
+        path: a config (.py), a table (.csv), or a list with path and label in each line.
+        classes: ``K`` names, for labels that are names.
+
+    Returns:
+        ``K`` counts.
+
+    Raises:
+        ValueError: if the file cannot be read, or does not fit the classes.
+    """
+    name = '--class-counts-from'
+    if not path.is_file():
+        got = 'a folder' if path.is_dir() else 'no such file'
+        raise ValueError(f'{name}: expected a list, a config or a table, got {got}: {path}')
+    if path.suffix == '.py':
+        return counts_of_config(read_config(str(path), None), len(classes))
+    try:
+        text = path.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{name}: expected a text file, got {path}') from error
+    if path.suffix == '.csv':
+        rows = list(csv.DictReader(text.splitlines()))
+        return _from_table(rows, classes, f'{name}: {path}')
+    labels = [line.split()[-1] for line in text.splitlines() if line.strip()]
+    return _count(labels, classes, f'{name}: {path}')
+
+
+def _from_table(rows: list[dict[str, Any]], classes: Sequence[str], where: str) -> list[int]:
+    columns = set(rows[0]) if rows else set()
+    if 'label' in columns:
+        kept = [row for row in rows if row.get('split') in (None, '', 'train')]
+        return _count([from_cell(row['label'] or '') for row in kept], classes, where)
+    if 'train_count' not in columns:
+        got = ', '.join(sorted(str(column) for column in columns)) or 'an empty table'
+        raise ValueError(f'{where}: expected a column train_count or label, got {got}')
+    try:
+        counts = [int(row['train_count']) for row in rows]
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f'{where}: train_count: expected an integer in each row: {error}'
+        ) from None
+    if 'class_id' in columns and [row['class_id'] for row in rows] != [*map(str, range(len(rows)))]:
+        raise ValueError(f'{where}: class_id: expected 0, 1, ... in this order, got another')
+    return _checked(counts, len(classes), where)
+
+
+def _count(labels: Sequence[str], classes: Sequence[str], where: str) -> list[int]:
+    index = {name: k for k, name in enumerate(classes)}
+    known = [index.get(label, int(label) if label.isdecimal() else -1) for label in labels]
+    for label, number in zip(labels, known, strict=True):
+        if not 0 <= number < len(classes):
+            expected = f'labels that are names of classes, or integers below {len(classes)}'
+            raise ValueError(f'{where}: expected {expected}, got {label!r}')
+    return _checked(
+        count_labels(np.array(known, dtype=np.int64), len(classes)), len(classes), where
+    )
+
+
+def _checked(counts: Sequence[int], num_classes: int, where: str) -> list[int]:
+    if len(counts) != num_classes or not any(counts):
+        expected = f'counts of {num_classes} classes, as many as the model predicts'
+        raise ValueError(f'{where}: expected {expected}, got {len(counts)}, {sum(counts)} images')
+    return [int(count) for count in counts]

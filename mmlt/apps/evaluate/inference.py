@@ -1,0 +1,159 @@
+"""Predictions of a checkpoint, through MMEngine's test loop: hooks and EMA weights act as there."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import tempfile
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import METRICS
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..predictions import Predictions, gather
+
+__all__ = ['check_readable', 'predict_split', 'same_images']
+
+
+@METRICS.register_module()
+class KeptPredictions(BaseMetric):
+    """Keeps label, probabilities and path of each image."""
+
+    kept = ('gt_label', 'pred_score', 'img_path')
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Move what is kept to the CPU."""
+        for sample in data_samples:
+            if 'pred_score' not in sample:
+                raise ValueError(
+                    'pred_score: expected probabilities of the classes from the head, got none'
+                )
+            part = {name: sample[name] for name in self.kept if name in sample}
+            self.results.append(
+                {name: x.cpu() if hasattr(x, 'cpu') else x for name, x in part.items()}
+            )
+
+    def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
+        """Hand over all images; there are no figures here."""
+        self.samples = list(results)
+        return {}
+
+
+class _ShowProgress(Hook):
+    """A bar of the batches on stderr, where that is a terminal."""
+
+    def __init__(self, split: str) -> None:
+        columns = (TextColumn(split), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        console = Console(stderr=True)
+        self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
+
+    def before_test(self, runner: Runner) -> None:
+        self.bar.start()
+        self.task = self.bar.add_task('', total=len(runner.test_dataloader))
+
+    def after_test_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        self.bar.advance(self.task)
+
+    def after_test(self, runner: Runner) -> None:
+        self.bar.stop()
+
+
+class _CheckWeights(Hook):
+    """Ends the run where a checkpoint lacks weights: MMEngine logs it, and goes on at random."""
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        given = checkpoint.get('state_dict', checkpoint)
+        shapes = {
+            name.removeprefix('module.'): getattr(value, 'shape', None)
+            for name, value in given.items()
+        }
+        model = getattr(runner.model, 'module', runner.model)
+        lost = [name for name, value in model.named_parameters() if shapes.get(name) != value.shape]
+        if lost:
+            others = f' and {len(lost) - 1} others' if len(lost) > 1 else ''
+            raise ValueError(
+                f'checkpoint: expected the weights of the model of the config, got none that fit '
+                f'for {lost[0]}{others}'
+            )
+
+
+def check_readable(checkpoint: str, trust: bool = False) -> None:
+    """Raise ``ValueError`` with one line if a checkpoint cannot be loaded.
+
+    Args:
+        checkpoint: path.
+        trust: load it without safety.
+    """
+    try:
+        content = torch.load(checkpoint, map_location='cpu', weights_only=not trust)
+    except (pickle.UnpicklingError, EOFError, RuntimeError, AttributeError, ImportError) as error:
+        reason = next(iter(str(error).splitlines()), 'it is empty')
+        raise ValueError(
+            f'checkpoint: expected a checkpoint that loads safely (--trust switches that off), '
+            f'got {checkpoint}: {reason}'
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(f'checkpoint: expected a dict of weights, got {type(content).__name__}')
+
+
+def same_images(cfg: Config) -> bool:
+    """Whether validation and test data of a config are the same."""
+    val, test = cfg.get('val_dataloader'), cfg.get('test_dataloader')
+    return val is not None and test is not None and val.dataset == test.dataset
+
+
+def predict_split(cfg: Config, checkpoint: str, split: str) -> Predictions:
+    """Predict the images of a split.
+
+    Args:
+        cfg: not changed.
+        checkpoint: path.
+        split: ``'test'`` or ``'val'``.
+
+    Returns:
+        The predictions, without class counts.
+
+    Raises:
+        ValueError: if the config has no such split, or an image has not one label.
+    """
+    if cfg.get(f'{split}_dataloader') is None:
+        raise ValueError(f'{split}_dataloader: expected it in the config, got none')
+    cfg = deepcopy(cfg)
+    cfg.test_dataloader = cfg[f'{split}_dataloader']
+    cfg.test_dataloader.setdefault('collate_fn', dict(type='default_collate'))
+    cfg.test_dataloader.setdefault('num_workers', 0)
+    if cfg.test_dataloader.num_workers == 0:
+        cfg.test_dataloader.persistent_workers = False
+        cfg.test_dataloader.pop('prefetch_factor', None)
+    # The runner takes all parts of a loop or none, and a config for testing may lack some.
+    for part in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
+        cfg[part] = None
+    for part in ('val_dataloader', 'val_cfg', 'val_evaluator', 'auto_scale_lr'):
+        cfg[part] = None
+    cfg.test_evaluator = dict(type='KeptPredictions')
+    cfg.setdefault('test_cfg', dict())
+    if cfg.test_cfg is None:
+        cfg.test_cfg = dict()
+    cfg.load_from, cfg.resume, cfg.launcher, cfg.log_level = checkpoint, False, 'none', 'ERROR'
+    cfg.visualizer = dict(type='UniversalVisualizer', vis_backends=[])
+    # MMEngine prints which file it loads; a progress bar and the answer are on other streams.
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
+        cfg.work_dir = folder
+        cfg.experiment_name = f'evaluate_{Path(folder).name}_{split}'
+        runner = Runner.from_cfg(cfg)
+        runner.register_hook(_CheckWeights())
+        runner.register_hook(_ShowProgress(split))
+        runner.test()
+    metric = runner.test_evaluator.metrics[0]
+    names = (metric.dataset_meta or {}).get('classes')
+    return gather(metric.samples, names, split)
