@@ -674,12 +674,14 @@ COMPONENTS |= {
 
 
 def registered() -> dict[str, Any]:
-    """Every class of mmlt in MMPretrain's registries."""
+    """Every class of mmlt in MMPretrain's registries, but for those that a command registers."""
     return {
         name: part
         for registry in map(registries.__dict__.get, registries.__all__)
         for name, part in registry.module_dict.items()
-        if part.__module__.startswith('mmlt.') and inspect.isclass(part)
+        if part.__module__.startswith('mmlt.')
+        and not part.__module__.startswith('mmlt.apps.')
+        and inspect.isclass(part)
     }
 
 
