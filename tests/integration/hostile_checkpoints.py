@@ -61,7 +61,8 @@ def attempt(name, marker, function):
     except pickle.UnpicklingError:
         end = 'refused'
     except OptionError as error:  # before the run begins
-        end = 'refused' if 'expected a checkpoint that loads safely' in str(error) else 'failed'
+        reasons = ('expected a checkpoint that loads safely', 'expected a whole checkpoint')
+        end = 'refused' if any(reason in str(error) for reason in reasons) else 'failed'
     except SystemExit:  # the converters, with the reason as their last line
         end = 'refused' if 'cannot be read as a checkpoint' in complaint.getvalue() else 'failed'
     except Exception as error:  # after its code had run, what it left may fit nowhere
