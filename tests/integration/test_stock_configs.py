@@ -115,6 +115,8 @@ def config_of(tmp_path, images, name, method, more=''):
     path.write_text(f'{data}{lines}model.update(backbone=dict({backbone!r}))\n{more}')
     cfg = Config.fromfile(path)
     cfg.work_dir, cfg.log_level = str(tmp_path / 'run'), 'WARNING'
+    # Without warm-up, on a dozen tiny images, gradients overflow inside LeViT for some seeds.
+    cfg.randomness = dict(seed=0)
     cfg.experiment_name = f'{tmp_path.parent.name}_{tmp_path.name}'
     cfg.default_hooks.checkpoint.update(interval=-1, save_last=False)
     return cfg
