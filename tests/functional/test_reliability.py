@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from mmlt.functional.counts import class_prior
 from mmlt.functional.metrics.calibration import reliability
-from mmlt.functional.metrics.priors import accuracy_under_prior, reversed_prior, training_prior
+from mmlt.functional.metrics.priors import accuracy_under_prior, reversed_prior, reweighted
 from mmlt.functional.metrics.uncertainty import class_mean_interval, wilson_interval
 from tests.references.reliability import (
     accuracy_of_a_resampled_test_set,
@@ -77,7 +78,7 @@ def test_calibration_of_nothing_is_unknown_and_logits_are_refused():
 def test_accuracy_under_a_prior_is_that_of_a_test_set_of_that_kind():
     accuracies, images = [0.9, 0.5, 0.1], [70, 20, 10]
     expected = accuracy_of_a_resampled_test_set(accuracies, images)
-    assert accuracy_under_prior(accuracies, training_prior(images)) == pytest.approx(expected)
+    assert accuracy_under_prior(accuracies, class_prior(images).numpy()) == pytest.approx(expected)
     turned = accuracy_of_a_resampled_test_set(accuracies, images[::-1])
     assert accuracy_under_prior(accuracies, reversed_prior(images)) == pytest.approx(turned)
     assert accuracy_under_prior([0.9, np.nan], [1, 5]) == pytest.approx(0.9)
@@ -86,6 +87,22 @@ def test_accuracy_under_a_prior_is_that_of_a_test_set_of_that_kind():
 
 def test_turning_a_prior_round_twice_gives_it_back():
     counts = np.array([5, 100, 20, 1])
-    assert sorted(reversed_prior(counts)) == sorted(training_prior(counts))
+    assert sorted(reversed_prior(counts)) == sorted(class_prior(counts).numpy())
     assert np.argmax(reversed_prior(counts)) == 3
-    np.testing.assert_allclose(reversed_prior(reversed_prior(counts)), training_prior(counts))
+    np.testing.assert_allclose(reversed_prior(reversed_prior(counts)), class_prior(counts).numpy())
+
+
+def test_reweighted_is_bayes_rule() -> None:
+    """Class densities known, the posterior under another prior is that of the textbook."""
+    rng = np.random.default_rng(0)
+    densities = rng.random((6, 4))
+    before, after = np.array([0.7, 0.2, 0.06, 0.04]), np.array([0.25, 0.25, 0.5, 0.0])
+
+    def posterior(prior):
+        joint = densities * prior
+        return joint / joint.sum(axis=1, keepdims=True)
+
+    with np.errstate(divide='ignore'):
+        weights = np.log(after / before)
+    np.testing.assert_allclose(reweighted(posterior(before), weights), posterior(after))
+    assert reweighted([[1.0, 0.0]], [-np.inf, 0.0]).tolist() == [[0.0, 0.0]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -14,6 +13,7 @@ from mmengine.config import Config, DictAction
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..command_line import end_of, parser_of
 from .duplicates import find_duplicates
 from .files import Scanned, Settings, scan_file
 from .kinds import Finding
@@ -37,12 +37,7 @@ REFRESH_SECONDS = 0.2
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; ends the process with status 2 if it is wrong."""
-    parser = argparse.ArgumentParser(
-        prog='mmlt check',
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of('check', DESCRIPTION, EXAMPLE)
     add = parser.add_argument
     add('config', help='path of the config file, as tools/train.py takes it')
     add(
@@ -195,21 +190,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stopped by Ctrl-C.
     """
     args = parse_args(arguments)
+    return end_of('check', lambda: _check(args))
+
+
+def _check(args: argparse.Namespace) -> int:
     start = time.monotonic()
-    try:
-        cfg = read_config(args.config, args.cfg_options)
-        splits = read_splits(cfg)
-    except ValueError as error:
-        print(f'mmlt check: error: {error}', file=sys.stderr)
-        return 2
+    splits = read_splits(read_config(args.config, args.cfg_options))
     print(describe_splits(splits), flush=True)
     decoders = dict.fromkeys(one for split in splits for one in split.decoders)
     settings = Settings(args.max_pixels, tuple(decoders))
-    try:
-        scanned = scan(splits, settings, args.workers, args.timeout)
-    except KeyboardInterrupt:
-        print('mmlt check: stopped', file=sys.stderr)
-        return 130
+    scanned = scan(splits, settings, args.workers, args.timeout)
     rows = collect(splits, scanned)
     print(f'{len(scanned)} files scanned in {time.monotonic() - start:.0f} s\n')
     print(describe(rows, args.show))
@@ -217,7 +207,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             save(rows, args.out)
         except OSError as error:
-            print(f'mmlt check: error: --out: {error}', file=sys.stderr)
-            return 2
+            raise ValueError(f'--out: {error}') from error
         print(f'\n{args.out}: all {len(rows)} findings')
     return int(has_faults(rows) or (args.strict and bool(rows)))

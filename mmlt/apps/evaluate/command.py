@@ -13,8 +13,10 @@ from typing import Any
 from mmengine.config import Config, DictAction
 
 import mmlt
+from mmlt.checkpoints import TRUST
 
 from ..check.command import read_config
+from ..command_line import end_of, parser_of
 from ..predictions import Predictions, load_predictions
 from .counts import HOW_TO_GIVE, counts_from, counts_of_checkpoint, counts_of_config
 from .inference import check_readable, predict_split, same_images
@@ -50,12 +52,7 @@ def _tau(text: str) -> float | None:
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; ends the process with status 2 if it is wrong."""
-    parser = argparse.ArgumentParser(
-        prog='mmlt evaluate',
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of('evaluate', DESCRIPTION, EXAMPLE)
     add = parser.add_argument
     add(
         'source',
@@ -132,19 +129,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line by default.
 
     Returns:
-        0, or 2 if a file or an argument is wrong.
+        see :func:`~mmlt.apps.command_line.end_of`.
     """
     args = parse_args(arguments)
-    try:
-        _evaluate(args)
-    except (ValueError, OSError) as error:
-        text = ' '.join(str(error).split())
-        print(f'mmlt evaluate: error: {text}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print('mmlt evaluate: stopped', file=sys.stderr)
-        return 130
-    return 0
+    return end_of('evaluate', lambda: _evaluate(args))
 
 
 def evaluate_run(config: Path, checkpoint: Path, out_dir: Path) -> None:
@@ -196,7 +184,7 @@ def _from_model(args: argparse.Namespace) -> tuple[Config, Predictions]:
         got = 'a folder:' if Path(checkpoint).is_dir() else 'no such file:'
         raise ValueError(f'checkpoint: expected a checkpoint, got {got} {checkpoint}')
     if args.trust:
-        os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] = '1'
+        os.environ[TRUST] = '1'
     check_readable(checkpoint, args.trust)
     return cfg, predict_split(cfg, checkpoint, args.split)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mmlt.apps.command_line import end_of, parser_of
 from mmlt.apps.model import Model, load_model
 from mmlt.apps.predict.images import find_images
 from mmlt.datasets.reading import ANY_ERROR
@@ -36,12 +37,7 @@ TOLERANCE = 1e-4  # of probabilities: other kernels sum in another order
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; ends the process with status 2 if it is wrong."""
-    parser = argparse.ArgumentParser(
-        prog='mmlt export',
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of('export', DESCRIPTION, EXAMPLE)
     add = parser.add_argument
     add('model', metavar='MODEL', type=Path, help='checkpoint')
     add('--format', choices=list(FORMATS), required=True, help='onnx needs mmlt[export]')
@@ -78,12 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 2 if an argument or the model does not fit, or the file predicts something else.
     """
     args = parse_args(arguments)
-    try:
-        _export(args)
-    except (ValueError, OSError) as error:
-        print(f'mmlt export: error: {error}', file=sys.stderr)
-        return 2
-    return 0
+    return end_of('export', lambda: _export(args))
 
 
 def _export(args: argparse.Namespace) -> None:

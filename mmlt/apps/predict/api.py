@@ -15,9 +15,10 @@ from torch import Tensor
 
 from mmlt.apps.model import Model, load_model
 from mmlt.functional.checks import check_integer
+from mmlt.functional.metrics.priors import reweighted
 
 from .images import find_images
-from .prior import prior_offset, with_offset
+from .prior import prior_offset
 
 __all__ = ['Batch', 'Predictions', 'predict', 'predict_batches']
 
@@ -156,7 +157,7 @@ def predict_batches(
             if offset is None:
                 names = model.class_names(probabilities.shape[1])
                 offset = prior_offset(model.recipe, names, test_prior)
-            probabilities = with_offset(probabilities, offset)
+            probabilities = reweighted(probabilities, offset).astype(np.float32)
         yield Batch(kept, probabilities, skipped)
 
 

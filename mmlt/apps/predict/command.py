@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mmlt.apps.command_line import end_of, parser_of
 from mmlt.apps.model import load_model
 
 from .api import predict_batches
@@ -32,12 +33,7 @@ EXAMPLE = """example:
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; ends the process with status 2 if it is wrong."""
-    parser = argparse.ArgumentParser(
-        prog='mmlt predict',
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of('predict', DESCRIPTION, EXAMPLE)
     add = parser.add_argument
     add('model', metavar='MODEL', type=Path, help='checkpoint or exported file')
     add('images', metavar='IMAGES', nargs='+', help='images, folders, or lists (.txt) of paths')
@@ -77,14 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stopped by Ctrl-C.
     """
     args = parse_args(arguments)
-    try:
-        return _predict(args)
-    except (ValueError, OSError) as error:
-        print(f'mmlt predict: error: {error}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print('mmlt predict: stopped', file=sys.stderr)
-        return 130
+    return end_of('predict', lambda: _predict(args))
 
 
 def _predict(args: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from mmlt.functional.checks import check_numbers, refuse
 from mmlt.functional.logit_adjustment import log_prior
 from mmlt.recipe import Recipe
 
-__all__ = ['prior_offset', 'with_offset']
+__all__ = ['prior_offset']
 
 
 def prior_offset(recipe: Recipe, names: Sequence[str], test_prior: str) -> NDArray[np.float64]:
@@ -58,18 +58,6 @@ def prior_offset(recipe: Recipe, names: Sequence[str], test_prior: str) -> NDArr
     weights = np.asarray(_read(Path(test_prior), names))
     with np.errstate(divide='ignore'):
         return np.log(weights / weights.sum()) - power * train
-
-
-def with_offset(
-    probabilities: NDArray[np.float32], offset: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Probabilities ``(N, K)`` after the offset, which sum to 1 again."""
-    with np.errstate(divide='ignore'):
-        scores = np.log(probabilities.astype(np.float64)) + offset
-    best = scores.max(axis=1, keepdims=True)
-    scores = np.exp(scores - np.where(np.isfinite(best), best, 0))
-    total = scores.sum(axis=1, keepdims=True)
-    return (scores / np.where(total > 0, total, 1)).astype(np.float32)
 
 
 def _read(path: Path, names: Sequence[str]) -> tuple[float, ...]:

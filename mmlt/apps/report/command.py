@@ -6,13 +6,13 @@ import argparse
 import importlib.util
 import json
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmlt.evaluation.names import write_csv
 
+from ..command_line import end_of, parser_of
 from ..evaluate.pictures import confusion_shares, draw_accuracy, draw_confusion
 from .runs import Run, load_runs
 
@@ -29,12 +29,7 @@ EXAMPLE = """example:
 
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; ends the process with status 2 if it is wrong."""
-    parser = argparse.ArgumentParser(
-        prog='mmlt report',
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of('report', DESCRIPTION, EXAMPLE)
     add = parser.add_argument
     add('runs', nargs='+', metavar='RUN', help='folder or predictions.npz, also as NAME=PATH')
     add(
@@ -68,25 +63,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 2 if a run or an argument is wrong.
     """
     args = parse_args(arguments)
-    try:
-        for package in ('plotly', 'jinja2'):
-            if importlib.util.find_spec(package) is None:
-                raise ValueError(
-                    f"{package}: expected it to be installed, got none; pip install 'mmlt[report]'"
-                )
-        if args.out.exists() and not args.force:
-            raise ValueError(f'--out: expected a new file, got {args.out}; --force replaces it')
-        runs = load_runs(args.runs, tuple(args.thresholds) if args.thresholds else None)
-        beside = write_report(args.out, runs, args.title)
-    except (ValueError, OSError) as error:
-        text = ' '.join(str(error).split())
-        print(f'mmlt report: error: {text}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print('mmlt report: stopped', file=sys.stderr)
-        return 130
+    return end_of('report', lambda: _report(args))
+
+
+def _report(args: argparse.Namespace) -> None:
+    for package in ('plotly', 'jinja2'):
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(
+                f"{package}: expected it to be installed, got none; pip install 'mmlt[report]'"
+            )
+    if args.out.exists() and not args.force:
+        raise ValueError(f'--out: expected a new file, got {args.out}; --force replaces it')
+    runs = load_runs(args.runs, tuple(args.thresholds) if args.thresholds else None)
+    beside = write_report(args.out, runs, args.title)
     print(f'{args.out}: {len(runs)} runs; pictures and tables in {beside}')
-    return 0
 
 
 def write_report(out: Path, runs: Sequence[Run], title: str | None = None) -> Path:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 import mmlt
-from mmlt.functional.metrics.priors import accuracy_under_prior, reversed_prior, training_prior
+from mmlt.functional.counts import class_prior
+from mmlt.functional.metrics.priors import accuracy_under_prior, reversed_prior
 from mmlt.functional.metrics.tallies import most_confused_with
 from mmlt.functional.metrics.uncertainty import wilson_interval
 
@@ -101,7 +102,7 @@ def _under_priors(run: Run) -> dict[str, float]:
     known = uniform if counts is None else counts
     return {
         'uniform': 100 * accuracy_under_prior(accuracy, uniform),
-        'training': 100 * accuracy_under_prior(accuracy, training_prior(known)),
+        'training': 100 * accuracy_under_prior(accuracy, class_prior(known).numpy()),
         'reversed': 100 * accuracy_under_prior(accuracy, reversed_prior(known)),
     }
 

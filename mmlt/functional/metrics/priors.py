@@ -10,7 +10,7 @@ from ..checks import refuse
 from ..counts import class_prior
 from .tallies import FloatArray
 
-__all__ = ['accuracy_under_prior', 'reversed_prior', 'training_prior']
+__all__ = ['accuracy_under_prior', 'reversed_prior', 'reweighted']
 
 
 def accuracy_under_prior(accuracy: Any, prior: Any) -> float:
@@ -42,20 +42,6 @@ def accuracy_under_prior(accuracy: Any, prior: Any) -> float:
     return float((values * shares)[known].sum() / total) if total > 0 else float('nan')
 
 
-def training_prior(class_counts: Any) -> FloatArray:
-    """Shares of the classes in the training data, ``(K,)``, sum 1.
-
-    Args:
-        class_counts: ``(K,)`` training images per class.
-
-    Example:
-        >>> training_prior([3, 1])
-        array([0.75, 0.25])
-    """
-    shares: FloatArray = class_prior(class_counts).numpy()
-    return shares
-
-
 def reversed_prior(class_counts: Any) -> FloatArray:
     """The training prior turned round: the rarest class is as frequent as the largest was.
 
@@ -73,8 +59,34 @@ def reversed_prior(class_counts: Any) -> FloatArray:
         >>> reversed_prior([6, 1, 3])
         array([0.1, 0.6, 0.3])
     """
-    shares = training_prior(class_counts)
+    shares: FloatArray = class_prior(class_counts).numpy()
     order = np.argsort(-shares, kind='stable')
     turned = np.empty_like(shares)
     turned[order] = shares[order[::-1]]
     return turned
+
+
+def reweighted(probabilities: Any, log_weights: Any) -> FloatArray:
+    r"""Probabilities :math:`p_k w_k`, made to sum to 1 again.
+
+    With :math:`w_k = \rho_k / \pi_k` this is Bayes' rule for a model that was trained under the
+    prior :math:`\pi` and is used under :math:`\rho`.
+
+    Args:
+        probabilities: ``(N, K)``, non-negative.
+        log_weights: ``(K,)``, :math:`\log w_k`; ``-inf`` for a class that does not occur.
+
+    Returns:
+        ``(N, K)``; a row of zeros where all that has a probability has no weight.
+
+    Example:
+        >>> reweighted([[0.5, 0.5]], np.log([3.0, 1.0]))
+        array([[0.75, 0.25]])
+    """
+    with np.errstate(divide='ignore'):
+        scores = np.log(np.asarray(probabilities, dtype=np.float64)) + log_weights
+    best = scores.max(axis=1, keepdims=True)
+    scores = np.exp(scores - np.where(np.isfinite(best), best, 0))
+    total = scores.sum(axis=1, keepdims=True)
+    shares: FloatArray = scores / np.where(total > 0, total, 1)
+    return shares
