@@ -58,42 +58,43 @@ FRAMES = [photograph(seed) for seed in (1, 2)]
 HDR = cv2.imencode('.hdr', np.ones((9, 9, 3), np.float32))[1].tobytes()
 
 
-@pytest.mark.parametrize(
-    ('content', 'expected'),
-    [
-        (JPEG, []),
-        (PNG, []),
-        (saved(photograph().convert('L'), 'BMP'), []),
-        (saved(photograph(), 'WEBP'), []),
-        (saved(photograph(), 'JPEG', progressive=True, exif=exif(1)), []),
-        (b'', ['empty']),
-        (b'<!DOCTYPE html><html>404</html>', ['not_an_image']),
-        (b'version https://git-lfs.github.com/spec/v1\n', ['not_an_image']),
-        (JPEG[2:], ['not_an_image']),
-        (b'\0' * 400, ['not_an_image']),
-        (JPEG[:-20], ['truncated']),
-        (JPEG[: len(JPEG) // 2], ['truncated']),
-        (PNG[: len(PNG) // 2], ['truncated']),
-        (PNG[:200] + b'damage' + PNG[206:], ['truncated']),
-        (huge_png(16_000), ['too_large']),
-        (huge_png(10_000), ['too_large']),
-        (b'P6 16000 16000 255\n', ['too_large']),
-        (saved(DEEP, 'PNG'), ['deep']),
-        (saved(DEEP, 'TIFF'), ['deep']),
-        (saved(FLOAT, 'TIFF'), ['decoder', 'deep']),  # cv2 has no 32 bits in colour
-        (saved(photograph().quantize(), 'PNG'), ['palette']),
-        (saved(photograph().convert('CMYK'), 'JPEG'), ['cmyk']),
-        (saved(photograph().convert('RGBA'), 'PNG'), ['transparent']),
-        (saved(photograph().convert('LA'), 'PNG'), ['transparent']),
-        (saved(photograph(), 'JPEG', exif=exif(6)), ['rotated']),
-        (saved(photograph(), 'PNG', exif=exif(3)), ['rotated']),
-        (saved(Image.new('RGB', (1, 1)), 'PNG'), ['one_pixel']),
-        (saved(Image.new('RGB', (40, 1)), 'JPEG'), ['one_pixel']),
-        (saved(FRAMES[0], 'PNG', save_all=True, append_images=FRAMES[1:]), ['animated']),
-        (HDR, ['other_format']),
-        (saved(photograph(), 'SGI'), ['decoder']),
-    ],
-)
+# Content of a file, and what is found in it.
+CONTENTS = [
+    (JPEG, []),
+    (PNG, []),
+    (saved(photograph().convert('L'), 'BMP'), []),
+    (saved(photograph(), 'WEBP'), []),
+    (saved(photograph(), 'JPEG', progressive=True, exif=exif(1)), []),
+    (b'', ['empty']),
+    (b'<!DOCTYPE html><html>404</html>', ['not_an_image']),
+    (b'version https://git-lfs.github.com/spec/v1\n', ['not_an_image']),
+    (JPEG[2:], ['not_an_image']),
+    (b'\0' * 400, ['not_an_image']),
+    (JPEG[:-20], ['truncated']),
+    (JPEG[: len(JPEG) // 2], ['truncated']),
+    (PNG[: len(PNG) // 2], ['truncated']),
+    (PNG[:200] + b'damage' + PNG[206:], ['truncated']),
+    (huge_png(16_000), ['too_large']),
+    (huge_png(10_000), ['too_large']),
+    (b'P6 16000 16000 255\n', ['too_large']),
+    (saved(DEEP, 'PNG'), ['deep']),
+    (saved(DEEP, 'TIFF'), ['deep']),
+    (saved(FLOAT, 'TIFF'), ['decoder', 'deep']),  # cv2 has no 32 bits in colour
+    (saved(photograph().quantize(), 'PNG'), ['palette']),
+    (saved(photograph().convert('CMYK'), 'JPEG'), ['cmyk']),
+    (saved(photograph().convert('RGBA'), 'PNG'), ['transparent']),
+    (saved(photograph().convert('LA'), 'PNG'), ['transparent']),
+    (saved(photograph(), 'JPEG', exif=exif(6)), ['rotated']),
+    (saved(photograph(), 'PNG', exif=exif(3)), ['rotated']),
+    (saved(Image.new('RGB', (1, 1)), 'PNG'), ['one_pixel']),
+    (saved(Image.new('RGB', (40, 1)), 'JPEG'), ['one_pixel']),
+    (saved(FRAMES[0], 'PNG', save_all=True, append_images=FRAMES[1:]), ['animated']),
+    (HDR, ['other_format']),
+    (saved(photograph(), 'SGI'), ['decoder']),
+]
+
+
+@pytest.mark.parametrize(('content', 'expected'), CONTENTS)
 def test_kinds(tmp_path: Path, content: bytes, expected: list[str]) -> None:
     path = tmp_path / 'image'
     path.write_bytes(content)

@@ -8,17 +8,16 @@ draw by rank.
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 import torch
-from cli import prepare_cpu_ranks
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from tests.digits_runner import digits_config
+from tests.distributed.launch import join
 
 BATCH_SIZE, EPOCHS = 64, 2
 # Four whole batches: a last one that is filled up to equal sizes is another batch on two ranks.
@@ -95,17 +94,7 @@ def rank_config(work_dir, leaf, rank, world_size, **options):
     )
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.experiment_name = f'{work_dir.name}_{rank}_of_{world_size}'
-    if world_size > 1:
-        # What torchrun sets; the group itself stands already.
-        os.environ.update(
-            RANK=str(rank),
-            LOCAL_RANK=str(rank),
-            WORLD_SIZE=str(world_size),
-            MASTER_ADDR='127.0.0.1',
-            MASTER_PORT='0',
-        )
-        cfg.launcher = 'pytorch'
-        prepare_cpu_ranks(cfg)
+    join(cfg, rank, world_size)
     return cfg
 
 

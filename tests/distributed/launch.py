@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from cli import prepare_cpu_ranks
 
 
 def _entry(rank, world_size, fn, init_file, out_dir, args):
@@ -57,3 +58,17 @@ def run_ranks(fn, world_size, *args):
             torch.load(Path(folder) / f'{rank}.pt', weights_only=False)
             for rank in range(world_size)
         ]
+
+
+def join(cfg, rank, world_size):
+    """Let a run be one of several ranks, whose group stands already."""
+    if world_size > 1:
+        os.environ.update(  # as torchrun does
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            WORLD_SIZE=str(world_size),
+            MASTER_ADDR='127.0.0.1',
+            MASTER_PORT='0',
+        )
+        cfg.launcher = 'pytorch'
+        prepare_cpu_ranks(cfg)

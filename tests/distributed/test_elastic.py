@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import torch
-from cli import prepare_cpu_ranks
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from tests.digits_runner import digits_config
-from tests.distributed.launch import run_ranks
+from tests.distributed.launch import join, run_ranks
 
 EPOCHS, TOTAL_BATCH, STOP_AT, SAVED = 3, 64, 8, 7
 
@@ -52,16 +49,7 @@ def build(folder, name, rank=0, world_size=1, **options):
     )
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.experiment_name = f'{folder.parent.name}_{name}_{rank}'
-    if world_size > 1:
-        os.environ.update(
-            RANK=str(rank),
-            LOCAL_RANK=str(rank),
-            WORLD_SIZE=str(world_size),
-            MASTER_ADDR='127.0.0.1',
-            MASTER_PORT='0',
-        )
-        cfg.launcher = 'pytorch'
-        prepare_cpu_ranks(cfg)
+    join(cfg, rank, world_size)
     return Runner.from_cfg(cfg)
 
 

@@ -5,6 +5,8 @@ python -m tests.faults writes --count 60        kills inside of a write of check
 python -m tests.faults attacks --python A B     hostile checkpoints, on each environment
 python -m tests.faults changes                  resumes with something changed
 python -m tests.faults soak --minutes 60        memory and open files of a long run
+python -m tests.faults options --count 8        bad values of every option
+python -m tests.faults images                   bad files of every kind
 python -m tests.faults tables                   the tables of the page, from all of these
 
 Run it in the root of the repository, with ``tools`` on PYTHONPATH. Each writes
@@ -25,7 +27,7 @@ from pathlib import Path
 from tests.faults import tables
 
 ROOT = Path(__file__).resolve().parents[2]
-MEASURES = ('kills', 'writes', 'attacks', 'changes', 'soak')
+MEASURES = ('kills', 'writes', 'attacks', 'changes', 'soak', 'options', 'images')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -33,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('what', choices=[*MEASURES, 'tables'])
-    parser.add_argument('--count', type=int, help='kills: 100, or 60 inside of a write')
+    parser.add_argument(
+        '--count', type=int, help='kills: 100, or 60 inside of a write; values of an option: 8'
+    )
     parser.add_argument('--ranks', type=int, nargs='+', default=[1, 2], help='of random kills')
     parser.add_argument('--seed', type=int, default=0, help='of the moments and the bytes')
     parser.add_argument('--minutes', type=float, default=60, help='of the soak')
@@ -66,6 +70,10 @@ def _measure(args: argparse.Namespace, folder: Path) -> dict:
         from tests.faults import attacks
 
         return attacks.measure(args.python)
+    if args.what in ('options', 'images'):
+        from tests.faults import inputs
+
+        return inputs.options(args.count or 8) if args.what == 'options' else inputs.images(folder)
     from tests.faults import processes
 
     processes.warm_up()

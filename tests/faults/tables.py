@@ -153,10 +153,23 @@ def _soak(found: Figures) -> str:
     )
 
 
+def _options(found: Figures) -> str:
+    header = ['bad values', 'passed in silence', 'refused without the name of the option']
+    return _rows(header, [[found['values'], found['silent'], found['unnamed']]])
+
+
+def _images(found: Figures) -> str:
+    header = ['files', 'tried', 'named by `mmlt check`', 'stop a training, by name']
+    rows = [[row['kind'], row['files'], row['named'], row['refused']] for row in found['kinds']]
+    return _rows(header, rows)
+
+
 TABLES: dict[str, Callable[[Figures], str]] = {
     'kills': _kills,
     'writes': _writes,
     'attacks': _attacks,
     'changes': _changes,
     'soak': _soak,
+    'options': _options,
+    'images': _images,
 }
