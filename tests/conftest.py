@@ -11,6 +11,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.runner import Runner
 
 torch.set_num_threads(1)
@@ -46,3 +47,12 @@ def lean_runner(monkeypatch):
     """Spare seconds per runner: a config laid out by yapf, and the versions of compilers."""
     monkeypatch.setattr(Config, 'pretty_text', property(plain_text))
     monkeypatch.setattr(Runner, '_log_env', lambda runner, env_cfg: None)
+
+
+@pytest.fixture(autouse=True)
+def no_stale_copies():
+    """Forget what MMEngine's ``get_subset`` of other tests copied.
+
+    It keeps that by address for ever, and takes a new object at an old address for the old one.
+    """
+    BaseDataset._copy_without_annotation.__defaults__[0].clear()

@@ -205,6 +205,14 @@ class LongTailMixin(BaseDataset):
         subset._take_labels(self._labels, indices)
         return subset
 
+    def _copy_without_annotation(self, memo: dict[int, Any] | None = None) -> LongTailMixin:
+        """The copy behind ``get_subset``, with a memory of its own.
+
+        That of MMEngine outlives the call (a default ``memo=dict()``) and knows objects by address:
+        once a data set is gone, what takes its place in memory is "copied" as that data set.
+        """
+        return super()._copy_without_annotation({} if memo is None else memo)
+
     def _take_labels(self, labels: Labels | None, indices: Sequence[int] | int) -> None:
         if labels is not None:
             if isinstance(indices, int):

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mmengine.dataset import ConcatDataset, RepeatDataset
+from mmengine.dataset import BaseDataset as MMEngineDataset
+from mmengine.dataset import Compose, ConcatDataset, RepeatDataset
 from mmpretrain.datasets import BaseDataset, CustomDataset, KFoldDataset
 from mmpretrain.registry import DATASETS
 
@@ -158,6 +159,16 @@ def test_wrappers_inside_it(folder: str) -> None:
         labels = wrapped.get_gt_labels()
         assert wrapped.class_counts == np.bincount(labels).tolist()
         assert [wrapped[i]['gt_label'] for i in range(len(wrapped))] == labels.tolist()
+
+
+def test_a_subset_copies_no_object_of_an_earlier_data_set(folder: str, monkeypatch) -> None:
+    whole = DATASETS.build(dict(type='LongTailDataset', dataset=_images(folder)))
+    stale = {id(part): 'of a data set that is gone' for part in vars(whole).values()}
+    defaults = (stale,)
+    monkeypatch.setattr(MMEngineDataset._copy_without_annotation, '__defaults__', defaults)
+    subset, before = whole.get_subset([0, 8, 13]), dict(stale)
+    assert isinstance(subset.dataset, CustomDataset) and isinstance(subset.pipeline, Compose)
+    assert stale == before
 
 
 def test_a_class_without_a_name_is_not_lost_with_its_last_image() -> None:
