@@ -1,6 +1,7 @@
-# ConCutMix (Pan et al., IEEE TIP 2024) with CAR (Zhu et al., CVPR 2026).
+# ConCutMix (Pan et al., IEEE TIP 2024) with CAR (Zhu et al., CVPR 2026), 32 pixels.
 # python tools/train.py configs/cifar100_lt/vit_small_concutmix_car_ir100.py
-# 1 GPU, batch 128. Published top-1: 55.68 %. Not yet run here.
+# 1 GPU, batch 128. The published figures are of 224 pixels: vit_small_p16_concutmix_car_ir100.py.
+# Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar100_lt_views_pairs.py',
     '../_base_/models/vit_small_p4_bcl.py',

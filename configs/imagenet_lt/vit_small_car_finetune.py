@@ -2,14 +2,12 @@
 # tools/dist_train.sh configs/imagenet_lt/vit_small_car_finetune.py 8
 # --cfg-options load_from=WEIGHTS, a pre-trained ViT-S/16. 8 GPUs, batch 128. Not yet run here.
 _base_ = [
-    '../_base_/datasets/imagenet_lt.py',
+    '../_base_/datasets/imagenet_lt_car.py',
     '../_base_/models/vit_small_p16.py',
     '../_base_/schedules/vit_finetune_100e.py',
     '../_base_/default_runtime.py',
 ]
 
-# 16 per GPU: the batch of 128 on 8 GPUs
-train_dataloader = dict(batch_size=16)
 model = dict(
     head=dict(
         num_classes=_base_.num_classes,

@@ -61,7 +61,8 @@ def test_a_metafile_says_what_the_recipe_says():
         assert model['Metadata'] == {
             'Training Data': DATA[folder] + (f' (ratio {ratio})' if ratio else ''),
             'Epochs': cfg['train_cfg']['max_epochs'],
-            'Batch Size': cfg['auto_scale_lr']['base_batch_size'],
+            'Batch Size': cfg['auto_scale_lr']['base_batch_size']
+            * cfg['optim_wrapper'].get('accumulative_counts', 1),
         }
 
 

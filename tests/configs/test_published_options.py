@@ -75,7 +75,7 @@ def test_bcl(name):
         head.loss_bcl.loss_weight,
         head.loss_bcl.temperature,
         head.embedding_channels,
-        cfg.auto_scale_lr.base_batch_size,
+        cfg.auto_scale_lr.base_batch_size * cfg.optim_wrapper.get('accumulative_counts', 1),
     )
     assert found == SHARED[name.split('/')[0]]
     assert cfg.model.neck.out_channels == head.embedding_channels
@@ -122,3 +122,49 @@ def test_ldam_drw(data):
     )
     assert cfg.default_hooks.reweighting.start_epoch == 160
     assert cfg.train_cfg.max_epochs == 200
+
+
+def test_car_vit_on_imagenet_lt():
+    cfg = recipe('imagenet_lt/vit_small_car')
+    first, crop = cfg.train_dataloader.dataset.pipeline[1:3]
+    assert (first.scale, crop.scale, crop.crop_ratio_range) == (246, 224, (0.8, 1.0))
+    assert 'ColorJitter' not in str(cfg.train_dataloader)
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        assert loader.dataset.pipeline[1].scale == 246
+    assert 'drop_path_rate' not in cfg.model.backbone
+    backbone = recipe('cifar100_lt/vit_small_p16_car_ir100').model.backbone
+    assert (backbone.arch, backbone.img_size, backbone.patch_size) == ('deit-small', 224, 16)
+
+
+def test_rand_augment_is_timms():
+    view = recipe('imagenet_lt/resnext50_bcl').train_dataloader.dataset.pipeline[1]
+    operations = view.transforms[0][-1].policies
+    assert sorted(one.bits for one in operations if one.type == 'Posterize') == [3, 4]
+    for kind in ('Rotate', 'Shear', 'Translate'):
+        used = {one.interpolation for one in operations if one.type == kind}
+        assert used == {'bilinear', 'bicubic'}
+    assert len(operations) == 2 * 15
+
+
+@pytest.mark.parametrize('name', ['imagenet_lt/resnet50_ce', 'imagenet_lt/resnext50_bcl'])
+def test_photographs_are_resized_with_antialiasing(name):
+    cfg = recipe(name)
+    text = str(cfg.train_dataloader) + str(cfg.test_dataloader)
+    assert text.count("'backend': 'pillow'") == text.count('RandomResizedCrop') + 1
+
+
+@pytest.mark.parametrize('data', ['cifar10_lt', 'cifar100_lt'])
+def test_variants_of_the_released_codes(data):
+    view = recipe(f'{data}/resnet32_bcl_cutout_ir100').train_dataloader.dataset.pipeline[0]
+    assert view.transforms[0][-1] == dict(type='Cutout', shape=16, pad_val=0, prob=1.0)
+    assert (
+        recipe(f'{data}/resnet32_concutmix_seed10_ir100').train_dataloader.dataset.dataset.seed
+        == 10
+    )
+
+
+def test_inaturalist_contrasts_batches_of_128():
+    for method in ('bcl', 'concutmix', 'concutmix_car'):
+        cfg = recipe(f'inat2018/resnet50_{method}')
+        assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 128
+        assert cfg.optim_wrapper.accumulative_counts == 2

@@ -1,9 +1,7 @@
 # BCL on ViT-S/16, cosine classifier. The leaf sets num_classes.
 model = dict(
     type='MultiViewClassifier',
-    backbone=dict(
-        type='VisionTransformer', arch='deit-small', img_size=224, patch_size=16, drop_path_rate=0.1
-    ),
+    backbone=dict(type='VisionTransformer', arch='deit-small', img_size=224, patch_size=16),
     neck=dict(type='BCLNeck', in_channels=384, out_channels=1024),
     head=dict(
         type='ContrastiveClsHead',

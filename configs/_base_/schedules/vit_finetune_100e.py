@@ -1,5 +1,6 @@
-# Fine-tuning ViT-S: AdamW, batch 128. Learning rate, decay, batch and warm-up as in CAR's released
-# command, which trains 50 epochs on CIFAR-100-LT, ratio 10; clipping and decay by kind are ours.
+# Fine-tuning ViT-S: AdamW, batch 128. Learning rate, decay, batch, warm-up and 100 epochs as in
+# CAR's released command; clipping and decay by kind are ours, and the rate is set at each iteration
+# where the release sets it at each epoch.
 _base_ = './vit_200e.py'
 
 optim_wrapper = dict(optimizer=dict(lr=5e-5))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,8 +11,9 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmlt.functional.checks import check_text, refuse
+from mmlt.functional.checks import check_choice, check_text, refuse
 from mmlt.models.batch_augments.choice import BatchAugmentChoice
 from mmlt.registry import build_module, check_init_cfg
 
@@ -26,11 +28,18 @@ class MultiViewClassifier(ImageClassifier):
     finds ``V`` from the number of data samples. With one tensor as the input it is the plain
     classifier.
 
+    Which images share BatchNorm's statistics matters, because views differ in brightness and
+    contrast: the network is tested with running statistics. ``batch_norm='apart'`` is what the
+    released code of BCL and ConCutMix does on as many GPUs as views: ``DataParallel`` cuts the
+    batch into contiguous parts, here the views, and keeps the running statistics of the first.
+
     Args:
         backbone, neck, head: modules or their configs.
         pretrained: path of a checkpoint to begin from.
         train_cfg: ``dict(augments=..., probs=...)``, the batch augments.
         data_preprocessor: a module or its config.
+        batch_norm: ``'together'``: BatchNorm sees all views at once; ``'apart'``: each view is
+            normalised by itself, and the running statistics are those of view 0.
         init_cfg: as in MMEngine.
 
     Raises:
@@ -54,9 +63,11 @@ class MultiViewClassifier(ImageClassifier):
         pretrained: str | None = None,
         train_cfg: dict | None = None,
         data_preprocessor: dict | nn.Module | None = None,
+        batch_norm: str = 'together',
         init_cfg: dict | list | None = None,
     ) -> None:
         check_init_cfg(init_cfg)
+        check_choice('batch_norm', batch_norm, ('together', 'apart'))
         if pretrained is not None:
             check_text('pretrained', pretrained)
         if train_cfg is not None and train_cfg != {}:
@@ -77,6 +88,7 @@ class MultiViewClassifier(ImageClassifier):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
+        self.batch_norm = batch_norm
 
     def extract_feat(self, inputs: Tensor | Sequence[Tensor], stage: str = 'neck') -> Any:
         """Features of ``stage``.
@@ -96,8 +108,19 @@ class MultiViewClassifier(ImageClassifier):
             if len(shapes) != 1:
                 found = sorted(shapes) or 'no view'
                 raise ValueError(f'inputs: expected views of one shape, got {found}')
+            if self.batch_norm == 'apart' and self.training:
+                return self._apart(inputs, stage)
             inputs = torch.cat(list(inputs))
         return super().extract_feat(inputs, stage=stage)
+
+    def _apart(self, views: Sequence[Tensor], stage: str) -> Any:
+        """Features of the views, each normalised by its own statistics."""
+        outputs = [super().extract_feat(views[0], stage=stage)]
+        with _running_statistics_kept(self):
+            outputs += [super(MultiViewClassifier, self).extract_feat(v, stage) for v in views[1:]]
+        if isinstance(outputs[0], Tensor):
+            return torch.cat(outputs)
+        return tuple(torch.cat(parts) for parts in zip(*outputs, strict=True))
 
     def predict(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None, **kwargs: Any
@@ -109,3 +132,16 @@ class MultiViewClassifier(ImageClassifier):
                 'MultiView out of the test pipeline'
             )
         return super().predict(inputs, data_samples, **kwargs)
+
+
+@contextmanager
+def _running_statistics_kept(model: nn.Module) -> Iterator[None]:
+    """BatchNorm normalises by its batch, as in training, and does not learn from it."""
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True

@@ -50,8 +50,9 @@ class BCLNeck(BaseModule):
         ValueError: if a width is not an integer of at least 1.
 
     Reference:
-        Zhu et al., Balanced Contrastive Learning, CVPR 2022, section 3. As in the released code,
-        the BatchNorm of the projection sees all views, the classification view too.
+        Zhu et al., Balanced Contrastive Learning, CVPR 2022, section 3. The projection sees all
+        views, the one to classify too. Whether its BatchNorm sees them together or apart is
+        ``batch_norm`` of :class:`MultiViewClassifier`.
 
     Example:
         >>> import torch
