@@ -316,9 +316,13 @@ def _check_parts(value: Any, parts: Any, homes: Sequence[str]) -> None:
 def _trained_prior(cfg: dict[str, Any]) -> tuple[float, tuple[str, ...]]:
     """``prior_power`` and ``corrections`` of a config."""
     head = cfg['model'].get('head')
+    losses = _classification_losses(head)
+    if any(part.get('type') == 'VSLoss' for part in losses):
+        # Factors and offsets together: no power of the training prior is left to name.
+        return 0.0, ('VSLoss',)
     taus = [
         (float(part.get('tau', 1.0)) if part.get('type') == 'LogitAdjustedLoss' else None)
-        for part in _classification_losses(head)
+        for part in losses
     ]
     adjusted = [tau for tau in taus if tau is not None]
     if any(adjusted):

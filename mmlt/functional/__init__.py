@@ -26,6 +26,7 @@ from .logit_adjustment import (
 )
 from .metrics.figures import long_tail_figures
 from .mixing import cutmix_box, mixed_label_weight
+from .sam import ascent_step
 from .sampling import class_sampling_probabilities
 from .semantic_labels import label_confidence, semantic_scores, semantic_similarity
 
@@ -33,6 +34,7 @@ __all__ = [
     'adjust_logits',
     'adjusted_bias',
     'all_reduce_sum',
+    'ascent_step',
     'balanced_contrastive_loss',
     'class_prior',
     'class_sampling_probabilities',

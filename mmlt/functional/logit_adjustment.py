@@ -25,6 +25,7 @@ __all__ = [
     'log_prior',
     'logit_adjusted_cross_entropy',
     'reduce_scores',
+    'scaling_factors',
     'tau_normalize',
     'update_running_prior',
 ]
@@ -44,6 +45,33 @@ def log_prior(class_counts: ClassCounts, empty_classes: str = 'error') -> Tensor
     check_choice('empty_classes', empty_classes, ('error', 'ignore'))
     counts = validate_class_counts(class_counts, allow_empty=empty_classes == 'ignore')
     return (counts / counts.sum()).log()
+
+
+def scaling_factors(
+    class_counts: ClassCounts, gamma: float, empty_classes: str = 'error'
+) -> Tensor:
+    r"""Factors of the vector-scaling loss, :math:`(n_k / n_{max})^\gamma`.
+
+    Args:
+        class_counts: ``(K,)`` training images per class.
+        gamma: at least 0; 0 gives ones.
+        empty_classes: ``'error'``, or ``'ignore'``: classes without images have the factor 1, and
+            their offset, ``-inf``, leaves them out.
+
+    Returns:
+        ``(K,)`` float64.
+
+    Reference:
+        Kini et al., NeurIPS 2021, eq. 3 and section 5.
+
+    Example:
+        >>> scaling_factors([4, 1], gamma=0.5)
+        tensor([1.0000, 0.5000], dtype=torch.float64)
+    """
+    check_number('gamma', gamma, '[0, inf)')
+    check_choice('empty_classes', empty_classes, ('error', 'ignore'))
+    counts = validate_class_counts(class_counts, allow_empty=empty_classes == 'ignore')
+    return torch.where(counts > 0, (counts / counts.max()) ** gamma, 1.0)
 
 
 def logit_adjusted_cross_entropy(

@@ -9,6 +9,7 @@ from .ema_confusion_hook import EMAConfusionHook
 from .epoch_seed_hook import EpochSeedHook
 from .long_tail_hook import LongTailHook
 from .resume_check_hook import ResumeCheckHook
+from .sam_hook import SAMHook
 from .skipped_images_hook import SkippedImagesHook
 from .training_progress_hook import TrainingProgressHook
 from .within_epoch_hook import WithinEpochHook
@@ -23,6 +24,7 @@ __all__ = [
     'EpochSeedHook',
     'LongTailHook',
     'ResumeCheckHook',
+    'SAMHook',
     'SkippedImagesHook',
     'TrainingProgressHook',
     'WithinEpochHook',

@@ -78,7 +78,7 @@ def _corrections(runner: Runner, which: str) -> Iterator[tuple[str, str]]:
         if isinstance(module, LogitAdjustedLoss) and module.tau > 0:
             # The effective prior is that of the labels after sampling and mixing.
             kind = 'effective prior' if module.blend == 1 else 'prior'
-            yield kind, f'LogitAdjustedLoss(tau={module.tau:g})'
+            yield kind, f'{type(module).__name__}(tau={module.tau:g})'
         if isinstance(module, ClassificationLoss) and module.weights_by_frequency:
             yield 'weights', f'{type(module).__name__}(class_weight=...)'
     for hook in hooks:

@@ -30,8 +30,9 @@ VIEWS = [
     [dict(type='RandomFlip', prob=1.0)],
     [dict(type='RandomFlip', prob=1.0, direction='vertical')],
 ]
-# Prior to the relative deviation that is allowed: a running prior is kept in float32.
-PRIORS = {'train': 1e-10, 0.5: 1e-6}
+# Prior, or SAM with that of the training data, to the relative deviation that is allowed: a running
+# prior is kept in float32.
+PRIORS = {'train': 1e-10, 0.5: 1e-6, 'sam': 1e-10}
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason='what happens without a GPU')
 
@@ -45,7 +46,8 @@ def exact(rank, world_size, work_dir, prior):
         world_size,
         **{
             **OPTIONS,
-            'model.head.loss.prior': prior,
+            'model.head.loss.prior': 'train' if prior == 'sam' else prior,
+            'custom_hooks': [dict(type='SAMHook', rho=0.05)] if prior == 'sam' else [],
             # Known at once, the estimate is widened with the model; else it is made in float32.
             'model.head.loss_car.num_classes': 10,
             'train_dataloader.dataset.dataset.indices': INDICES,

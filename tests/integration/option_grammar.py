@@ -302,6 +302,14 @@ _or_none = lambda options: {name: none | option for name, option in options.item
 _loss = dict(
     class_weight=weights, class_counts=counts, reduction=reduction, loss_weight=non_negative
 )
+_adjusted = dict(
+    _loss,
+    tau=non_negative,
+    prior=choice('train', 'effective') | closed_share,
+    momentum=share,
+    empty_classes=choice('error', 'ignore'),
+    label_smooth_val=share,
+)
 _augments = Option(
     nothing,
     st.sampled_from(
@@ -354,6 +362,7 @@ COMPONENTS: dict[str, Component] = {
     'DeferredReweightingHook': Component(
         dict(start_epoch=count, beta=share), lambda: dict(start_epoch=1)
     ),
+    'SAMHook': Component(dict(rho=positive)),
     'EMAConfusionHook': Component(
         dict(num_pairs=count, interval=size, start_epoch=count, warmup_epochs=count)
     ),
@@ -438,6 +447,7 @@ COMPONENTS: dict[str, Component] = {
             pretrained=none | text,
             train_cfg=none | Option(lambda v: v == {}) | _augments,
             data_preprocessor=none | mapping,
+            batch_norm=choice('together', 'apart'),
             init_cfg=init_cfg,
         ),
         lambda: dict(backbone=nn.Identity(), neck=nn.Identity()),
@@ -499,14 +509,10 @@ COMPONENTS: dict[str, Component] = {
         lambda: dict(class_counts=COUNTS, class_weight=[1.0] * 4),
     ),
     'LogitAdjustedLoss': Component(
-        dict(
-            _loss,
-            tau=non_negative,
-            prior=choice('train', 'effective') | closed_share,
-            momentum=share,
-            empty_classes=choice('error', 'ignore'),
-            label_smooth_val=share,
-        ),
+        _adjusted, lambda: dict(class_counts=COUNTS, class_weight=[1.0] * 4)
+    ),
+    'VSLoss': Component(
+        dict(_adjusted, gamma=non_negative),
         lambda: dict(class_counts=COUNTS, class_weight=[1.0] * 4),
     ),
     'PairedDataPreprocessor': Component(_preprocessor, _normalised),
@@ -585,6 +591,7 @@ COMPONENTS |= {
     for case in [
         _function('adjust_logits', lambda: dict(logits=_logits, **_counts()), tau=number()),
         _function('adjusted_bias', lambda: dict(bias=_logits[0], **_counts()), tau=number()),
+        _function('ascent_step', lambda: dict(gradients=[torch.ones(2)], rho=1.0), rho=positive),
         _function(
             'balanced_contrastive_loss',
             lambda: dict(

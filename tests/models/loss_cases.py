@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from mmlt.functional.counts import effective_number_weights, frequency_weights
-from mmlt.models.losses import BalancedContrastiveLoss, CARLoss, LDAMLoss, LogitAdjustedLoss
+from mmlt.models.losses import BalancedContrastiveLoss, CARLoss, LDAMLoss, LogitAdjustedLoss, VSLoss
 from tests.references import confusion, contrastive
 from tests.references import logit_adjustment as adjusted
 
@@ -97,6 +97,14 @@ def _adjusted(tau, counts=COUNTS, weights=None, smoothing=0.0):
     )
 
 
+def _vector_scaling(tau, gamma, weights=None):
+    def value(logits, scores):
+        factors = torch.tensor([(n / max(COUNTS)) ** gamma for n in COUNTS], dtype=torch.float64)
+        return _adjusted(tau, weights=weights)(logits * factors, scores)
+
+    return value
+
+
 def _effective(logits, scores):
     """The first batch and the training prior count as one step each."""
     prior = torch.tensor(COUNTS) / sum(COUNTS) + scores.mean(dim=0)
@@ -147,6 +155,13 @@ CASES = {
     'logit adjustment, label smoothing': _on_logits(
         lambda: LogitAdjustedLoss(tau=0.8, class_counts=COUNTS, label_smooth_val=0.1),
         _adjusted(0.8, smoothing=0.1),
+    ),
+    'vector scaling': _on_logits(
+        lambda: VSLoss(tau=1.25, gamma=0.15, class_counts=COUNTS), _vector_scaling(1.25, 0.15)
+    ),
+    'vector scaling, class weights': _on_logits(
+        lambda: VSLoss(0.75, 0.05, class_counts=COUNTS, class_weight='effective_number'),
+        _vector_scaling(0.75, 0.05, WEIGHTS),
     ),
     'LDAM': _on_cosines(lambda: LDAMLoss(class_counts=COUNTS), _ldam()),
     'LDAM, class weights': _on_cosines(

@@ -48,6 +48,10 @@ class SeededDraws:
         """Where the run is: epoch and iteration from 0, and the seed that all ranks share."""
         self._epoch, self._iteration, self._seed, self._calls = epoch, iteration, seed, 0
 
+    def rewind(self) -> None:
+        """Draw what was drawn in this iteration once more."""
+        self._calls = 0
+
     @property
     def knows_progress(self) -> bool:
         """Whether somebody has said where the run is."""

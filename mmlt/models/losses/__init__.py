@@ -4,5 +4,6 @@ from .balanced_contrastive_loss import BalancedContrastiveLoss
 from .car_loss import CARLoss
 from .ldam_loss import LDAMLoss
 from .logit_adjusted_loss import LogitAdjustedLoss
+from .vs_loss import VSLoss
 
-__all__ = ['BalancedContrastiveLoss', 'CARLoss', 'LDAMLoss', 'LogitAdjustedLoss']
+__all__ = ['BalancedContrastiveLoss', 'CARLoss', 'LDAMLoss', 'LogitAdjustedLoss', 'VSLoss']

@@ -121,8 +121,12 @@ class LogitAdjustedLoss(ClassificationLoss):
             self.to(logits.device)  # a module that nobody has moved
         if self.empty_classes == 'ignore' and self.train_log_prior is not None:
             refuse_left_out('LogitAdjustedLoss.target', target, self.train_log_prior)
-        logits = logits + self._offset(target, logits)
+        logits = self._scaled(logits) + self._offset(target, logits)
         return cross_entropy(logits, target, self.class_weight, reduction, self.label_smooth_val)
+
+    def _scaled(self, logits: Tensor) -> Tensor:
+        """Logits with the factors of their classes, of which there are none."""
+        return logits
 
     def _offset(self, target: Tensor, logits: Tensor) -> Tensor:
         offset: Any = self.train_log_prior

@@ -1,0 +1,204 @@
+"""Sharpness-aware minimisation: every iteration takes its gradient a step uphill."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
+from mmpretrain.registry import HOOKS
+from torch import Tensor, nn
+
+from mmlt.functional.checks import check_number
+from mmlt.functional.sam import ascent_step
+from mmlt.models.batch_augments.randomness import SeededDraws
+from mmlt.models.losses.confusion_pair_counts import ConfusionPairCounts
+
+from .runner_parts import components_with
+
+__all__ = ['SAMHook']
+
+
+@HOOKS.register_module()
+class SAMHook(Hook):
+    r"""Takes the gradient at the worst point nearby, so that training ends in a flat minimum.
+
+    An iteration has two forward and backward passes: the first gives the direction uphill, the
+    second the gradient there, with which the optimiser steps from where it was. Both passes see
+    the same images, mixed with the same partners, and the same masks of dropout. BatchNorm's
+    statistics, CAR's confusion, priors and counted pairs move once, by the first. Works with any
+    loss and mixing, optimiser, loss scaling, gradient accumulation (each part of a batch has a step
+    of its own) and processes (the direction is that of the global batch).
+
+    Args:
+        rho: length of the step, above 0, in units of the weights; 0.05 in the paper.
+
+    Raises:
+        ValueError: if ``rho`` is out of range; before training, if there are several optimisers
+            or the weights are split over processes (FSDP).
+
+    Reference:
+        Foret et al., Sharpness-Aware Minimization for Efficiently Improving Generalization, ICLR
+        2021; Rangwani et al., Escaping Saddle Points for Effective Generalization on
+        Class-Imbalanced Data, NeurIPS 2022, for long tails.
+
+    Example:
+        >>> custom_hooks = [dict(type='SAMHook', rho=0.05)]
+    """
+
+    def __init__(self, rho: float = 0.05) -> None:
+        self.rho = check_number('rho', rho, '(0, inf)')
+
+    def before_train(self, runner: Runner) -> None:
+        """Put the step of two passes in place of the model's own."""
+        if isinstance(runner.optim_wrapper, OptimWrapperDict):
+            raise ValueError('SAMHook: expected one optimiser, got several (OptimWrapperDict)')
+        if 'FullyShardedDataParallel' in {type(m).__name__ for m in runner.model.modules()}:
+            raise ValueError('SAMHook: expected whole weights in each process, got FSDP')
+        draws = [
+            part
+            for part in components_with(runner, 'set_progress')
+            if isinstance(part, SeededDraws)
+        ]
+        # A plain attribute of the module, which its class's method stands behind.
+        runner.model.train_step = _TwoPasses(runner.model, self.rho, draws)
+
+    def after_train(self, runner: Runner) -> None:
+        """Give the model its own step back."""
+        del runner.model.train_step
+
+
+class _Ascent:
+    """Stands for the optimiser in the first pass: gradients, on all ranks, and no step."""
+
+    def __init__(self, optim_wrapper: OptimWrapper) -> None:
+        self.optim_wrapper = optim_wrapper
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        del model  # whose `no_sync` would leave gradients on their ranks while accumulating
+        with self.optim_wrapper.optim_context(nn.Identity()):
+            yield
+
+    def update_params(self, loss: Tensor) -> None:
+        self.optim_wrapper.backward(loss)
+        self.optim_wrapper._inner_count -= 1  # no iteration of its own
+
+
+class _TwoPasses:
+    """``train_step`` of a model."""
+
+    def __init__(self, model: nn.Module, rho: float, draws: list[SeededDraws]) -> None:
+        own_step: Any = model.train_step
+        self.own_step: Callable[..., dict[str, Tensor]] = own_step
+        self.model, self.rho, self.draws = model, rho, draws
+
+    def __call__(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        states, before = _random_states(), _buffers(self.model)
+        with _gradients_apart(self.model):
+            outputs = self.own_step(_copied(data), optim_wrapper=_Ascent(optim_wrapper))
+            slopes = {w: w.grad for w in self.model.parameters() if w.grad is not None}
+        moved = list(slopes)
+        steps = ascent_step(list(slopes.values()), self.rho)
+        after = _buffers(self.model)
+        _set_random_states(states)
+        _set_buffers(self.model, before)
+        for part in self.draws:
+            part.rewind()
+        here = [weight.detach().clone() for weight in moved]
+        _move(moved, [old + step for old, step in zip(here, steps, strict=True)])
+        with _uncounted(self.model), _back_after_backward(optim_wrapper, moved, here):
+            self.own_step(data, optim_wrapper=optim_wrapper)
+        _set_buffers(self.model, after)
+        return outputs
+
+
+def _move(weights: Sequence[nn.Parameter], values: Sequence[Tensor]) -> None:
+    with torch.no_grad():
+        for weight, value in zip(weights, values, strict=True):
+            weight.copy_(value)
+
+
+@contextmanager
+def _gradients_apart(model: nn.Module) -> Iterator[None]:
+    """What has been accumulated so far waits outside."""
+    kept = [(weight, weight.grad) for weight in model.parameters()]
+    for weight, _ in kept:
+        weight.grad = None
+    try:
+        yield
+    finally:
+        for weight, gradient in kept:
+            weight.grad = gradient
+
+
+@contextmanager
+def _back_after_backward(
+    optim_wrapper: OptimWrapper, weights: Sequence[nn.Parameter], values: Sequence[Tensor]
+) -> Iterator[None]:
+    """Between gradient and step the weights return to where they were."""
+    own = optim_wrapper.backward
+
+    def backward(loss: Tensor, **kwargs: Any) -> None:
+        own(loss, **kwargs)
+        _move(weights, values)
+
+    optim_wrapper.backward = backward
+    try:
+        yield
+    finally:
+        del optim_wrapper.backward
+
+
+@contextmanager
+def _uncounted(model: nn.Module) -> Iterator[None]:
+    """Confused pairs are counted in training only; the counts are too large to be copied."""
+    counters = [m for m in model.modules() if isinstance(m, ConfusionPairCounts) and m.training]
+    for counter in counters:
+        counter.training = False
+    try:
+        yield
+    finally:
+        for counter in counters:
+            counter.training = True
+
+
+def _buffers(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.named_buffers()}
+
+
+def _set_buffers(model: nn.Module, values: Mapping[str, Tensor]) -> None:
+    for name, tensor in model.named_buffers():
+        if name in values:
+            tensor.copy_(values[name])
+
+
+def _copied(batch: Any) -> Any:
+    """A batch whose data samples a preprocessor may write into; images are shared."""
+    if isinstance(batch, BaseDataElement):
+        return batch.clone()
+    if isinstance(batch, Mapping):
+        return {key: _copied(part) for key, part in batch.items()}
+    if isinstance(batch, (list, tuple)):
+        return type(batch)(_copied(part) for part in batch)
+    return batch
+
+
+def _random_states() -> tuple[Any, ...]:
+    device = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    return random.getstate(), np.random.get_state(), torch.get_rng_state(), device
+
+
+def _set_random_states(states: tuple[Any, ...]) -> None:
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(states[2])
+    if states[3] is not None:
+        torch.cuda.set_rng_state(states[3])

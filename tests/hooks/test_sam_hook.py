@@ -1,0 +1,202 @@
+"""SAM against two plain passes, and what must move once."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from mmengine.model import BaseDataPreprocessor
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmpretrain.models import ImageClassifier
+from mmpretrain.structures import DataSample
+from torch import nn
+
+from mmlt.autocast import CPUAutocastOptimWrapper
+from mmlt.functional.sam import ascent_step
+from mmlt.hooks import SAMHook
+from mmlt.hooks.sam_hook import _TwoPasses
+from mmlt.models.batch_augments.randomness import SeededDraws
+from mmlt.models.losses.confusion_pair_counts import ConfusionPairCounts
+from tests.digits_runner import digits_runner
+
+RHO, LR = 0.1, 0.5
+
+
+class DropoutBackbone(nn.Module):
+    """Whatever moves or draws: BatchNorm and masks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3)
+        )
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.layers(inputs),)
+
+
+def _model() -> ImageClassifier:
+    torch.manual_seed(0)
+    criterion = dict(type='LogitAdjustedLoss', prior='effective', class_counts=[5, 2, 1])
+    model = ImageClassifier(
+        backbone=DropoutBackbone(),
+        data_preprocessor=BaseDataPreprocessor(),
+        head=dict(
+            type='LinearClsHead',
+            in_channels=6 * 2 * 2,
+            num_classes=3,
+            loss=dict(type='CARLoss', criterion=criterion, class_counts=[5, 2, 1], tolerance=0.0),
+        ),
+    ).double()
+    return model.train()
+
+
+def _batch(seed: int) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(seed)
+    return dict(
+        inputs=torch.randn(4, 1, 4, 4, generator=generator, dtype=torch.float64),
+        data_samples=[DataSample().set_gt_label(label) for label in (0, 1, 0, 2)],
+    )
+
+
+def _loss(model: ImageClassifier, batch: dict[str, Any], seed: int) -> torch.Tensor:
+    torch.manual_seed(seed)
+    return model.loss(**batch)['loss']
+
+
+def _reference(model: ImageClassifier, batch: dict[str, Any], seed: int) -> list[torch.Tensor]:
+    """Gradients at the worst point nearby; moves the buffers of the model as one pass does."""
+    uphill = copy.deepcopy(model)
+    slopes = torch.autograd.grad(_loss(model, batch, seed), list(model.parameters()))
+    length = sum(float(slope.square().sum()) for slope in slopes) ** 0.5
+    with torch.no_grad():
+        for weight, slope in zip(uphill.parameters(), slopes, strict=True):
+            weight += RHO / length * slope
+    return list(torch.autograd.grad(_loss(uphill, batch, seed), list(uphill.parameters())))
+
+
+def _wrapper(model: nn.Module, **options: Any) -> OptimWrapper:
+    return OptimWrapper(torch.optim.SGD(model.parameters(), lr=LR), **options)
+
+
+def _assert_same(model: nn.Module, other: nn.Module) -> None:
+    expected = other.state_dict()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-9, atol=1e-11, msg=name)
+
+
+def test_three_steps_are_those_of_two_plain_passes() -> None:
+    model = _model()
+    plain, step, wrapper = copy.deepcopy(model), _TwoPasses(model, RHO, []), _wrapper(model)
+    for seed in range(3):
+        gradients = _reference(plain, _batch(seed), seed)
+        with torch.no_grad():
+            for weight, gradient in zip(plain.parameters(), gradients, strict=True):
+                weight -= LR * gradient
+        torch.manual_seed(seed)
+        step(_batch(seed), wrapper)
+    _assert_same(model, plain)
+    assert int(model.backbone.layers[1].num_batches_tracked) == 3
+    assert int(model.head.loss_module.estimate.num_updates) == 3
+
+
+def test_accumulated_gradients_have_a_step_uphill_each() -> None:
+    model = _model()
+    plain, step = copy.deepcopy(model), _TwoPasses(model, RHO, [])
+    wrapper = _wrapper(model, accumulative_counts=2)
+    wrapper.initialize_count_status(model, 0, 2)
+    both = []
+    for seed in range(2):
+        both.append(_reference(plain, _batch(seed), seed))
+        torch.manual_seed(seed)
+        step(_batch(seed), wrapper)
+    with torch.no_grad():
+        for weight, *gradients in zip(plain.parameters(), *both, strict=True):
+            weight -= LR * sum(gradients) / 2
+    _assert_same(model, plain)
+
+
+def test_the_log_has_the_loss_before_the_step_uphill() -> None:
+    model = _model()
+    expected = _loss(copy.deepcopy(model), _batch(0), 0)
+    torch.manual_seed(0)
+    logged = _TwoPasses(model, RHO, [])(_batch(0), _wrapper(model))
+    torch.testing.assert_close(logged['loss'], expected.detach())
+
+
+def test_a_batch_is_not_changed_and_seeded_draws_come_again() -> None:
+    draws, seen = SeededDraws(), []
+    draws.set_progress(epoch=0, max_epochs=1, iteration=3, seed=0)
+    model = _model()
+    inner = model.loss
+
+    def loss(inputs: torch.Tensor, data_samples: list[DataSample]) -> dict[str, torch.Tensor]:
+        assert all('mixed' not in sample for sample in data_samples)
+        seen.append((draws.rng().random(), draws.rng().random(), float(torch.rand(()))))
+        for sample in data_samples:
+            sample.set_field(True, 'mixed')
+        return inner(inputs, data_samples)
+
+    model.loss = loss
+    _TwoPasses(model, RHO, [draws])(_batch(0), _wrapper(model))
+    assert len(seen) == 2 and seen[0] == seen[1] and seen[0][0] != seen[0][1]
+
+
+def test_pairs_are_counted_once() -> None:
+    model = _model()
+    model.head.pairs = ConfusionPairCounts(num_classes=3)
+    model.head.loss_module.register_forward_pre_hook(
+        lambda loss, inputs: model.head.pairs(*inputs[:2])
+    )
+    _TwoPasses(model, RHO, [])(_batch(0), _wrapper(model))
+    assert int(model.head.pairs.counts.sum()) == 4 and model.head.pairs.training
+
+
+def test_in_autocast_and_with_clipping() -> None:
+    model = _model().float()
+    batch = dict(_batch(0), inputs=_batch(0)['inputs'].float())
+    wrapper = CPUAutocastOptimWrapper(
+        torch.optim.SGD(model.parameters(), lr=LR), clip_grad=dict(max_norm=1e-3)
+    )
+    before = [weight.detach().clone() for weight in model.parameters()]
+    _TwoPasses(model, RHO, [])(batch, wrapper)
+    moved = [w.detach() - old for w, old in zip(model.parameters(), before, strict=True)]
+    length = torch.cat([part.flatten() for part in moved]).norm()
+    assert float(length) == pytest.approx(LR * 1e-3, rel=1e-3)  # nothing of rho is left
+
+
+@pytest.mark.parametrize('value', [0.0, float('nan'), float('inf')])
+def test_no_direction_no_step(value: float) -> None:
+    gradients = [torch.tensor([value, 0.0]), torch.zeros(3)]
+    assert all(not step.any() for step in ascent_step(gradients, rho=0.1))
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_a_norm_beyond_half_precision(dtype: torch.dtype) -> None:
+    gradients = [torch.full((400,), 6e4, dtype=dtype)]
+    (step,) = ascent_step(gradients, rho=1.0)
+    assert step.dtype == dtype and float(step.float().norm()) == pytest.approx(1, rel=0.01)
+
+
+def test_what_cannot_be_done_is_refused(tmp_path) -> None:
+    with pytest.raises(ValueError, match=r'rho: expected .* got 0'):
+        SAMHook(rho=0)
+    runner = digits_runner(tmp_path)
+    runner.optim_wrapper = OptimWrapperDict(one=_wrapper(nn.Linear(1, 1)))
+    with pytest.raises(ValueError, match='SAMHook: expected one optimiser'):
+        SAMHook().before_train(runner)
+
+
+def test_a_run_trains_and_gets_its_step_back(tmp_path) -> None:
+    runner = digits_runner(
+        tmp_path,
+        leaf='resnet8_concutmix_car',
+        max_epochs=1,
+        custom_hooks=[dict(type='SAMHook', rho=0.02)],
+    )
+    runner.train()
+    assert 'train_step' not in vars(runner.model)
+    assert all(weight.isfinite().all() for weight in runner.model.parameters())
+    assert int(runner.model.head.loss_car.estimate.num_updates) == runner.iter
