@@ -26,6 +26,7 @@ from .logit_adjustment import (
 )
 from .metrics.figures import long_tail_figures
 from .mixing import cutmix_box, mixed_label_weight
+from .proco import proco_logits
 from .sam import ascent_step
 from .sampling import class_sampling_probabilities
 from .semantic_labels import label_confidence, semantic_scores, semantic_similarity
@@ -52,6 +53,7 @@ __all__ = [
     'long_tail_indices',
     'mixed_label_weight',
     'pair_distribution',
+    'proco_logits',
     'semantic_scores',
     'semantic_similarity',
     'shot_groups',

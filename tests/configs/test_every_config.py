@@ -23,7 +23,7 @@ TRAINED = [
     *(recipe for recipe in RECIPES if recipe.startswith('digits_lt/')),
     'cifar10_lt/resnet32_cpmix_experts_ir100',
     # every data set, pipeline, backbone and schedule
-    'cifar10_lt/resnet32_bcl_cutout_ir100',
+    'cifar10_lt/resnet32_proco_ir100',
     'cifar10_lt/resnet32_concutmix_car_15e_ir100',
     'cifar10_lt/vit_small_car_ir100',
     'cifar100_lt/resnet32_ce_ir10',

@@ -511,6 +511,16 @@ COMPONENTS: dict[str, Component] = {
     'LogitAdjustedLoss': Component(
         _adjusted, lambda: dict(class_counts=COUNTS, class_weight=[1.0] * 4)
     ),
+    'ProCoLoss': Component(
+        dict(
+            num_classes=integer(2),
+            embedding_channels=integer(16),
+            temperature=positive,
+            loss_weight=non_negative,
+            class_counts=counts,
+        ),
+        lambda: dict(num_classes=4, embedding_channels=16, class_counts=COUNTS),
+    ),
     'VSLoss': Component(
         dict(_adjusted, gamma=non_negative),
         lambda: dict(class_counts=COUNTS, class_weight=[1.0] * 4),
@@ -673,6 +683,13 @@ COMPONENTS |= {
         ),
         _function(
             'spectral_norm', lambda: dict(matrix=torch.eye(3)), exact=flag, tolerance=non_negative
+        ),
+        _function(
+            'proco_logits',
+            lambda: dict(
+                embeddings=torch.ones(2, 16), means=torch.ones(3, 16), kappa=torch.ones(3)
+            ),
+            temperature=positive,
         ),
         _function('tau_normalize', lambda: dict(weight=torch.ones(2, 2)), tau=number()),
         _function('top_confused_pairs', lambda: dict(confusion=torch.eye(3), count=1), count=count),

@@ -4,6 +4,14 @@ from .balanced_contrastive_loss import BalancedContrastiveLoss
 from .car_loss import CARLoss
 from .ldam_loss import LDAMLoss
 from .logit_adjusted_loss import LogitAdjustedLoss
+from .proco_loss import ProCoLoss
 from .vs_loss import VSLoss
 
-__all__ = ['BalancedContrastiveLoss', 'CARLoss', 'LDAMLoss', 'LogitAdjustedLoss', 'VSLoss']
+__all__ = [
+    'BalancedContrastiveLoss',
+    'CARLoss',
+    'LDAMLoss',
+    'LogitAdjustedLoss',
+    'ProCoLoss',
+    'VSLoss',
+]
