@@ -1,4 +1,4 @@
-"""Run a function on several gloo processes and collect what each returns."""
+"""Run a function on several processes and collect what each returns."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch.multiprocessing as mp
 from cli import prepare_cpu_ranks
 
 
-def _entry(rank, world_size, fn, init_file, out_dir, args):
+def _entry(rank, world_size, fn, init_file, out_dir, args, backend):
     os.environ['OMP_NUM_THREADS'] = '1'
     torch.set_num_threads(1)
     dist.init_process_group(
-        'gloo', init_method=f'file://{init_file}', rank=rank, world_size=world_size
+        backend, init_method=f'file://{init_file}', rank=rank, world_size=world_size
     )
     try:
         result = fn(rank, world_size, *args)
@@ -29,8 +29,8 @@ def _entry(rank, world_size, fn, init_file, out_dir, args):
         dist.destroy_process_group()
 
 
-def run_ranks(fn, world_size, *args):
-    """``[fn(0, world_size, *args), fn(1, ...), ...]``, each run in its own gloo process.
+def run_ranks(fn, world_size, *args, backend='gloo'):
+    """``[fn(0, world_size, *args), fn(1, ...), ...]``, each run in its own process.
 
     ``fn`` is a module-level function; its arguments and result must be picklable.
     """
@@ -40,7 +40,7 @@ def run_ranks(fn, world_size, *args):
         context.set_forkserver_preload(['mmlt'])
         processes = [
             context.Process(
-                target=_entry, args=(rank, world_size, fn, f'{folder}/init', folder, args)
+                target=_entry, args=(rank, world_size, fn, f'{folder}/init', folder, args, backend)
             )
             for rank in range(world_size)
         ]

@@ -1,0 +1,181 @@
+"""What a GPU must not change, and what must not make it wait; part of ``make gpu``.
+
+Without a CUDA device the tests skip. ``MMLT_REHEARSE=1`` runs those on the CPU that can run there.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import nn
+
+from mmlt.functional.imbalance import exponential_class_counts
+from tests.configs.recipes import resolved
+from tests.distributed.launch import run_ranks
+from tests.models import batch_augment_cases as augments
+from tests.models.loss_cases import CASES, call, targets_of
+
+CUDA = torch.cuda.is_available()
+REHEARSED = os.environ.get('MMLT_REHEARSE') == '1'
+DEVICE = 'cuda' if CUDA else 'cpu'
+STEPS = {
+    'CE': 'cifar100_lt/resnet32_ce_ir100',
+    'CAR': 'cifar100_lt/resnet32_car_ir100',
+    'BCL': 'cifar100_lt/resnet32_bcl_ir100',
+    'ProCo': 'cifar100_lt/resnet32_proco_ir100',
+    'ConCutMix + CAR': 'cifar100_lt/resnet32_concutmix_car_ir100',
+    'CP-Mix': 'cifar100_lt/resnet32_cpmix_ir100',
+    'experts': 'cifar100_lt/resnet32_cpmix_experts_ir100',
+}
+
+pytestmark = pytest.mark.skipif(not (CUDA or REHEARSED), reason='no CUDA device')
+needs_cuda = pytest.mark.skipif(not CUDA, reason='no CUDA device')
+EVERY_LOSS = [(name, soft) for name, case in CASES.items() for soft in {False, case.soft}]
+
+
+@pytest.fixture(autouse=True)
+def exact_products() -> Iterator[None]:
+    """Products of float32 in float32, not in TF32."""
+    kept = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = kept
+
+
+@pytest.mark.parametrize(('name', 'soft'), EVERY_LOSS)
+def test_a_loss_is_that_of_the_cpu(name: str, soft: bool) -> None:
+    case, results = CASES[name], []
+    for device in ('cpu', DEVICE):
+        inputs = [part.to(device).requires_grad_() for part in case.inputs(torch.float32)]
+        value = call(case.make().to(device), inputs, targets_of(soft).to(device))
+        gradients = torch.autograd.grad(value, inputs[0])
+        results.append([value.cpu(), *(gradient.cpu() for gradient in gradients)])
+    for found, expected in zip(*reversed(results), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize('name', augments.ALL)
+def test_an_augment_mixes_as_on_the_cpu(name: str) -> None:
+    results = []
+    for device in ('cpu', DEVICE):
+        batch = [part.to(device) for part in augments.batch()]
+        mixed = augments.apply(name, augments.build(name), *batch)
+        results.append([part.cpu() for part in mixed])
+    for found, expected in zip(*reversed(results), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def build(name: str, size: int = 8) -> tuple[nn.Module, dict]:
+    """A recipe's model in its last epoch, and a mixed batch of it on the device."""
+    cfg = copy.deepcopy(resolved(STEPS[name]))
+    torch.manual_seed(0)
+    model = MODELS.build(dict(cfg['model'], data_preprocessor=cfg['data_preprocessor']))
+    model = model.to(DEVICE).train()
+    choice = getattr(model.data_preprocessor, 'batch_augments', None)
+    for part in (*model.modules(), *getattr(choice, 'augments', ())):
+        if hasattr(part, 'set_class_counts'):
+            part.set_class_counts(exponential_class_counts(500, 100, 100))
+        if hasattr(part, 'set_progress'):
+            part.set_progress(epoch=199, max_epochs=200, iteration=0, seed=0)
+    generator = torch.Generator().manual_seed(0)
+
+    def half() -> dict:
+        images = torch.randint(256, (size, 3, 32, 32), generator=generator, dtype=torch.uint8)
+        labels = torch.randint(100, (size,), generator=generator)
+        samples = [DataSample().set_gt_label(label) for label in labels.tolist()]
+        return dict(
+            inputs=images.to(DEVICE), data_samples=[sample.to(DEVICE) for sample in samples]
+        )
+
+    batch = half()
+    if 'MultiView' in cfg['model']['type']:
+        batch['inputs'] = [batch['inputs'], half()['inputs'], half()['inputs']]
+    if cfg['train_dataloader']['sampler']['type'] == 'PairSampler':
+        batch['partner'] = half()
+    return model, batch
+
+
+def fresh(batch: dict) -> dict:
+    """The batch with data samples that no step has written into."""
+    made = dict(batch, data_samples=[sample.clone() for sample in batch['data_samples']])
+    if 'partner' in batch:
+        made['partner'] = fresh(batch['partner'])
+    return made
+
+
+@pytest.mark.parametrize('name', STEPS)
+def test_a_step_is_that_of_the_cpu(name: str) -> None:
+    model, batch = build(name)
+    on_cpu = copy.deepcopy(model).cpu()
+    results = []
+    for one, device in ((on_cpu, 'cpu'), (model, DEVICE)):
+        data = one.data_preprocessor(_moved(fresh(batch), device), training=True)
+        total, _ = one.parse_losses(one(**data, mode='loss'))
+        total.backward()
+        results.append({n: p.grad.cpu() for n, p in one.named_parameters() if p.grad is not None})
+    for key, expected in results[0].items():
+        scale = float(expected.abs().max()) or 1.0
+        torch.testing.assert_close(results[1][key], expected, rtol=1e-3, atol=1e-3 * scale, msg=key)
+
+
+def _moved(part: Any, device: str) -> Any:
+    if isinstance(part, dict):
+        return {key: _moved(value, device) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_moved(value, device) for value in part]
+    return part.to(device)
+
+
+@needs_cuda
+@pytest.mark.parametrize('name', STEPS)
+def test_a_step_does_not_make_the_cpu_wait(name: str) -> None:
+    model, batch = build(name)
+    optim_wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01, foreach=True))
+    for _ in range(2):  # memory, kernels and buffers that are made at first use
+        model.train_step(fresh(batch), optim_wrapper)
+    waiting = [fresh(batch) for _ in range(3)]
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        for one in waiting:
+            model.train_step(one, optim_wrapper)
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+
+
+@needs_cuda
+@pytest.mark.parametrize('name', STEPS)
+def test_float16_goes_through_overflows(name: str) -> None:
+    model, batch = build(name)
+    optim_wrapper = AmpOptimWrapper(
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.01),
+        loss_scale=dict(init_scale=2.0**40, growth_interval=4, backoff_factor=2.0**-8),
+    )
+    before = optim_wrapper.loss_scaler.get_scale()
+    for _ in range(12):
+        model.train_step(fresh(batch), optim_wrapper)
+    assert optim_wrapper.loss_scaler.get_scale() < before, 'nothing overflowed: nothing was tested'
+    tensors = [*model.parameters(), *model.buffers()]
+    assert all(bool(part.isfinite().all()) for part in tensors if part.is_floating_point())
+
+
+def _gathered(rank: int, world_size: int) -> torch.Tensor:
+    from mmlt.functional.distributed import gather_with_grad
+
+    part = torch.full((2, 3), float(rank), device=f'cuda:{rank}')
+    return gather_with_grad(part, equal_sizes=True).cpu()
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason='one CUDA device or none')
+def test_ranks_gather_by_nccl() -> None:
+    first, second = run_ranks(_gathered, 2, backend='nccl')
+    torch.testing.assert_close(first, second)
+    assert first.mean() == 0.5
