@@ -79,7 +79,7 @@ class _KeepFeatures(Hook):
 
     def before_test(self, runner: Runner) -> None:
         model = getattr(runner.model, 'module', runner.model)
-        head = getattr(model, 'head', None)
+        head: Any = getattr(model, 'head', None)
         if not hasattr(head, 'pre_logits'):
             raise ValueError(
                 '--features: expected a classifier whose head has pre_logits, as those of '

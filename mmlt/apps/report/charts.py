@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ..evaluate.judge import reliability_of
 from ..evaluate.pictures import confusion_shares
+from ..pictures import COLOURS
+from .differences import class_differences
 from .runs import Run
 
 __all__ = [
-    'COLOURS',
     'accuracy_chart',
     'calibration_chart',
     'confusion_chart',
@@ -23,10 +24,8 @@ __all__ = [
     'dots_chart',
 ]
 
-# Okabe and Ito's palette, without black, which a dark page swallows.
-COLOURS = ('#0072B2', '#E69F00', '#009E73', '#CC79A7', '#D55E00', '#56B4E9', '#F0E442')
 SYMBOLS = ('circle', 'diamond', 'square', 'triangle-up', 'x', 'star', 'cross')
-SHOT_COLOURS = {'many': '#0072B2', 'medium': '#E69F00', 'few': '#009E73'}
+SHOT_COLOURS = dict(zip(('many', 'medium', 'few'), COLOURS, strict=False))
 INTERVALS_UP_TO = 200
 NAMES_UP_TO = 20
 LEAST_IN_BIN = 5
@@ -144,10 +143,28 @@ def difference_chart(runs: Sequence[Run]) -> go.Figure:
             name=_text(run.name),
             showlegend=True,
             marker=dict(color=colour, symbol=symbol, size=8 if classes <= 200 else 5, opacity=0.75),
+            error_y=_change_bars(runs[0], run, change) if classes <= INTERVALS_UP_TO else None,
             meta=dict(run=index, change=True),
         )
     figure.update_yaxes(zeroline=True)
     return figure
+
+
+def _change_bars(base: Run, run: Run, change: NDArray[np.float64]) -> dict[str, object]:
+    ends = [
+        (value, value) if pair is None else pair
+        for pair, value in zip(class_differences(base, run), change, strict=True)
+    ]
+    up = [high - value for (_, high), value in zip(ends, change, strict=True)]
+    down = [value - low for (low, _), value in zip(ends, change, strict=True)]
+    return dict(
+        type='data',
+        symmetric=False,
+        array=[max(round(value, 2), 0.0) for value in up],
+        arrayminus=[max(round(value, 2), 0.0) for value in down],
+        thickness=1,
+        width=0,
+    )
 
 
 def dots_chart(
@@ -227,7 +244,9 @@ def calibration_chart(run: Run) -> tuple[go.Figure, dict[str, float]]:
         filled = diagram.images >= LEAST_IN_BIN
         if not diagram.images.any():
             continue
-        errors[shot] = 100 * diagram.error
+        labels = run.predictions.labels[: run.images]
+        seeds = [reliability_of(judged, labels, mask).error for judged in run.seeds.values()]
+        errors[shot] = 100 * float(np.mean(seeds))
         images = diagram.images[filled]
         figure.add_scatter(
             x=100 * diagram.confidence[filled],
