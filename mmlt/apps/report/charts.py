@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from ..evaluate.judge import reliability_of
-from ..evaluate.pictures import confusion_shares
+from ..evaluate.pictures import GROUPED_ABOVE, confusion_shares
 from ..pictures import COLOURS
 from .differences import class_differences
 from .runs import Run
@@ -19,6 +19,7 @@ __all__ = [
     'accuracy_chart',
     'calibration_chart',
     'confusion_chart',
+    'confusion_width',
     'curve_chart',
     'difference_chart',
     'dots_chart',
@@ -83,6 +84,11 @@ def _frequency_axis(figure: go.Figure, run: Run) -> None:
             )
 
 
+def _shift(index: int, runs: int, classes: int) -> float:
+    """A factor by which runs stand side by side, not upon each other."""
+    return 1.03 ** (index - (runs - 1) / 2) if classes <= INTERVALS_UP_TO else 1.0
+
+
 def accuracy_chart(runs: Sequence[Run]) -> go.Figure:
     """Accuracy of each class against its training images; group means as lines."""
     figure = _figure('training images of the class', 'test accuracy of the class (%)')
@@ -91,8 +97,7 @@ def accuracy_chart(runs: Sequence[Run]) -> go.Figure:
     for index, run in enumerate(runs):
         colour, symbol = _look(index)
         accuracy = 100 * run.judged.tallies.accuracy
-        # Runs stand side by side, not upon each other.
-        shift = 1.03 ** (index - (len(runs) - 1) / 2) if classes <= INTERVALS_UP_TO else 1.0
+        shift = _shift(index, len(runs), classes)
         named = index == 0 and classes <= NAMES_UP_TO
         figure.add_scatter(
             x=_counts(run) * shift,
@@ -137,7 +142,7 @@ def difference_chart(runs: Sequence[Run]) -> go.Figure:
         colour, symbol = _look(index)
         change = 100 * (run.judged.tallies.accuracy - runs[0].judged.tallies.accuracy)
         figure.add_scatter(
-            x=_counts(run),
+            x=_counts(run) * _shift(index, len(runs), classes),
             y=change,
             mode='markers',
             name=_text(run.name),
@@ -216,7 +221,7 @@ def confusion_chart(run: Run) -> go.Figure:
     """What is taken for what, in the order of frequency."""
     names, shares = confusion_shares(run.predictions, run.judged)
     labels, ticks = [_text(name, 22) for name in names], list(range(len(names)))
-    figure = _figure('predicted', '', height=min(300 + 16 * len(names), 900))
+    figure = _figure('', '', height=min(300 + 16 * len(names), 900))
     figure.add_heatmap(
         z=np.round(100 * shares, 2),
         zmin=0,
@@ -229,6 +234,12 @@ def confusion_chart(run: Run) -> go.Figure:
     figure.update_xaxes(tickangle=-90, **axis)
     figure.update_yaxes(autorange='reversed', **axis)
     return figure
+
+
+def confusion_width(run: Run) -> int:
+    """Least width in pixels at which the names of the columns do not overlap."""
+    shown = min(len(run.predictions.classes), GROUPED_ABOVE)
+    return 220 + 13 * shown
 
 
 def calibration_chart(run: Run) -> tuple[go.Figure, dict[str, float]]:

@@ -93,6 +93,7 @@ def describe(runs: Sequence[Run], title: str) -> dict[str, Any]:
         pairs=list(_pairs(runs)),
         calibration=calibration,
         curves=[name.replace('_', ' ') for name in curves],
+        confusion_width=charts.confusion_width(first),
         grouped=len(first.predictions.classes) > GROUPED_ABOVE,
         **_doubtful(runs),
         versions=_versions(),
@@ -126,7 +127,7 @@ def _summary(run: Run, first: Run) -> dict[str, Any]:
             value=f'{value:.1f}',
             deviation=_deviation(run, name),
             interval='' if ends is None else f'{ends[0]:.1f} to {ends[1]:.1f}',
-            change='' if change is None else _change(change),
+            change=[] if change is None else _change(change),
             # Not by chance: the interval of the difference leaves out 0.
             sure=change is not None
             and change.interval is not None
@@ -142,11 +143,11 @@ def _deviation(run: Run, name: str) -> str:
     return f'± {np.std(values, ddof=1):.1f}'
 
 
-def _change(change: Difference) -> str:
+def _change(change: Difference) -> list[str]:
+    """The points, and on another line their interval."""
     ends = change.interval
-    return f'{change.points:+.1f}' + (
-        '' if ends is None else f' ({ends[0]:+.1f} to {ends[1]:+.1f})'
-    )
+    points = [f'{change.points:+.1f}']
+    return points if ends is None else [*points, f'{ends[0]:+.1f} to {ends[1]:+.1f}']
 
 
 def _class_table(runs: Sequence[Run]) -> dict[str, Any]:
@@ -196,9 +197,11 @@ def _pairs(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
             where = (predictions.labels == true) & (judged.predicted == wrong)
             ordered = np.flatnonzero(where)[np.argsort(-judged.confidence[where], kind='stable')]
             # Several seeds err on the same image, which is shown once.
-            once = list({k % run.images: k for k in reversed(ordered)}.values())[::-1]
+            once: dict[int, int] = {}
+            for k in ordered.tolist():
+                once.setdefault(k % run.images, k)
             shown = []
-            for k in once[: min(IMAGES_OF_PAIR, left)]:
+            for k in list(once.values())[: min(IMAGES_OF_PAIR, left)]:
                 picture = thumbnail(str(predictions.paths[k]))
                 if picture is not None:
                     text = f'{predictions.paths[k]}: {100 * judged.confidence[k]:.0f} % sure'
@@ -256,6 +259,7 @@ def _doubtful(runs: Sequence[Run]) -> dict[str, Any]:
         ],
         doubles_in_all=len(doubles),
         compared=compared,
+        looked=not compared.startswith('Not'),
         tables=dict(suspects=suspects, doubles=doubles, names=names),
     )
 
