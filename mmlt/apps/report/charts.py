@@ -37,6 +37,13 @@ def _look(index: int) -> tuple[str, str]:
     return COLOURS[index % len(COLOURS)], SYMBOLS[index // len(COLOURS) % len(SYMBOLS)]
 
 
+def _dot(index: int, classes: int) -> dict[str, object]:
+    """Small and pale where there are many, so that places with many dots are seen as such."""
+    colour, symbol = _look(index)
+    few = classes <= INTERVALS_UP_TO
+    return dict(color=colour, symbol=symbol, size=8 if few else 5, opacity=0.75 if few else 0.35)
+
+
 def _text(name: object, length: int = 28) -> str:
     """A name as plotly shows it: it would take some tags for markup, and two dollars for maths."""
     text = str(name)
@@ -95,7 +102,7 @@ def accuracy_chart(runs: Sequence[Run]) -> go.Figure:
     _frequency_axis(figure, runs[0])
     classes = len(runs[0].predictions.classes)
     for index, run in enumerate(runs):
-        colour, symbol = _look(index)
+        colour, _ = _look(index)
         accuracy = 100 * run.judged.tallies.accuracy
         shift = _shift(index, len(runs), classes)
         named = index == 0 and classes <= NAMES_UP_TO
@@ -108,7 +115,7 @@ def accuracy_chart(runs: Sequence[Run]) -> go.Figure:
             textfont=dict(size=10),
             name=_text(run.name),
             legendgroup=run.name,
-            marker=dict(color=colour, symbol=symbol, size=8 if classes <= 200 else 5, opacity=0.75),
+            marker=_dot(index, classes),
             meta=dict(run=index),
         )
         xs: list[float | None] = []
@@ -139,7 +146,6 @@ def difference_chart(runs: Sequence[Run]) -> go.Figure:
     _frequency_axis(figure, runs[0])
     classes = len(runs[0].predictions.classes)
     for index, run in enumerate(runs[1:], start=1):
-        colour, symbol = _look(index)
         change = 100 * (run.judged.tallies.accuracy - runs[0].judged.tallies.accuracy)
         figure.add_scatter(
             x=_counts(run) * _shift(index, len(runs), classes),
@@ -147,7 +153,7 @@ def difference_chart(runs: Sequence[Run]) -> go.Figure:
             mode='markers',
             name=_text(run.name),
             showlegend=True,
-            marker=dict(color=colour, symbol=symbol, size=8 if classes <= 200 else 5, opacity=0.75),
+            marker=_dot(index, classes),
             error_y=_change_bars(runs[0], run, change) if classes <= INTERVALS_UP_TO else None,
             meta=dict(run=index, change=True),
         )
