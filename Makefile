@@ -7,11 +7,11 @@ PYTEST := -m pytest -q -n 2 --dist worksteal
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
-.PHONY: help install demo test lint types docs fast coverage test-slow test-onedl clean
+.PHONY: help install demo test lint types docs fast coverage test-slow test-browser test-onedl clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/installed: requirements.txt requirements/runtime.txt setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
@@ -56,6 +56,9 @@ coverage: install ## the same tests, and which lines and branches of mmlt they m
 
 test-slow: install ## the tests that take minutes
 	$(BIN)/python $(PYTEST) tests -m slow
+
+test-browser: install ## the report in headless Chromium, where there is one (30 seconds)
+	$(BIN)/python -m pytest -q -rs -m slow -k browser tests/apps/test_report.py
 
 test-onedl: $(ONEDL)/installed ## smoke and hostile checkpoints on the second stack, in its own environment
 	$(ONEDL)/bin/python -m pytest -q tests/integration/test_smoke.py

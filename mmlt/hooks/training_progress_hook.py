@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
@@ -27,7 +29,9 @@ class TrainingProgressHook(Hook):
 
     After each iteration, each loss module that keeps ``loss_parts`` (name to 0-dimensional tensor)
     has them written into the log as ``train/<name>``, so that ``loss_cls`` and ``loss_car`` are
-    visible with any MMPretrain head.
+    visible with any MMPretrain head. After each epoch, the imbalance ratio of the prior that an
+    effective prior has learned is written as ``effective_prior/imbalance_ratio``: next to that of
+    the class counts it tells how far a sampler or a mixing balances.
 
     Example:
         >>> custom_hooks = [dict(type='TrainingProgressHook')]
@@ -88,3 +92,17 @@ class TrainingProgressHook(Hook):
         for module in self._composite:
             for name, value in module.loss_parts.items():
                 runner.message_hub.update_scalar(f'train/{name}', value)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Publish the effective prior; all ranks hold the same, rank 0 writes."""
+        if not is_main_process():
+            return
+        for module in unwrap(runner.model).modules():
+            prior = getattr(module, 'running_prior', None)
+            if isinstance(prior, torch.Tensor):
+                seen = prior[prior > 0]
+                if len(seen):
+                    ratio = float(seen.max() / seen.min())
+                    scalars = {'effective_prior/imbalance_ratio': ratio}
+                    runner.visualizer.add_scalars(scalars, step=runner.iter)
+                return

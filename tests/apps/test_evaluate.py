@@ -211,7 +211,7 @@ def test_a_checkpoint_without_counts_is_judged_by_its_config(tmp_path, capsys):
     cfg = Config.fromfile(config)
     model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
     torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'a.pth')
-    assert main([str(config), str(tmp_path / 'a.pth')]) == 0
+    assert main([str(config), str(tmp_path / 'a.pth'), '--features']) == 0
     shown = capsys.readouterr()
     assert 'test: 600 images' in shown.out and 'few' in shown.out and shown.err == ''
     assert 'Loads checkpoint' not in shown.out
@@ -220,6 +220,9 @@ def test_a_checkpoint_without_counts_is_judged_by_its_config(tmp_path, capsys):
     kept = load_predictions(tmp_path / 'evaluation' / 'predictions.npz')
     np.testing.assert_allclose(kept.probabilities.sum(1), 1, atol=1e-5)
     assert np.bincount(kept.labels).tolist() == [60] * 10
+    # The features are those from which the classifier made these probabilities, image by image.
+    logits = model.head.fc(torch.from_numpy(kept.features)).detach()
+    np.testing.assert_allclose(logits.softmax(1), kept.probabilities, atol=1e-5)
 
     other = {name.replace('head.fc.', 'head.layer.'): w for name, w in model.state_dict().items()}
     torch.save(dict(state_dict=other), tmp_path / 'other.pth')

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import re
 import shutil
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,17 +21,26 @@ pytest.importorskip('plotly', reason="the report needs plotly: pip install 'mmlt
 from mmlt.apps.predictions import Predictions, save_predictions
 from mmlt.apps.report import main
 from mmlt.apps.report.command import write_report
+from mmlt.apps.report.content import describe
+from mmlt.apps.report.differences import class_differences, differences
 from mmlt.apps.report.runs import load_runs
+from mmlt.apps.report.suspects import find_doubles, find_suspects
 
 HOSTILE = '</script><script>window.hit=1</script>'
 NAMES = [HOSTILE, '<img src=x onerror=window.hit=1>', '=1+1', 'two $2$', '<b>猫</b> & "dog"']
 COUNTS = [400, 150, 60, 12, 3]
 
 
-def toy(folder, seed=0, classes=5, images=200, counts=COUNTS, names=NAMES, paths=None):
-    """A file of predictions that favour frequent classes."""
+def toy(
+    folder, seed=0, classes=5, images=200, counts=COUNTS, names=NAMES, paths=None, noise=None,
+    labels=None,
+):  # fmt: skip
+    """A file of predictions that favour frequent classes; ``seed`` chooses the test images."""
     generator = np.random.default_rng(seed)
-    labels = generator.integers(0, classes, images)
+    if labels is None:
+        labels = generator.integers(0, classes, images)
+    labels = np.array(labels)
+    generator = generator if noise is None else np.random.default_rng(noise)
     logits = generator.normal(size=(images, classes)) + 2 * np.eye(classes)[labels]
     if counts is not None:
         logits += np.log(counts) / 2
@@ -188,64 +200,248 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     assert not (tmp_path / 'a.html').exists()
 
 
+@pytest.fixture
+def project(tmp_path):
+    """What ``mmlt compare`` leaves: two methods with three seeds, one of which still trains."""
+    runs = tmp_path / 'project' / 'runs'
+    for method, start in (('la', 100), ('ce', 0)):
+        for seed in range(3):
+            folder = runs / method / f'seed_{seed}'
+            toy(folder / 'evaluation', 0, noise=start + seed)
+            log = folder / 'a' / 'vis_data' / 'scalars.json'
+            log.parent.mkdir(parents=True)
+            log.write_text(json.dumps({'long_tail/top1': 10.0 * seed, 'step': 1}) + '\n')
+    started = toy(runs / 'la' / 'seed_3' / 'evaluation').parent
+    (started / 'run.json').write_text('{"state": "started"}')
+    (runs / 'cpmix' / 'seed_0').mkdir(parents=True)
+    for name in ('table.csv', 'table.json', 'table.txt'):
+        (runs / name).write_text('')
+    return runs.parent
+
+
+@pytest.mark.parametrize('how', ['project', 'runs', 'all of runs', 'all seeds'])
+def test_the_seeds_of_a_method_are_one_entry(project, how, capsys):
+    paths = {
+        'project': [project],
+        'runs': [project / 'runs'],
+        'all of runs': sorted((project / 'runs').iterdir()),
+        'all seeds': [p for p in sorted(project.glob('runs/*/seed_[012]')) if any(p.iterdir())],
+    }[how]
+    runs = load_runs([str(path) for path in paths])
+    assert [run.name for run in runs] == ['ce', 'la']
+    if how != 'all seeds':
+        said = capsys.readouterr().err
+        assert 'seed_3 is not trained yet' in said and 'cpmix' in said
+    for run in runs:
+        alone = [
+            load_runs([str(p)])[0] for p in sorted(project.glob(f'runs/{run.name}/seed_[012]'))
+        ]
+        assert list(run.seeds) == ['seed_0', 'seed_1', 'seed_2'] and run.images == 200
+        for name, value in run.judged.figures.items():
+            assert value == pytest.approx(np.mean([one.judged.figures[name] for one in alone]))
+        means = np.mean([one.judged.tallies.accuracy for one in alone], axis=0)
+        np.testing.assert_allclose(run.judged.tallies.accuracy, means)
+        # Three seeds on the same 200 images tell no more of other images than one.
+        widths = [np.ptp(one.judged.intervals['top1']) for one in (run, alone[0])]
+        assert widths[0] == pytest.approx(widths[1], rel=0.1)
+        assert run.curves['top1'] == ([1], [10])
+
+
+def test_a_difference_between_methods_is_paired_by_seed(project, tmp_path):
+    stats = pytest.importorskip('scipy.stats')
+    base, run = load_runs([str(project)])
+    found = differences(base, run)
+    for name in ('few_shot', 'worst_class', 'ece'):
+        points = [
+            run.seeds[seed].figures[name] - base.seeds[seed].figures[name] for seed in base.seeds
+        ]
+        expected = stats.ttest_1samp(points, 0).confidence_interval(0.95)
+        assert found[name].points == pytest.approx(np.mean(points))
+        np.testing.assert_allclose(found[name].interval, expected, rtol=1e-3)
+    out = tmp_path / 'page.html'
+    assert main([str(project), '--out', str(out)]) == 0
+    page = out.read_text(encoding='utf-8')
+    assert page.count('<small>3 seeds</small>') == 2 and 'paired by seed' in page
+    deviation = np.std([judged.figures['top1'] for judged in run.seeds.values()], ddof=1)
+    assert f'<small>± {deviation:.1f}</small>' in page
+    known = json.loads((tmp_path / 'page_files' / 'figures.json').read_text())['la']
+    assert known['deviations']['top1'] == pytest.approx(deviation, abs=1e-4)
+    assert known['differences']['few_shot']['points'] == pytest.approx(
+        found['few_shot'].points, abs=1e-4
+    )
+
+
+def test_a_difference_between_single_runs_is_that_of_the_same_images(tmp_path):
+    base, run, other = load_runs(
+        [str(toy(tmp_path / name, seed, noise=noise)) for name, seed, noise in (
+            ('a', 0, 1), ('b', 0, 2), ('c', 5, 3)
+        )]
+    )  # fmt: skip
+    found = differences(base, run)
+    for name in ('top1', 'class_mean', 'many_shot', 'few_shot'):
+        low, high = found[name].interval
+        assert low < found[name].points < high and high - low < 60
+    # Most images are judged alike, so that the difference is surer than either figure.
+    assert np.ptp(found['top1'].interval) < 1.5 * np.ptp(run.judged.intervals['top1'])
+    assert found['worst_class'].interval is None
+    assert all(change.interval is None for change in differences(base, other).values())
+    assert class_differences(base, other) == [None] * 5
+    accuracy = [100 * one.judged.tallies.accuracy for one in (base, run)]
+    for k, (low, high) in enumerate(class_differences(base, run)):
+        assert low <= accuracy[1][k] - accuracy[0][k] <= high
+
+
+def test_seeds_have_to_be_tested_on_the_same_images(tmp_path):
+    for seed in range(2):
+        toy(tmp_path / 'ce' / f'seed_{seed}', seed)
+    with pytest.raises(ValueError, match='ce: expected the test images of seed_0, got others of'):
+        load_runs([str(tmp_path / 'ce')])
+
+
+def test_wrong_labels_of_rare_classes_are_suspected(tmp_path):
+    pytest.importorskip('cleanlab', reason="pip install 'mmlt[cleanlab]'")
+    labels = np.repeat(np.arange(4), 20)
+    probabilities = np.full((80, 4), 0.02, np.float32)
+    probabilities[np.arange(80), labels] = 0.94
+    wrong = {3: 0, 25: 1, 65: 3, 70: 3}
+    for row, label in {3: 2, 25: 2, 65: 0, 70: 1}.items():
+        labels[row] = label  # what is listed; the model knows better
+    kept = Predictions(
+        np.array([f'{k}.png' for k in range(80)]), labels, probabilities, np.array(list('abcd')),
+        np.array([300, 200, 50, 5]),
+    )  # fmt: skip
+    save_predictions(tmp_path / 'p.npz', kept)
+    runs = load_runs([str(tmp_path / 'p.npz')])
+    everything, said = find_suspects(runs, np.ones(4, bool))
+    assert said == '' and {one.path for one in everything} == {f'{row}.png' for row in wrong}
+    few, _ = find_suspects(runs, np.array([False, False, True, False]))
+    assert {(one.path, one.label, one.suggested) for one in few} == {
+        ('3.png', 2, 0),
+        ('25.png', 2, 1),
+    }
+    assert few[0].given == pytest.approx(0.02) and few[0].probability == pytest.approx(0.94)
+
+
+def test_what_was_not_looked_for_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'cleanlab', None)
+    known = describe(load_runs([str(toy(tmp_path / 'run'))]), 'title')
+    assert "cleanlab is not installed (pip install 'mmlt[cleanlab]')" in known['no_suspects']
+    assert 'the run has no config beside it' in known['compared']
+
+
+DATA_OF_FILES = """
+default_scope = 'mmpretrain'
+train_dataloader = dict(dataset=dict(type='CustomDataset', data_root=r'{home}',
+    ann_file='train.txt', classes=['often', 'rare'], pipeline=[]))
+test_dataloader = dict(dataset=dict(type='CustomDataset', data_root=r'{home}',
+    ann_file='test.txt', classes=['often', 'rare'], pipeline=[]))
+"""
+
+
+def test_copies_of_training_images_of_rare_classes_are_found(tmp_path):
+    generator = np.random.default_rng(0)
+    names = [f'{split}_{k}' for split in ('train', 'test') for k in range(6)]
+    for name in names:
+        blocks = generator.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(blocks).resize((90, 90)).save(tmp_path / f'{name}.png')
+    with Image.open(tmp_path / 'train_5.png') as image:  # rare, in another size and format
+        image.resize((70, 70)).save(tmp_path / 'test_5.jpg', quality=80)
+    shutil.copy(tmp_path / 'train_0.png', tmp_path / 'test_0.png')  # of the frequent class
+    for split in ('train', 'test'):
+        lines = [f'{split}_{k}.png {int(k >= 4)}' for k in range(5)]
+        lines.append(f'{split}_5.{"png" if split == "train" else "jpg"} 1')
+        (tmp_path / f'{split}.txt').write_text('\n'.join(lines))
+    run = tmp_path / 'run'
+    toy(
+        run, classes=2, images=2, counts=[200, 3], names=['often', 'rare'],
+        paths=[str(tmp_path / 'test_0.png'), str(tmp_path / 'test_5.jpg')], labels=[0, 1],
+    )  # fmt: skip
+    (run / 'config.py').write_text(DATA_OF_FILES.format(home=tmp_path))
+    (found,), said = find_doubles(load_runs([str(run)])[0], np.array([False, True]))
+    assert (Path(found.path).name, Path(found.other).name) == ('test_5.jpg', 'train_5.png')
+    assert found.split == 'test' and 'of 128 bits differ' in found.text
+    assert said == '2 of 2 images of test were compared with 6 of 6 training images.'
+    both, _ = find_doubles(load_runs([str(run)])[0], np.array([True, True]))
+    assert [one.text for one in both if 'same file' in one.text] == ['the same file']
+    out = tmp_path / 'a.html'
+    assert main([str(run), '--out', str(out)]) == 0
+    page = out.read_text(encoding='utf-8')
+    assert page.split('id="doubles"')[1].split('<h2>')[0].count('data:image/jpeg') == 2
+    with (tmp_path / 'a_files' / 'near_duplicates.csv').open(newline='') as file:
+        assert [row['training_label'] for row in csv.DictReader(file)] == ['rare']
+
+
 CHROMIUM = shutil.which('chromium') or shutil.which('google-chrome')
-# Clicks and types as a reader does, and leaves what it finds in attributes of the page.
+FLAGS = (
+    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+    '--disable-background-networking', '--disable-component-update', '--disable-sync',
+    '--host-resolver-rules=MAP * ~NOTFOUND', '--enable-logging=stderr',
+)  # fmt: skip
+# Clicks and types as a reader does, and tells the page around it what it finds.
 READER = """<script>
 addEventListener('load', () => {
-  const root = document.documentElement, all = what =>
-    [...document.querySelectorAll(what)], cells = n => all(`#classes tbody tr td:nth-child(${n})`)
+  const all = what => [...document.querySelectorAll(what)], found = {};
+  const cells = n => all(`#classes tbody tr td:nth-child(${n})`)
     .map(cell => cell.firstChild ? cell.firstChild.data : '');
-  const note = (name, value) => root.setAttribute('data-' + name, JSON.stringify(value));
-  note('worst', cells(5));
-  document.querySelectorAll('#classes th button')[1].click();
-  note('counts', cells(2));
-  document.querySelectorAll('#classes th button')[1].click();
-  note('turned', cells(2));
+  const heading = n => document.querySelectorAll('#classes th button')[n];
+  found.worst = cells(2);
+  heading(3).click();
+  found.counts = cells(4);
+  heading(3).click();
+  found.turned = cells(4);
   const search = document.querySelector('#search');
   search.value = 'few';
   search.dispatchEvent(new Event('input'));
-  note('few', cells(2));
+  found.few = cells(4);
   for (const part of document.querySelectorAll('details')) part.open = true;
   draw();
-  note('drawn', all('.chart').filter(chart => chart.querySelector('.main-svg')).length);
-  note('charts', all('.chart').length);
-  note('hit', window.hit === undefined ? 'no' : 'yes');
-  note('wide', document.documentElement.scrollWidth > innerWidth);
+  const drawn = all('.chart').filter(chart => chart.querySelector('.main-svg'));
+  found.drawn = drawn.length;
+  found.charts = all('.chart').length;
+  found.outside = drawn.filter(chart => chart.querySelector('.main-svg').clientWidth
+    > chart.clientWidth).map(chart => chart.dataset.chart);
+  found.paper = getComputedStyle(document.body).backgroundColor;
+  found.hit = window.hit === undefined ? 'no' : 'yes';
+  found.width = innerWidth;
+  found.wide = document.documentElement.scrollWidth > innerWidth;
+  parent.postMessage(JSON.stringify(found), '*');
 });
 </script>"""
+# A window of a browser is never as narrow as a phone; a frame is.
+FRAME = """<!doctype html><meta name="color-scheme" content="light dark">
+<body style="margin:0"><iframe src="probed.html" style="border:0;width:{width}px;height:2000px">
+</iframe><script>addEventListener('message', event =>
+  document.documentElement.setAttribute('data-found', event.data));</script>"""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason='no Chromium here')
+@pytest.mark.skipif(CHROMIUM is None, reason='no Chromium here: apt-get install chromium')
 @pytest.mark.slow
-@pytest.mark.parametrize('theme', ['light', 'dark'])
-def test_a_browser_draws_it_without_errors_or_network(report, tmp_path, theme):
+@pytest.mark.parametrize('theme, width', [('light', 1100), ('dark', 390)])
+def test_a_browser_draws_it_without_errors_or_network(report, tmp_path, theme, width):
     page = report.read_text(encoding='utf-8')
-    probed = tmp_path / 'probed.html'
-    probed.write_text(page.replace('</body>', READER + '</body>'), encoding='utf-8')
+    (tmp_path / 'probed.html').write_text(page.replace('</body>', READER + '</body>'), 'utf-8')
+    frame = tmp_path / 'frame.html'
+    frame.write_text(FRAME.format(width=width))
     dark = ['--blink-settings=preferredColorScheme=0'] if theme == 'dark' else []
     done = subprocess.run(
         [
-            CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu', '--enable-logging=stderr',
-            '--host-resolver-rules=MAP * ~NOTFOUND', '--virtual-time-budget=8000',
-            '--window-size=500,900', *dark, '--dump-dom', probed.as_uri(),
+            CHROMIUM, *FLAGS, *dark, f'--user-data-dir={tmp_path / "profile"}',
+            '--virtual-time-budget=8000', '--window-size=1100,2000', '--dump-dom', frame.as_uri(),
         ],
-        capture_output=True, text=True, timeout=240, encoding='utf-8',
+        capture_output=True, text=True, timeout=120, encoding='utf-8',
     )  # fmt: skip
-    errors = [line for line in done.stderr.splitlines() if 'CONSOLE' in line]
-    assert not errors
-    opening = re.search(r'<html[^>]*>', done.stdout)[0]
-    found = {
-        name: json.loads(value.replace('&quot;', '"'))
-        for name, value in re.findall(r'data-(\w+)="([^"]*)"', opening)
-        if name != 'ready'
-    }
-    assert 'data-ready="yes"' in opening
+    assert not [line for line in done.stderr.splitlines() if 'CONSOLE' in line]
+    told = re.search(r'<html[^>]* data-found="([^"]*)"', done.stdout)
+    assert told, done.stdout[:300]
+    found = json.loads(html.unescape(told[1]))
     assert found['worst'] == sorted(found['worst'], key=float)
     assert found['counts'] == [str(count) for count in sorted(COUNTS)]
     assert found['turned'] == [str(count) for count in COUNTS]
     assert sorted(found['few']) == ['12', '3']
     assert found['drawn'] == found['charts'] == 11
-    assert found['hit'] == 'no' and found['wide'] is False
+    assert found['hit'] == 'no'
+    assert found['width'] == width and found['wide'] is False and found['outside'] == []
+    assert found['paper'] == ('rgb(20, 23, 26)' if theme == 'dark' else 'rgb(255, 255, 255)')
 
 
 @pytest.mark.slow

@@ -10,7 +10,13 @@ import pytest
 from mmlt.functional.counts import class_prior
 from mmlt.functional.metrics.calibration import reliability
 from mmlt.functional.metrics.priors import accuracy_under_prior, reversed_prior, reweighted
-from mmlt.functional.metrics.uncertainty import class_mean_interval, wilson_interval
+from mmlt.functional.metrics.uncertainty import (
+    class_mean_difference_interval,
+    class_mean_interval,
+    difference_interval,
+    seed_interval,
+    wilson_interval,
+)
 from tests.references.reliability import (
     accuracy_of_a_resampled_test_set,
     calibration_error,
@@ -54,6 +60,43 @@ def test_the_interval_of_a_mean_leaves_out_classes_without_images():
     assert math.isnan(class_mean_interval([0], [0])[0])
     low, high = class_mean_interval([10], [10])
     assert low < 1 == high
+
+
+@pytest.mark.parametrize('images', [12, 60])
+def test_intervals_of_a_difference_cover_as_often_as_they_say(images):
+    generator = np.random.default_rng(0)
+    # gained, lost, the same: of each of three classes
+    shares = np.array([[0.2, 0.1, 0.7], [0.05, 0.05, 0.9], [0.0, 0.3, 0.7]])
+    truth = shares[:, 0] - shares[:, 1]
+    one, mean = 0, 0
+    for _ in range(2000):
+        gained, lost, _ = np.array([generator.multinomial(images, row) for row in shares]).T
+        total = np.full(3, images)
+        low, high = difference_interval(gained, lost, total)
+        one += low[0] <= truth[0] <= high[0]
+        low, high = class_mean_difference_interval(gained, lost, total)
+        mean += low <= truth.mean() <= high
+    assert 0.93 < one / 2000 < 0.985 and 0.93 < mean / 2000 < 0.99
+
+
+def test_a_difference_turns_round_with_the_models_and_leaves_out_empty_classes():
+    low, high = difference_interval([3, 0], [1, 0], [10, 0])
+    assert difference_interval([1], [3], [10]) == (-high[0], -low[0])
+    assert np.isnan(low[1]) and np.isnan(high[1])
+    one, other = class_mean_difference_interval([3, 0], [1, 0], [10, 0])
+    assert (one, other) == class_mean_difference_interval([3], [1], [10])
+    assert math.isnan(class_mean_difference_interval([0], [0], [0])[0])
+    with pytest.raises(ValueError, match=r'gained \+ lost: expected counts'):
+        difference_interval([3], [2], [4])
+
+
+@pytest.mark.parametrize('seeds', [2, 3, 11, 12, 40])
+def test_the_interval_of_seeds_is_student_s(seeds):
+    stats = pytest.importorskip('scipy.stats')
+    values = np.random.default_rng(seeds).normal(size=seeds)
+    expected = stats.t.interval(0.95, seeds - 1, values.mean(), stats.sem(values))
+    np.testing.assert_allclose(seed_interval(values), expected, atol=1e-3)
+    assert math.isnan(seed_interval(values[:1])[0])
 
 
 @pytest.mark.parametrize('bins', [1, 4, 15])

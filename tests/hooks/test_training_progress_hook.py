@@ -100,3 +100,27 @@ def test_partners_that_never_come_are_said_before_training(tmp_path):
     runner.train()
     said = {message for iteration, message in messages if iteration == 0}
     assert any('start_epoch=9 is never reached in 1 epochs' in message for message in said)
+
+
+def test_the_effective_prior_reaches_the_log():
+    """Of a model that no loop is needed for: the hook asks a runner for its parts only."""
+    from types import SimpleNamespace
+
+    from mmlt.hooks import TrainingProgressHook
+    from mmlt.models import LogitAdjustedLoss
+
+    loss = LogitAdjustedLoss(prior='effective', momentum=0.0, class_counts=[90, 9, 1])
+    loss(torch.zeros(8, 3), torch.tensor([0, 0, 0, 0, 1, 1, 1, 2]))
+    written = []
+    runner = SimpleNamespace(
+        model=torch.nn.Sequential(loss),
+        iter=7,
+        visualizer=SimpleNamespace(add_scalars=lambda scalars, step: written.append(scalars)),
+    )
+    TrainingProgressHook().after_train_epoch(runner)
+    (scalars,) = written
+    prior = loss.running_prior
+    assert scalars['effective_prior/imbalance_ratio'] == pytest.approx(
+        float(prior.max() / prior.min())
+    )
+    assert scalars['effective_prior/imbalance_ratio'] < 89

@@ -26,11 +26,12 @@ BITS = np.array([bin(word).count('1') for word in range(1 << 16)], dtype=np.uint
 
 @dataclass(frozen=True)
 class Found:
-    """A finding about one image of one split."""
+    """A finding about one image of one split, and the image of training that it is like."""
 
     finding: Finding
     split: Split
     image: Listed
+    other: Listed | None = None
 
 
 def find_duplicates(splits: Sequence[Split], scanned: Mapping[str, Scanned]) -> Iterator[Found]:
@@ -82,11 +83,12 @@ def _equal_files(listed: Pairs, scanned: Mapping[str, Scanned]) -> Iterator[Foun
         # A split that is used for training and evaluation is meant to be.
         for entry in entries if training else ():
             if not entry[0].trains:
-                yield Found(Finding('in_training_and_test', f'as {_name(*training[0])}'), *entry)
+                detail = f'as {_name(*training[0])}'
+                yield Found(Finding('in_training_and_test', detail), *entry, training[0][1])
         for entry in training:
             if entry[1].label != training[0][1].label and entry[1].path != training[0][1].path:
                 detail = f'label {entry[1].label}; {training[0][1].label} in {_name(*training[0])}'
-                yield Found(Finding('same_other_label', detail), *entry)
+                yield Found(Finding('same_other_label', detail), *entry, training[0][1])
 
 
 def _alike(listed: Pairs, scanned: Mapping[str, Scanned]) -> Iterator[Found]:
@@ -114,12 +116,12 @@ def _alike(listed: Pairs, scanned: Mapping[str, Scanned]) -> Iterator[Found]:
             continue  # of two that are nearest to each other, one is enough
         (split, image, _), (other_split, other, _) = training[row], training[column]
         detail = f'label {image.label}; {other.label} of {_name(other_split, other)}; {_bits(bits)}'
-        yield Found(Finding('alike_other_label', detail), split, image)
+        yield Found(Finding('alike_other_label', detail), split, image, other)
     looks = _looks([one for *_, one in evaluation])
     for row, column, bits in nearest(looks, gallery, other_file):
         (split, image, _), (other_split, other, _) = evaluation[row], training[column]
         detail = f'like {_name(other_split, other)}; {_bits(bits)}'
-        yield Found(Finding('alike_in_training_and_test', detail), split, image)
+        yield Found(Finding('alike_in_training_and_test', detail), split, image, other)
 
 
 def nearest(

@@ -91,6 +91,12 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         help='training images above which a class is many-shot, and below which it is few-shot '
         '(default: those of the LongTailMetric of CONFIG, or 100 20)',
     )
+    add(
+        '--features',
+        action='store_true',
+        help='keep the features before the classifier in predictions.npz, for maps of the images, '
+        'searches and cleanlab',
+    )
     add('--out-dir', type=Path, metavar='FOLDER', help='default: evaluation beside the checkpoint')
     add('--force', action='store_true', help='replace the files of an earlier evaluation')
     add(
@@ -115,6 +121,8 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f'--thresholds: expected FEW of at most MANY + 1, got {args.thresholds}')
     if len(args.source) == 1 and args.tau is None and args.validation is None:
         parser.error('--tau sweep: expected --validation PREDICTIONS to choose on, got none')
+    if len(args.source) == 1 and args.features:
+        parser.error('--features: expected CONFIG CHECKPOINT to compute them, got predictions')
     if args.out_dir is None:
         home = Path(args.source[-1])
         name = 'evaluation' if len(args.source) == 2 else f'{home.stem}_evaluation'
@@ -186,7 +194,7 @@ def _from_model(args: argparse.Namespace) -> tuple[Config, Predictions]:
     if args.trust:
         os.environ[TRUST] = '1'
     check_readable(checkpoint, args.trust)
-    return cfg, predict_split(cfg, checkpoint, args.split)
+    return cfg, predict_split(cfg, checkpoint, args.split, args.features)
 
 
 def _thresholds_of(cfg: Config) -> tuple[int, int]:

@@ -8,15 +8,18 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import METRICS
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -68,6 +71,35 @@ class _ShowProgress(Hook):
         self.bar.stop()
 
 
+class _KeepFeatures(Hook):
+    """Hands what the head computes before its classifier to the metric, batch by batch."""
+
+    def __init__(self) -> None:
+        self.batches: list[NDArray[np.float32]] = []
+
+    def before_test(self, runner: Runner) -> None:
+        model = getattr(runner.model, 'module', runner.model)
+        head: Any = getattr(model, 'head', None)
+        if not hasattr(head, 'pre_logits'):
+            raise ValueError(
+                '--features: expected a classifier whose head has pre_logits, as those of '
+                f'MMPretrain have, got {type(head or model).__name__}'
+            )
+        self.head, self.compute = head, head.pre_logits
+        head.pre_logits = self._keep
+
+    def _keep(self, *args: Any, **kwargs: Any) -> Any:
+        found = self.compute(*args, **kwargs)
+        # Some have several, as DeiT with its two tokens, or experts with an axis of their own.
+        parts = found if isinstance(found, (tuple, list)) else (found,)
+        joined = torch.cat([part.flatten(1) for part in parts], dim=1)
+        self.batches.append(joined.float().cpu().numpy())
+        return found
+
+    def after_test(self, runner: Runner) -> None:
+        self.head.pre_logits = self.compute
+
+
 class _CheckWeights(Hook):
     """Ends the run where a checkpoint lacks weights: MMEngine logs it, and goes on at random."""
 
@@ -112,13 +144,14 @@ def same_images(cfg: Config) -> bool:
     return val is not None and test is not None and val.dataset == test.dataset
 
 
-def predict_split(cfg: Config, checkpoint: str, split: str) -> Predictions:
+def predict_split(cfg: Config, checkpoint: str, split: str, features: bool = False) -> Predictions:
     """Predict the images of a split.
 
     Args:
         cfg: not changed.
         checkpoint: path.
         split: ``'test'`` or ``'val'``.
+        features: keep what the head computes before its classifier.
 
     Returns:
         The predictions, without class counts.
@@ -153,7 +186,13 @@ def predict_split(cfg: Config, checkpoint: str, split: str) -> Predictions:
         runner = Runner.from_cfg(cfg)
         runner.register_hook(_CheckWeights())
         runner.register_hook(_ShowProgress(split))
+        keeper = _KeepFeatures()
+        if features:
+            runner.register_hook(keeper)
         runner.test()
     metric = runner.test_evaluator.metrics[0]
     names = (metric.dataset_meta or {}).get('classes')
-    return gather(metric.samples, names, split)
+    predictions = gather(metric.samples, names, split)
+    return (
+        replace(predictions, features=np.concatenate(keeper.batches)) if features else predictions
+    )

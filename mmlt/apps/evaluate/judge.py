@@ -19,7 +19,15 @@ from mmlt.functional.metrics.uncertainty import class_mean_interval, wilson_inte
 
 from ..predictions import Predictions
 
-__all__ = ['SWEEP', 'Judged', 'can_correct', 'judge', 'reliability_of', 'sweep_tau']
+__all__ = [
+    'SWEEP',
+    'Judged',
+    'can_correct',
+    'judge',
+    'mean_of_seeds',
+    'reliability_of',
+    'sweep_tau',
+]
 
 # Strengths of the post-hoc correction that a sweep tries.
 SWEEP = tuple(round(0.25 * step, 2) for step in range(9))
@@ -102,6 +110,39 @@ def _intervals(
         for name, ends in found.items()
         if not np.isnan(ends[0])
     }
+
+
+def mean_of_seeds(seeds: Sequence[Judged]) -> Judged:
+    """Several runs on the same ``N`` test images as one.
+
+    Args:
+        seeds: of runs that differ in their seeds.
+
+    Returns:
+        Means of figures and tallies; predictions and confidences one after another, ``S * N``. The
+        intervals are those of ``N`` images, not of ``S * N``, around the means; the worst class has
+        none, as it is another one in each run.
+    """
+    first = seeds[0]
+    parts = [one.tallies for one in seeds]
+    tallies = ClassTallies(
+        targets=first.tallies.targets,
+        # Means, which need not be whole.
+        predicted=np.mean([part.predicted for part in parts], axis=0),
+        correct=np.mean([part.correct for part in parts], axis=0),
+    )
+    intervals = _intervals(tallies, first.groups, int(first.tallies.targets.sum()))
+    del intervals['worst_class']
+    return Judged(
+        predicted=np.concatenate([one.predicted for one in seeds]),
+        confidence=np.concatenate([one.confidence for one in seeds]),
+        tallies=tallies,
+        groups=first.groups,
+        figures={
+            name: float(np.mean([one.figures[name] for one in seeds])) for name in first.figures
+        },
+        intervals=intervals,
+    )
 
 
 def reliability_of(

@@ -10,23 +10,23 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from ..evaluate.judge import reliability_of
-from ..evaluate.pictures import confusion_shares
+from ..evaluate.pictures import GROUPED_ABOVE, confusion_shares
+from ..pictures import COLOURS
+from .differences import class_differences
 from .runs import Run
 
 __all__ = [
-    'COLOURS',
     'accuracy_chart',
     'calibration_chart',
     'confusion_chart',
+    'confusion_width',
     'curve_chart',
     'difference_chart',
     'dots_chart',
 ]
 
-# Okabe and Ito's palette, without black, which a dark page swallows.
-COLOURS = ('#0072B2', '#E69F00', '#009E73', '#CC79A7', '#D55E00', '#56B4E9', '#F0E442')
 SYMBOLS = ('circle', 'diamond', 'square', 'triangle-up', 'x', 'star', 'cross')
-SHOT_COLOURS = {'many': '#0072B2', 'medium': '#E69F00', 'few': '#009E73'}
+SHOT_COLOURS = dict(zip(('many', 'medium', 'few'), COLOURS, strict=False))
 INTERVALS_UP_TO = 200
 NAMES_UP_TO = 20
 LEAST_IN_BIN = 5
@@ -35,6 +35,13 @@ OF_ACCURACY = ('top1', 'many_shot', 'medium_shot', 'few_shot', 'worst_class')
 
 def _look(index: int) -> tuple[str, str]:
     return COLOURS[index % len(COLOURS)], SYMBOLS[index // len(COLOURS) % len(SYMBOLS)]
+
+
+def _dot(index: int, classes: int) -> dict[str, object]:
+    """Small and pale where there are many, so that places with many dots are seen as such."""
+    colour, symbol = _look(index)
+    few = classes <= INTERVALS_UP_TO
+    return dict(color=colour, symbol=symbol, size=8 if few else 5, opacity=0.75 if few else 0.35)
 
 
 def _text(name: object, length: int = 28) -> str:
@@ -84,16 +91,20 @@ def _frequency_axis(figure: go.Figure, run: Run) -> None:
             )
 
 
+def _shift(index: int, runs: int, classes: int) -> float:
+    """A factor by which runs stand side by side, not upon each other."""
+    return 1.03 ** (index - (runs - 1) / 2) if classes <= INTERVALS_UP_TO else 1.0
+
+
 def accuracy_chart(runs: Sequence[Run]) -> go.Figure:
     """Accuracy of each class against its training images; group means as lines."""
     figure = _figure('training images of the class', 'test accuracy of the class (%)')
     _frequency_axis(figure, runs[0])
     classes = len(runs[0].predictions.classes)
     for index, run in enumerate(runs):
-        colour, symbol = _look(index)
+        colour, _ = _look(index)
         accuracy = 100 * run.judged.tallies.accuracy
-        # Runs stand side by side, not upon each other.
-        shift = 1.03 ** (index - (len(runs) - 1) / 2) if classes <= INTERVALS_UP_TO else 1.0
+        shift = _shift(index, len(runs), classes)
         named = index == 0 and classes <= NAMES_UP_TO
         figure.add_scatter(
             x=_counts(run) * shift,
@@ -104,7 +115,7 @@ def accuracy_chart(runs: Sequence[Run]) -> go.Figure:
             textfont=dict(size=10),
             name=_text(run.name),
             legendgroup=run.name,
-            marker=dict(color=colour, symbol=symbol, size=8 if classes <= 200 else 5, opacity=0.75),
+            marker=_dot(index, classes),
             meta=dict(run=index),
         )
         xs: list[float | None] = []
@@ -135,19 +146,36 @@ def difference_chart(runs: Sequence[Run]) -> go.Figure:
     _frequency_axis(figure, runs[0])
     classes = len(runs[0].predictions.classes)
     for index, run in enumerate(runs[1:], start=1):
-        colour, symbol = _look(index)
         change = 100 * (run.judged.tallies.accuracy - runs[0].judged.tallies.accuracy)
         figure.add_scatter(
-            x=_counts(run),
+            x=_counts(run) * _shift(index, len(runs), classes),
             y=change,
             mode='markers',
             name=_text(run.name),
             showlegend=True,
-            marker=dict(color=colour, symbol=symbol, size=8 if classes <= 200 else 5, opacity=0.75),
+            marker=_dot(index, classes),
+            error_y=_change_bars(runs[0], run, change) if classes <= INTERVALS_UP_TO else None,
             meta=dict(run=index, change=True),
         )
     figure.update_yaxes(zeroline=True)
     return figure
+
+
+def _change_bars(base: Run, run: Run, change: NDArray[np.float64]) -> dict[str, object]:
+    ends = [
+        (value, value) if pair is None else pair
+        for pair, value in zip(class_differences(base, run), change, strict=True)
+    ]
+    up = [high - value for (_, high), value in zip(ends, change, strict=True)]
+    down = [value - low for (low, _), value in zip(ends, change, strict=True)]
+    return dict(
+        type='data',
+        symmetric=False,
+        array=[max(round(value, 2), 0.0) for value in up],
+        arrayminus=[max(round(value, 2), 0.0) for value in down],
+        thickness=1,
+        width=0,
+    )
 
 
 def dots_chart(
@@ -199,7 +227,7 @@ def confusion_chart(run: Run) -> go.Figure:
     """What is taken for what, in the order of frequency."""
     names, shares = confusion_shares(run.predictions, run.judged)
     labels, ticks = [_text(name, 22) for name in names], list(range(len(names)))
-    figure = _figure('predicted', '', height=min(300 + 16 * len(names), 900))
+    figure = _figure('', '', height=min(300 + 16 * len(names), 900))
     figure.add_heatmap(
         z=np.round(100 * shares, 2),
         zmin=0,
@@ -212,6 +240,12 @@ def confusion_chart(run: Run) -> go.Figure:
     figure.update_xaxes(tickangle=-90, **axis)
     figure.update_yaxes(autorange='reversed', **axis)
     return figure
+
+
+def confusion_width(run: Run) -> int:
+    """Least width in pixels at which the names of the columns do not overlap."""
+    shown = min(len(run.predictions.classes), GROUPED_ABOVE)
+    return 220 + 13 * shown
 
 
 def calibration_chart(run: Run) -> tuple[go.Figure, dict[str, float]]:
@@ -227,7 +261,9 @@ def calibration_chart(run: Run) -> tuple[go.Figure, dict[str, float]]:
         filled = diagram.images >= LEAST_IN_BIN
         if not diagram.images.any():
             continue
-        errors[shot] = 100 * diagram.error
+        labels = run.predictions.labels[: run.images]
+        seeds = [reliability_of(judged, labels, mask).error for judged in run.seeds.values()]
+        errors[shot] = 100 * float(np.mean(seeds))
         images = diagram.images[filled]
         figure.add_scatter(
             x=100 * diagram.confidence[filled],

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from mmlt.evaluation.names import write_csv
 
 from ..command_line import end_of, parser_of
-from ..evaluate.pictures import confusion_shares, draw_accuracy, draw_confusion
+from .files import write_files
 from .runs import Run, load_runs
 
 __all__ = ['main', 'write_report']
@@ -21,9 +16,12 @@ __all__ = ['main', 'write_report']
 DESCRIPTION = """One HTML file that shows what runs are worth, class by class; it needs no network.
 
 A run is the work directory of a training (it is evaluated first where it was not), a folder that
-mmlt evaluate has written, or predictions.npz. The first one is the baseline. Pictures, CSV and JSON
-of the same figures stand beside the file, in a folder."""
-EXAMPLE = """example:
+mmlt evaluate has written, or predictions.npz. Folders seed_0, seed_1, ... of one folder are one
+entry, with mean and deviation; a project is all of its runs. The first entry is the baseline.
+Pictures, CSV and JSON of the same figures stand beside the file, in a folder."""
+EXAMPLE = """examples:
+  mmlt report PROJECT
+  mmlt report PROJECT/runs/ce PROJECT/runs/la_car --out two.html
   mmlt report work_dirs/resnet50_ce LA=work_dirs/resnet50_logit_adjustment --out report.html"""
 
 
@@ -31,7 +29,12 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; ends the process with status 2 if it is wrong."""
     parser = parser_of('report', DESCRIPTION, EXAMPLE)
     add = parser.add_argument
-    add('runs', nargs='+', metavar='RUN', help='folder or predictions.npz, also as NAME=PATH')
+    add(
+        'runs',
+        nargs='+',
+        metavar='RUN',
+        help='project, folder or predictions.npz, also as NAME=PATH',
+    )
     add(
         '--out', type=Path, default=Path('report.html'), metavar='FILE', help='default: report.html'
     )
@@ -76,7 +79,8 @@ def _report(args: argparse.Namespace) -> None:
         raise ValueError(f'--out: expected a new file, got {args.out}; --force replaces it')
     runs = load_runs(args.runs, tuple(args.thresholds) if args.thresholds else None)
     beside = write_report(args.out, runs, args.title)
-    print(f'{args.out}: {len(runs)} runs; pictures and tables in {beside}')
+    number = f'{len(runs)} entries' if len(runs) > 1 else '1 entry'
+    print(f'{args.out}: {number}; pictures and tables in {beside}')
 
 
 def write_report(out: Path, runs: Sequence[Run], title: str | None = None) -> Path:
@@ -107,46 +111,5 @@ def write_report(out: Path, runs: Sequence[Run], title: str | None = None) -> Pa
     partial.write_text(text, encoding='utf-8', errors='replace')
     partial.replace(out)
     beside = out.with_name(f'{out.stem}_files')
-    _write_files(beside, runs)
+    write_files(beside, runs, known['tables'])
     return beside
-
-
-def _write_files(folder: Path, runs: Sequence[Run]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    first = runs[0]
-    counts = first.predictions.class_counts
-    header = ['class_id', 'name', 'train_count', *(f'accuracy {run.name}' for run in runs)]
-    accuracies = [100 * run.judged.tallies.accuracy for run in runs]
-    write_csv(
-        folder / 'per_class.csv',
-        header,
-        (
-            [
-                str(k),
-                str(name),
-                '' if counts is None else str(counts[k]),
-                *('' if part[k] != part[k] else f'{part[k]:.4f}' for part in accuracies),
-            ]
-            for k, name in enumerate(first.predictions.classes)
-        ),
-    )
-    figures: dict[str, Any] = {
-        run.name: dict(
-            figures={
-                name: None if value != value else round(value, 4)
-                for name, value in run.judged.figures.items()
-            },
-            intervals=run.judged.intervals,
-        )
-        for run in runs
-    }
-    text = json.dumps(figures, indent=2, ensure_ascii=False)
-    (folder / 'figures.json').write_text(text + '\n', encoding='utf-8')
-    for index, run in enumerate(runs):
-        name = f'{index}_{re.sub(r"[^A-Za-z0-9_.-]+", "_", run.name)[:60]}'
-        draw_accuracy(
-            folder / f'accuracy_{name}.png', run.predictions, run.judged, first.thresholds
-        )
-        draw_confusion(
-            folder / f'confusion_{name}.png', *confusion_shares(run.predictions, run.judged)
-        )

@@ -20,8 +20,10 @@ from mmlt.functional.metrics.uncertainty import wilson_interval
 from ..evaluate.pictures import GROUPED_ABOVE
 from ..evaluate.results import confused_pairs
 from . import charts
+from .differences import Difference, differences
 from .images import thumbnail
 from .runs import Run
+from .suspects import find_doubles, find_suspects, rare_classes
 
 __all__ = ['describe', 'script_json']
 
@@ -39,6 +41,7 @@ CURVES = ('top1', 'many_shot', 'medium_shot', 'few_shot', 'worst_class', 'loss')
 # Of the metric, too: what the others show already.
 OTHER_CURVES = ('top5', 'harmonic_mean', 'geometric_mean', 'macro_f1')
 PAIRS, IMAGES_OF_PAIR, IMAGES_IN_ALL = 10, 6, 240
+SUSPECTS, DOUBLES = 24, 24
 
 
 def describe(runs: Sequence[Run], title: str) -> dict[str, Any]:
@@ -77,7 +80,8 @@ def describe(runs: Sequence[Run], title: str) -> dict[str, Any]:
     return dict(
         title=title,
         runs=runs,
-        images=len(first.predictions.labels),
+        images=first.images,
+        seeds=max(len(run.seeds) for run in runs),
         classes=len(first.predictions.classes),
         split=first.predictions.split or 'test',
         training=0 if counts is None else int(counts.sum()),
@@ -89,7 +93,9 @@ def describe(runs: Sequence[Run], title: str) -> dict[str, Any]:
         pairs=list(_pairs(runs)),
         calibration=calibration,
         curves=[name.replace('_', ' ') for name in curves],
+        confusion_width=charts.confusion_width(first),
         grouped=len(first.predictions.classes) > GROUPED_ABOVE,
+        **_doubtful(runs),
         versions=_versions(),
         data=script_json(_class_table(runs)),
         charts=script_json_of_charts(drawn),
@@ -107,22 +113,41 @@ def _under_priors(run: Run) -> dict[str, float]:
     }
 
 
-def _summary(run: Run, first: Run) -> dict[str, tuple[str, str, str]]:
-    """Figure -> value, interval and difference from the first run, as text."""
-    cells = {}
+def _summary(run: Run, first: Run) -> dict[str, Any]:
+    """Figure -> value, deviation over seeds, interval and difference from the first, as text."""
+    changes = {} if run is first else differences(first, run)
+    cells: dict[str, Any] = {}
     for name in FIGURES:
         value = run.judged.figures.get(name)
         if value is None or math.isnan(value):
-            cells[name] = ('', '', '')
+            cells[name] = {}
             continue
-        ends = run.judged.intervals.get(name)
-        change = value - first.judged.figures.get(name, math.nan)
-        cells[name] = (
-            f'{value:.1f}',
-            '' if ends is None else f'{ends[0]:.1f} to {ends[1]:.1f}',
-            '' if run is first or math.isnan(change) else f'{change:+.1f}',
+        ends, change = run.judged.intervals.get(name), changes.get(name)
+        cells[name] = dict(
+            value=f'{value:.1f}',
+            deviation=_deviation(run, name),
+            interval='' if ends is None else f'{ends[0]:.1f} to {ends[1]:.1f}',
+            change=[] if change is None else _change(change),
+            # Not by chance: the interval of the difference leaves out 0.
+            sure=change is not None
+            and change.interval is not None
+            and not change.interval[0] <= 0 <= change.interval[1],
         )
     return cells
+
+
+def _deviation(run: Run, name: str) -> str:
+    if len(run.seeds) < 2:
+        return ''
+    values = [judged.figures[name] for judged in run.seeds.values()]
+    return f'± {np.std(values, ddof=1):.1f}'
+
+
+def _change(change: Difference) -> list[str]:
+    """The points, and on another line their interval."""
+    ends = change.interval
+    points = [f'{change.points:+.1f}']
+    return points if ends is None else [*points, f'{ends[0]:+.1f} to {ends[1]:+.1f}']
 
 
 def _class_table(runs: Sequence[Run]) -> dict[str, Any]:
@@ -171,25 +196,72 @@ def _pairs(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
         for true, wrong, images in found[:PAIRS]:
             where = (predictions.labels == true) & (judged.predicted == wrong)
             ordered = np.flatnonzero(where)[np.argsort(-judged.confidence[where], kind='stable')]
+            # Several seeds err on the same image, which is shown once.
+            once: dict[int, int] = {}
+            for k in ordered.tolist():
+                once.setdefault(k % run.images, k)
             shown = []
-            for k in ordered[: min(IMAGES_OF_PAIR, left)]:
+            for k in list(once.values())[: min(IMAGES_OF_PAIR, left)]:
                 picture = thumbnail(str(predictions.paths[k]))
                 if picture is not None:
                     text = f'{predictions.paths[k]}: {100 * judged.confidence[k]:.0f} % sure'
                     shown.append((picture, text))
             left -= len(shown)
-            total = int(judged.tallies.targets[true])
             rows.append(
                 dict(
                     true=predictions.classes[true],
                     wrong=predictions.classes[wrong],
                     images=images,
-                    total=total,
+                    total=int(judged.tallies.targets[true]) * len(run.seeds),
                     back=back.get((wrong, true), 0),
                     shown=shown,
                 )
             )
         yield dict(run=run, rows=rows, pictures=any(row['shown'] for row in rows))
+
+
+def _doubtful(runs: Sequence[Run]) -> dict[str, Any]:
+    """Suspicious labels, and images on both sides of a split, of the rarest classes."""
+    first = runs[0]
+    shot, rare = rare_classes(first)
+    suspects, no_suspects = find_suspects(runs, rare)
+    doubles, compared = find_doubles(first, rare)
+    names = first.predictions.classes.tolist()
+
+    def named(label: int) -> str:
+        return names[label] if 0 <= label < len(names) else 'another class'
+
+    return dict(
+        rare=shot,
+        rare_classes=int(rare.sum()),
+        suspects=[
+            dict(
+                picture=thumbnail(one.path),
+                path=one.path,
+                label=named(one.label),
+                given=f'{100 * one.given:.0f}',
+                suggested=named(one.suggested),
+                probability=f'{100 * one.probability:.0f}',
+            )
+            for one in suspects[:SUSPECTS]
+        ],
+        suspects_in_all=len(suspects),
+        no_suspects=no_suspects,
+        doubles=[
+            dict(
+                pictures=[(thumbnail(one.path), one.path), (thumbnail(one.other), one.other)],
+                label=named(one.label),
+                split=one.split,
+                other=named(one.other_label),
+                text=one.text,
+            )
+            for one in doubles[:DOUBLES]
+        ],
+        doubles_in_all=len(doubles),
+        compared=compared,
+        looked=not compared.startswith('Not'),
+        tables=dict(suspects=suspects, doubles=doubles, names=names),
+    )
 
 
 def _versions() -> dict[str, str]:
@@ -202,6 +274,7 @@ def _versions() -> dict[str, str]:
         'mmpretrain',
         'onedl-mmpretrain',
         'plotly',
+        'cleanlab',
     ):
         try:
             found[name] = metadata.version(name)

@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..evaluate.command import evaluate_run
-from ..evaluate.judge import Judged, judge
+from ..evaluate.judge import Judged, judge, mean_of_seeds
 from ..predictions import Predictions, load_predictions
+from .curves import Curve, mean_of_curves, read_curves
+from .entries import config_file, entries_of, last_checkpoint
 
-__all__ = ['Curve', 'Run', 'load_runs']
-
-# Figure -> epochs and values.
-Curve = tuple[list[float], list[float]]
+__all__ = ['Run', 'load_runs', 'merge_seeds', 'same_images']
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a report.
+    """One entry of a report: a run, or several that differ in their seeds.
 
     Args:
         name: as it is shown.
-        predictions: of its test images.
-        judged: their figures.
+        predictions: of the test images; of several seeds one after another, ``S * N`` rows.
+        judged: their figures; of several seeds the means. ``judged.tallies`` are means, too.
         thresholds: limits of the shots.
-        curves: figure -> its values over the epochs.
+        seeds: name of the seed -> its figures, at least one.
+        curves: figure -> its values over the epochs, means over the seeds.
         config: text of the config, '' if there is none.
+        home: work directory of the (first) run.
     """
 
     name: str
     predictions: Predictions
     judged: Judged
     thresholds: tuple[int, int]
+    seeds: dict[str, Judged]
     curves: dict[str, Curve] = field(default_factory=dict)
     config: str = ''
+    home: Path = Path()
+
+    @property
+    def images(self) -> int:
+        """``N``, test images."""
+        return len(self.predictions.labels) // len(self.seeds)
 
 
 def load_runs(texts: Sequence[str], thresholds: tuple[int, int] | None = None) -> list[Run]:
@@ -54,28 +59,58 @@ def load_runs(texts: Sequence[str], thresholds: tuple[int, int] | None = None) -
         ValueError: if a run cannot be read, has no class counts, or other classes than the first.
     """
     runs: list[Run] = []
-    for text in texts:
-        name, path = _split(text)
-        run = _load(name, path, thresholds or (runs[0].thresholds if runs else None))
-        if runs:
-            _check_comparable(runs[0], run, path)
-        runs.append(run)
-    names = [run.name for run in runs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(f'RUN: expected different names (NAME=PATH), got {twice!r} twice')
+    for name, members in entries_of(texts).items():
+        seeds: list[Run] = []
+        for seed, path in members.items():
+            run = _load(seed, path, thresholds or (runs[0].thresholds if runs else None))
+            if runs or seeds:
+                _check_comparable(runs[0] if runs else seeds[0], run, path)
+            seeds.append(run)
+        runs.append(merge_seeds(name, seeds))
     return runs
 
 
-def _split(text: str) -> tuple[str, Path]:
-    name, separator, rest = text.partition('=')
-    if separator and name and not Path(text).exists():
-        return name, Path(rest)
-    path = Path(text)
-    home = path.resolve() if path.is_dir() else path.resolve().parent
-    if path.is_file() and path.stem != 'predictions':
-        return path.stem, path
-    return (home.parent if home.name == 'evaluation' else home).name, path
+def merge_seeds(name: str, seeds: Sequence[Run]) -> Run:
+    """Several runs that differ in their seeds, as one; or one run under another name.
+
+    Raises:
+        ValueError: if they were not tested on the same images.
+    """
+    first = seeds[0]
+    if len(seeds) == 1:
+        return replace(first, name=name)
+    for run in seeds[1:]:
+        if not same_images(first, run):
+            raise ValueError(f'{name}: expected the test images of {first.name}, got others of '
+                             f'{run.name}')  # fmt: skip
+    parts = [run.predictions for run in seeds]
+    pooled = replace(
+        first.predictions,
+        paths=np.concatenate([part.paths for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        features=None,
+    )
+    return replace(
+        first,
+        name=name,
+        predictions=pooled,
+        judged=mean_of_seeds([run.judged for run in seeds]),
+        seeds={run.name: run.judged for run in seeds},
+        curves=mean_of_curves([run.curves for run in seeds]),
+    )
+
+
+def same_images(one: Run, other: Run) -> bool:
+    """Whether two runs were tested on the same images, in the same order."""
+    first, second = one.images, other.images
+    return first == second and all(
+        np.array_equal(mine[:first], theirs[:first])
+        for mine, theirs in (
+            (one.predictions.labels, other.predictions.labels),
+            (one.predictions.paths, other.predictions.paths),
+        )
+    )
 
 
 def _load(name: str, path: Path, thresholds: tuple[int, int] | None) -> Run:
@@ -88,8 +123,9 @@ def _load(name: str, path: Path, thresholds: tuple[int, int] | None) -> Run:
         )
     limits = thresholds or _thresholds_in(file.parent)
     home = file.parent.parent if file.parent.name == 'evaluation' else file.parent
+    judged = judge(predictions, limits)
     return Run(
-        name, predictions, judge(predictions, limits), limits, _curves(home), _config_in(home)
+        name, predictions, judged, limits, {name: judged}, read_curves(home), _config_in(home), home
     )
 
 
@@ -100,7 +136,7 @@ def _predictions_in(folder: Path) -> Path:
     here, below = folder / 'predictions.npz', folder / 'evaluation' / 'predictions.npz'
     if here.is_file():
         return here
-    checkpoint, config = _checkpoint_in(folder), _config_file(folder)
+    checkpoint, config = last_checkpoint(folder), config_file(folder)
     fresh = below.is_file() and (
         checkpoint is None or below.stat().st_mtime >= checkpoint.stat().st_mtime
     )
@@ -113,23 +149,8 @@ def _predictions_in(folder: Path) -> Path:
     return below
 
 
-def _checkpoint_in(folder: Path) -> Path | None:
-    note = folder / 'last_checkpoint'
-    if note.is_file():
-        named = folder / Path(note.read_text(encoding='utf-8').strip()).name
-        if named.is_file():
-            return named
-    found = sorted(folder.glob('*.pth'), key=lambda path: path.stat().st_mtime)
-    return found[-1] if found else None
-
-
-def _config_file(folder: Path) -> Path | None:
-    found = sorted(folder.glob('*.py'), key=lambda path: path.stat().st_mtime)
-    return found[-1] if found else None
-
-
 def _config_in(folder: Path) -> str:
-    path = _config_file(folder)
+    path = config_file(folder)
     return '' if path is None else path.read_text(encoding='utf-8', errors='replace')
 
 
@@ -149,39 +170,3 @@ def _check_comparable(first: Run, run: Run, path: Path) -> None:
         raise ValueError(f'{path}: expected the classes of {first.name}, got others')
     if not np.array_equal(one.class_counts, other.class_counts):  # type: ignore[arg-type]
         raise ValueError(f'{path}: expected the training images of {first.name}, got others')
-
-
-# What is logged during training and belongs to the long tail.
-_OF_TRAINING = re.compile(r'^loss$|spectral_norm|worst_confusion|gamma|prior', re.IGNORECASE)
-
-
-def _curves(folder: Path) -> dict[str, Curve]:
-    """Figures over the epochs, from the scalars that MMEngine logs; the last value of an epoch."""
-    series: dict[str, dict[float, float]] = {}
-    files = sorted(folder.glob('*/vis_data/scalars.json'), key=lambda path: path.stat().st_mtime)
-    for path in files:
-        epoch = 1.0
-        for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict):
-                epoch = _note(series, entry, epoch)
-    return {
-        name: (sorted(values), [values[epoch] for epoch in sorted(values)])
-        for name, values in series.items()
-    }
-
-
-def _note(series: dict[str, dict[float, float]], entry: dict[str, Any], epoch: float) -> float:
-    """Keep what belongs to the long tail; returns the epoch, which some lines do not tell."""
-    validation = any(name.startswith('long_tail/') for name in entry)
-    told = entry.get('step') if validation else entry.get('epoch')
-    if isinstance(told, (int, float)):
-        epoch = float(told)
-    for name, value in entry.items():
-        wanted = name.startswith('long_tail/') if validation else _OF_TRAINING.search(name)
-        if wanted and isinstance(value, (int, float)) and math.isfinite(value):
-            series.setdefault(name.removeprefix('long_tail/'), {})[epoch] = float(value)
-    return epoch

@@ -1,0 +1,227 @@
+"""Images of rare classes that may have a wrong label, or stand on both sides of a split.
+
+Few-shot figures rest on few images: one wrong label or one copy in the training set can move them
+by points.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..check.command import read_config, scan
+from ..check.duplicates import Found, find_duplicates
+from ..check.files import Settings
+from ..check.sources import Listed, Split, read_splits
+from .entries import config_file
+from .runs import Run, same_images
+
+__all__ = ['Double', 'Suspect', 'find_doubles', 'find_suspects', 'rare_classes']
+
+MOST_CLASSES = 2000  # cleanlab compares all classes with all: 2,000 take 1 s, 8,142 take 18 s
+MOST_FILES = 10_000  # of a split that are read; those of the rarest classes first
+FILE_SECONDS = 20.0
+ACROSS = ('in_training_and_test', 'alike_in_training_and_test')
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A test image whose label is doubtful.
+
+    Args:
+        path: of the image, '' without a file.
+        label: class that it is listed as.
+        given: probability of that class.
+        suggested: class that the model prefers.
+        probability: of that one.
+    """
+
+    path: str
+    label: int
+    given: float
+    suggested: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Double:
+    """A test or validation image that stands in the training set as well, or nearly so.
+
+    Args:
+        path: of the image.
+        label: its class, -1 where there is not exactly one.
+        split: of the image.
+        other: path of the image of the training set.
+        other_label: class of that one.
+        text: what was found.
+    """
+
+    path: str
+    label: int
+    split: str
+    other: str
+    other_label: int
+    text: str
+
+
+def rare_classes(run: Run) -> tuple[str, NDArray[np.bool_]]:
+    """Name and classes ``(K,)`` of the rarest group of the shots that has classes."""
+    for shot in ('few', 'medium', 'many'):
+        mask = run.judged.groups.get(shot)
+        if mask is not None and mask.any():
+            return shot, mask
+    return 'all', np.ones(len(run.predictions.classes), dtype=bool)
+
+
+def find_suspects(runs: Sequence[Run], rare: NDArray[np.bool_]) -> tuple[list[Suspect], str]:
+    """Test images of rare classes that cleanlab takes for mislabelled, most doubtful first.
+
+    Args:
+        runs: the probabilities of all that saw the same images are averaged, as several models
+            know more than one.
+        rare: ``(K,)``.
+
+    Returns:
+        The images, and a line that says why there are none to look for, or ''.
+    """
+    if importlib.util.find_spec('cleanlab') is None:
+        return [], "Not looked for: cleanlab is not installed (pip install 'mmlt[cleanlab]')."
+    if len(rare) > MOST_CLASSES:
+        return (
+            [],
+            f'Not looked for: cleanlab takes too long for more than {MOST_CLASSES:,} classes.',
+        )
+    if len(np.unique(runs[0].predictions.labels)) < 2:
+        return [], 'Not looked for: there are test images of one class only.'
+    from cleanlab.filter import find_label_issues
+
+    labels, probabilities = _mean_probabilities(runs)
+    kept = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # it warns of every class with few images
+        found = find_label_issues(
+            labels[kept],
+            probabilities[kept],
+            return_indices_ranked_by='self_confidence',
+            filter_by='confident_learning',
+            n_jobs=1,
+        )
+    suspects = []
+    for row in kept[found]:
+        label, best = int(labels[row]), int(probabilities[row].argmax())
+        if rare[label] and best != label:
+            values = float(probabilities[row, label]), float(probabilities[row, best])
+            path = str(runs[0].predictions.paths[row])
+            suspects.append(Suspect(path, label, values[0], best, values[1]))
+    return suspects, ''
+
+
+def _mean_probabilities(runs: Sequence[Run]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    first = runs[0]
+    labels = first.predictions.labels[: first.images]
+    blocks = [
+        run.predictions.probabilities.reshape(len(run.seeds), run.images, -1)
+        for run in runs
+        if same_images(first, run)
+    ]
+    mean = np.zeros(blocks[0].shape[1:], dtype=np.float32)
+    for block in blocks:
+        mean += block.mean(axis=0) / len(blocks)
+    # Of float16 or rounded ones the sum is not quite 1, which cleanlab expects.
+    return labels, mean / mean.sum(axis=1, keepdims=True)
+
+
+def find_doubles(run: Run, rare: NDArray[np.bool_]) -> tuple[list[Double], str]:
+    """Images of rare classes on both sides of a split: equal files, and pictures that look alike.
+
+    Args:
+        run: with its config, which names the training images.
+        rare: ``(K,)``.
+
+    Returns:
+        The images, and a line that says what was compared, or why nothing was.
+    """
+    try:
+        splits = _splits(run)
+    except ValueError as error:
+        return [], f'Not looked for: {error}.'
+    sizes = []
+    for place, split in enumerate(splits):
+        splits[place] = replace(split, images=_rarest(split.images, run))
+        sizes.append((len(splits[place].images), len(split.images)))
+    tested, all_tested = (sum(column) for column in zip(*sizes[1:], strict=True))
+    shown = (
+        f'{tested:,} of {all_tested:,} images of {" and ".join(one.name for one in splits[1:])} '
+        f'were compared with {sizes[0][0]:,} of {sizes[0][1]:,} training images'
+    )
+    if (tested, sizes[0][0]) != (all_tested, sizes[0][1]):
+        shown += ', those of the rarest classes'
+    scanned = scan(splits, Settings(), _workers(), FILE_SECONDS)
+    doubles = []
+    for found in find_duplicates(splits, scanned):
+        if found.finding.kind in ACROSS and found.other is not None:
+            double = _double(found, found.other)
+            if any(label >= 0 and rare[label] for label in (double.label, double.other_label)):
+                doubles.append(double)
+    return doubles, f'{shown}.'
+
+
+def _splits(run: Run) -> list[Split]:
+    """Training images of the config, validation images, and the images that were predicted."""
+    config = config_file(run.home)
+    if config is None:
+        raise ValueError('the run has no config beside it, which names the training images')
+    known = read_splits(read_config(str(config), None))
+    training = next((split for split in known if split.trains), None)
+    if training is None or training.fault is not None:
+        reason = 'none' if training is None else training.fault
+        raise ValueError(f'the training images of the config cannot be listed ({reason})')
+    if not training.images:
+        raise ValueError('the training images are not files')
+    kept = run.predictions
+    split = kept.split or 'test'
+    tested = [
+        Listed(str(path), int(label))
+        for path, label in zip(kept.paths[: run.images], kept.labels[: run.images], strict=True)
+        if path
+    ]
+    others = [one for one in known if not one.trains and split not in one.names]
+    if not tested and not any(one.images for one in others):
+        raise ValueError('the test images are not files')
+    return [training, *others, Split((split,), images=tested)]
+
+
+def _rarest(images: Sequence[Listed], run: Run) -> list[Listed]:
+    counts = run.predictions.class_counts
+    if counts is None or len(images) <= MOST_FILES:
+        return list(images)
+
+    def frequency(image: Listed) -> int:
+        label = _class(image)
+        return int(counts[label]) if 0 <= label < len(counts) else 0
+
+    return sorted(images, key=frequency)[:MOST_FILES]
+
+
+def _double(found: Found, other: Listed) -> Double:
+    equal = found.finding.kind == 'in_training_and_test'
+    text = 'the same file' if equal else found.finding.detail.rsplit('; ', 1)[-1]
+    return Double(
+        found.image.path, _class(found.image), found.split.name, other.path, _class(other), text
+    )
+
+
+def _class(image: Listed) -> int:
+    return image.label if isinstance(image.label, int) else -1
+
+
+def _workers() -> int:
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
