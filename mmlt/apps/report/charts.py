@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ..evaluate.judge import reliability_of
 from ..evaluate.pictures import confusion_shares
+from ..pictures import COLOURS, short
 from .runs import Run
 
 __all__ = [
-    'COLOURS',
     'accuracy_chart',
     'calibration_chart',
     'confusion_chart',
@@ -23,10 +23,8 @@ __all__ = [
     'dots_chart',
 ]
 
-# Okabe and Ito's palette, without black, which a dark page swallows.
-COLOURS = ('#0072B2', '#E69F00', '#009E73', '#CC79A7', '#D55E00', '#56B4E9', '#F0E442')
 SYMBOLS = ('circle', 'diamond', 'square', 'triangle-up', 'x', 'star', 'cross')
-SHOT_COLOURS = {'many': '#0072B2', 'medium': '#E69F00', 'few': '#009E73'}
+SHOT_COLOURS = dict(zip(('many', 'medium', 'few'), COLOURS, strict=False))
 INTERVALS_UP_TO = 200
 NAMES_UP_TO = 20
 LEAST_IN_BIN = 5
@@ -39,9 +37,7 @@ def _look(index: int) -> tuple[str, str]:
 
 def _text(name: object, length: int = 28) -> str:
     """A name as plotly shows it: it would take some tags for markup, and two dollars for maths."""
-    text = str(name)
-    short = text if len(text) <= length else f'{text[: length - 1]}…'
-    return html.escape(short).replace('$', '&#36;')
+    return html.escape(short(name, length)).replace('$', '&#36;')
 
 
 def _counts(run: Run) -> NDArray[np.float64]:
