@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,11 +97,13 @@ def _browse(args: argparse.Namespace) -> None:
     checkpoint = read_checkpoint(args.checkpoint) if args.checkpoint else None
     feed = Feed(cfg, args.epoch, confusion_of(checkpoint) if checkpoint else None)
     try:
-        fed, images, mixed = _feed_epoch(feed)
-        rectify = rectifier_of(cfg, checkpoint, feed.counts, args.epoch) if checkpoint else None
-        others = [index for index in range(len(feed)) if index not in set(mixed)]
-        chosen = sorted([*mixed, *others][: args.batches])
-        drawn = [feed.batch(index, rectify) for index in chosen]
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # what transforms say while training
+            fed, images, mixed = _feed_epoch(feed)
+            rectify = rectifier_of(cfg, checkpoint, feed.counts, args.epoch) if checkpoint else None
+            others = [index for index in range(len(feed)) if index not in set(mixed)]
+            chosen = sorted([*mixed, *others][: args.batches])
+            drawn = [feed.batch(index, rectify) for index in chosen]
     except (ValueError, OSError):
         raise
     except ANY_ERROR as error:  # whatever transforms and data sets raise
@@ -169,6 +172,8 @@ def _notes(
     if start is not None and (args.epoch < start or checkpoint is None):
         notes.append(
             f'labels are those of the pixels; the head rectifies them from epoch {start} on '
-            f'(--epoch N --checkpoint FILE shows it)'
+            '(--epoch N --checkpoint FILE shows it)'
         )
+    elif start is not None:
+        notes.append('classes.png sums the labels of the pixels, before the head rectifies them')
     return notes

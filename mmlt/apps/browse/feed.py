@@ -98,6 +98,12 @@ class Feed:
         head = (cfg.get('model') or {}).get('head')
         told = head.get('num_classes') if isinstance(head, dict) else None
         self.counts = training_class_counts(self.loader.dataset, told)
+        expected = getattr(self.preprocessor, 'num_classes', None)
+        if expected not in (None, len(self.counts)):
+            raise ValueError(
+                f'data_preprocessor.num_classes: expected {len(self.counts)}, the classes of the '
+                f'training data, got {expected}'
+            )
         names = names_of_classes(self.loader.dataset, 'train_dataloader.dataset')
         self.classes = names if len(names) == len(self.counts) else range(len(self.counts))
         self.augments = list(batch_augments(SimpleNamespace(data_preprocessor=self.preprocessor)))
