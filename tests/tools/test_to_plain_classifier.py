@@ -11,7 +11,6 @@ from mmpretrain import get_model
 from mmpretrain.registry import MODELS
 
 from mmlt.apps.model import load_model
-
 from mmlt.models.classifiers.multi_view_classifier import MultiViewClassifier
 from mmlt.models.heads.contrastive_cls_head import ContrastiveClsHead
 from mmlt.models.necks.bcl_neck import BCLNeck

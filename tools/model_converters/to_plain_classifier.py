@@ -8,7 +8,8 @@ stay under the names that ``GlobalAveragePooling`` with ``LinearClsHead`` (or, f
 classifier, ``CosineClsHead``) expects. OUT holds weights and meta data: it can be tested and
 fine-tuned, not resumed. A safetensors file holds no pickle, so that whoever loads it need not trust
 it. The config of the plain model is written beside it, as OUT.py: ``mmpretrain.get_model('OUT.py',
-pretrained='OUT.pth')``. It needs mmlt only where the backbone or the classifier is one of mmlt.
+pretrained='OUT.pth')``. It needs mmlt only for a backbone or a classifier of mmlt, and to read
+safetensors.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ def plain_model(recipe: Recipe, head: Mapping[str, Any], pooled: bool) -> dict[s
 def config_text(recipe: Recipe, name: str) -> str:
     """A config of MMPretrain for a plain model: the network, and how test images reach it."""
     parts: dict[str, Any] = dict(default_scope='mmpretrain')
-    if any(_is_of_mmlt(part) for part in (recipe.model, recipe.pipeline)):
+    # mmlt also lets MMEngine read safetensors.
+    needed = name.endswith('.safetensors') or _is_of_mmlt([recipe.model, recipe.pipeline])
+    if needed:
         parts['custom_imports'] = dict(imports=['mmlt'])
     dataset = dict(
         type='CustomDataset', data_prefix='data/test', test_mode=True, pipeline=recipe.pipeline
