@@ -16,7 +16,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib import font_manager, ticker
+from matplotlib import font_manager, rcsetup, ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -38,8 +38,8 @@ __all__ = [
 COLOURS = ('#0072B2', '#E69F00', '#009E73', '#CC79A7', '#D55E00', '#56B4E9', '#F0E442')
 DARK, GREY, LIGHT = '#333333', '#8C8C8C', '#DDDDDD'
 
-_STYLE: dict[str, Any] = {
-    'axes.prop_cycle': matplotlib.cycler(color=COLOURS),
+_STYLE: Any = {
+    'axes.prop_cycle': rcsetup.cycler(color=COLOURS),
     'axes.spines.right': False,
     'axes.spines.top': False,
     'axes.unicode_minus': False,
@@ -93,7 +93,8 @@ def picture(path: str | Path, width: float, height: float) -> Iterator[Figure]:
         True
     """
     path = Path(path)
-    with matplotlib.rc_context({**_STYLE, 'font.family': _fonts()}):
+    style: Any = {**_STYLE, 'font.family': _fonts()}
+    with matplotlib.rc_context(style):
         figure = Figure(figsize=(width, height), layout='constrained')
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -80,7 +80,7 @@ def test_cam(run, tmp_path):
     cv2.imwrite(str(tmp_path / 'one.png'), DigitsLT(split='test')[70]['img'])
     start(
         'visualization/vis_cam.py', tmp_path / 'one.png', CONFIG, run / 'epoch_6.pth',
-        '--save-path', tmp_path / 'cam.png', '--target-layers', 'model.backbone.layer3',
+        '--save-path', tmp_path / 'cam.png', '--target-layers', 'model.backbone.stages',
         cwd=tmp_path,
     )  # fmt: skip
     assert (tmp_path / 'cam.png').is_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -65,7 +66,7 @@ def _draw_views(path: Path, batch: Batch, names: Sequence[object], title: str) -
     views, shown = len(batch.views), min(2 * ROWS, len(batch.labels))
     rows = -(-shown // 2)
     with picture(path, 2 * 1.25 * views + 0.6, 1.45 * rows + 0.7) as figure:
-        blocks = figure.subfigures(1, 2, wspace=0.04)
+        blocks: Any = figure.subfigures(1, 2, wspace=0.04)
         for side, block in enumerate(blocks):
             grid = block.subplots(rows, views, squeeze=False)
             for row, line in enumerate(grid):

@@ -106,7 +106,8 @@ class Feed:
             )
         names = names_of_classes(self.loader.dataset, 'train_dataloader.dataset')
         self.classes = names if len(names) == len(self.counts) else range(len(self.counts))
-        self.augments = list(batch_augments(SimpleNamespace(data_preprocessor=self.preprocessor)))
+        holder: Any = SimpleNamespace(data_preprocessor=self.preprocessor)
+        self.augments = list(batch_augments(holder))
         self._items = SeededItems(self.loader.dataset, self.seed)
         self._hand_out(confusion)
         self.plan = self._plan()
@@ -181,12 +182,13 @@ class Feed:
             anchors, partners = _pairs(batch)
             found = self._mix(index, anchors, partners, size) if self.may_mix else None
             if found is None:
-                yield np.bincount(self.labels[anchors], minlength=num_classes), len(anchors), False
+                labels = self.labels[anchors]
+                yield np.bincount(labels, minlength=num_classes).astype(float), len(anchors), False
             else:
                 scores, _ = found
                 one_hot = (scores.max(axis=1) > 1 - 1e-6).all()
-                labels = scores.argmax(axis=1)
-                same = bool(one_hot) and bool((labels == self.labels[anchors]).all())
+                best = scores.argmax(axis=1)
+                same = bool(one_hot) and bool((best == self.labels[anchors]).all())
                 yield scores.sum(axis=0), len(anchors), not same
 
     def batch(self, index: int, rectify: Any = None) -> Batch:

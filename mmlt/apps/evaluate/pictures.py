@@ -86,7 +86,7 @@ def draw_confusion(path: Path, names: Sequence[str], shares: NDArray[np.float64]
                     text = f'{100 * share:.0f}'
                     axes.text(column, row, text, ha='center', va='center', fontsize=7, color=colour)
         bar = figure.colorbar(image, ax=axes, fraction=0.04, label='% of the images of a row')
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
 
 
 def draw_accuracy(
@@ -118,6 +118,7 @@ def draw_accuracy(
                 groups.append((f'{shot}-shot', mean, counts[mask].min(), counts[mask].max()))
         mean_lines(axes, groups)
         if known.sum() <= NAMES_UP_TO:
-            label_dots(axes, counts[known], accuracy[known], predictions.classes[known])
+            places = counts[known].tolist(), accuracy[known].tolist()
+            label_dots(axes, *places, predictions.classes[known].tolist())
         axes.set_xlabel('training images of the class (logarithmic)')
         axes.set_ylabel('test accuracy of the class (%)')
