@@ -1,9 +1,9 @@
-"""Compare methods on long-tailed handwritten digits: one table and one picture, on a CPU.
+"""Compare methods on long-tailed handwritten digits: one table, on a CPU.
 
 python tools/demo.py
 
 Trains every method below with every seed through tools/train.py and the configs of digits_lt.
-Nothing is downloaded. Logs, tables of the classes and the picture go to work_dirs/demo.
+Nothing is downloaded. Logs and tables of the classes go to work_dirs/demo.
 """
 
 from __future__ import annotations
@@ -116,18 +116,6 @@ def format_table(done: dict[Run, Figures]) -> str:
     )
 
 
-def draw(root: Path, seeds: int) -> Path:
-    """Picture of per-class accuracy against class frequency."""
-    from analysis_tools.per_class_report import plot_per_class
-
-    picture = root / 'per_class_accuracy.png'
-    plot_per_class(
-        {label: [csv_file(root, label, seed) for seed in range(seeds)] for label in METHODS},
-        picture,
-    )
-    return picture
-
-
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seeds', type=integer(1), default=3, help='runs of each method')
@@ -135,10 +123,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--jobs', type=integer(1), default=2, help='runs at a time, one thread each'
     )
     parser.add_argument(
-        '--work-dir',
-        type=Path,
-        default=Path('work_dirs/demo'),
-        help='folder for logs, tables and the picture',
+        '--work-dir', type=Path, default=Path('work_dirs/demo'), help='folder for logs and tables'
     )
     parser.add_argument(
         '--quick',
@@ -149,7 +134,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train, print the table, draw the picture; returns the exit status."""
+    """Train and print the table; returns the exit status."""
     args = parse_args(argv)
     start = time.monotonic()
     print('Importing MMPretrain ...', flush=True)
@@ -165,11 +150,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunFailed as error:
         print(error, file=sys.stderr)
         return 1
-    picture = draw(args.work_dir, args.seeds)
     spread = f', mean ± standard deviation over {args.seeds} seeds' if args.seeds > 1 else ''
     print(
         f'\nTest accuracy in per cent{spread}:\n\n{format_table(done)}\n\n'
-        f'{picture}: accuracy of each class against its training images\n'
         f'{args.work_dir}/*.csv: the same in numbers, a file for each run\n'
         f'{args.work_dir}/*.log: what each run printed\n'
         f'{time.monotonic() - start:.0f} s in all'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable
 
 __all__ = ['end_of', 'parser_of']
@@ -30,7 +31,10 @@ def end_of(name: str, work: Callable[[], int | None]) -> int:
         That of the work; 2 after a ``ValueError`` or ``OSError``, 130 after Ctrl-C.
     """
     try:
-        return work() or 0
+        with warnings.catch_warnings():
+            # MMEngine's, about a package that it uses; nothing that a user could change.
+            warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
+            return work() or 0
     except (ValueError, OSError) as error:
         print(f'mmlt {name}: error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2

@@ -10,6 +10,7 @@ __all__ = ['COMMANDS', 'main']
 
 # Name of the folder in mmlt/apps, and what a user reads about it.
 COMMANDS: dict[str, str] = {
+    'browse': 'show the batches and the classes that a recipe feeds to its model',
     'check': 'look through the images of a config before training on them',
     'evaluate': 'judge a checkpoint, or saved predictions, on rare classes',
     'report': 'one HTML file that shows what runs are worth, class by class',

@@ -1,7 +1,7 @@
 r"""Names as plain text, wherever they are shown.
 
 Names of classes and files come from folders and lists that other people have made. A spreadsheet
-runs a cell that begins like a formula, and matplotlib typesets what stands between two dollars.
+runs a cell that begins like a formula.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
-__all__ = ['from_cell', 'picture_text', 'to_cell', 'write_csv']
+__all__ = ['from_cell', 'to_cell', 'write_csv']
 
 # Where a cell may begin: at the start, and after what other settings of a spreadsheet take for the
 # end of a cell. The wide signs are what East Asian keyboards type.
@@ -54,22 +54,6 @@ def from_cell(text: str) -> str:
         ('@jay', "'s-Hertogenbosch")
     """
     return _NEUTRAL.sub(r'\1\2', text)
-
-
-def picture_text(text: str) -> str:
-    r"""A text that matplotlib draws as it is: no dollar begins its maths mode.
-
-    Args:
-        text: any.
-
-    Returns:
-        The text for a label, a title or a legend.
-
-    Example:
-        >>> picture_text('5$ or $x^2$')
-        '5\\$ or \\$x^2\\$'
-    """
-    return text.replace('$', r'\$')
 
 
 def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -13,6 +13,7 @@ import torch
 from mmlt.apps.evaluate import main
 from mmlt.apps.evaluate.counts import counts_from
 from mmlt.apps.evaluate.judge import judge, sweep_tau
+from mmlt.apps.evaluate.results import worst_line
 from mmlt.apps.predictions import Predictions, load_predictions, save_predictions
 from mmlt.evaluation import LongTailMetric
 from mmlt.evaluation.per_class_table import read_per_class_csv
@@ -55,6 +56,16 @@ def test_intervals_hold_their_figures():
     judged = judge(toy())
     for name, (low, high) in judged.intervals.items():
         assert 0 <= low <= judged.figures[name] <= high <= 100
+
+
+def test_classes_that_are_as_low_as_the_worst_are_named():
+    probabilities = np.zeros((10, 10), dtype=np.float32)
+    probabilities[:, 0] = 1
+    names = np.array([f'class_{k}' for k in range(10)])
+    predictions = Predictions(np.full(10, ''), np.arange(10), probabilities, names)
+    line = worst_line(predictions, judge(predictions))
+    assert line.startswith('worst class: class_1 (0.0 % of 1 images')
+    assert line.endswith('; as low: class_2, class_3, class_4, class_5, class_6 and 3 others')
 
 
 def test_the_sweep_finds_the_prior_that_was_put_in():

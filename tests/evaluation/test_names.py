@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib import cbook
 from mmengine.config import Config
 from mmengine.visualization import Visualizer
 
-from mmlt.evaluation.names import from_cell, picture_text, to_cell, write_csv
+from mmlt.evaluation.names import from_cell, to_cell, write_csv
 from mmlt.evaluation.per_class_table import per_class_rows, read_per_class_csv, write_per_class_csv
 from mmlt.functional.metrics.tallies import count_predictions
 from tests.tools.load_tool import REPOSITORY
@@ -63,13 +62,6 @@ def test_there_is_one_writer_of_csv_files() -> None:
     files = [path for part in ('mmlt', 'tools', 'benchmarks') for path in _python(part)]
     writers = [f.name for f in files if re.search(r'csv\.(writer|DictWriter)|to_csv', _text(f))]
     assert writers == ['names.py']
-
-
-@pytest.mark.parametrize('name', ['a', '$x$', '5$', r'\$', r'a\$b$c$', '$$', r'$\frac{$'])
-def test_no_name_reaches_the_maths_mode(name: str) -> None:
-    text = picture_text(name)
-    assert not cbook.is_math_text(text)
-    assert text.replace(r'\$', '$') == name, 'which is what matplotlib draws of it'
 
 
 def test_pictures_of_mmpretrain_draw_names_as_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from tests.tools.load_tool import REPOSITORY, TOOLS, load_tool
 
 CONFIG = str(REPOSITORY / 'configs' / 'digits_lt' / 'resnet8_ce.py')
 SHOTS, RATIO = 'analysis_tools/confusion_by_shot.py', 'analysis_tools/worst_class_ratio.py'
-REPORT, RESULTS = 'analysis_tools/per_class_report.py', 'analysis_tools/collect_results.py'
+RESULTS = 'analysis_tools/collect_results.py'
 REBALANCE = 'model_converters/rebalance_classifier.py'
 PLAIN = 'model_converters/to_plain_classifier.py'
 FOLDER = 'dataset_converters/image_folder.py'
@@ -40,14 +40,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ('tool', 'arguments', 'said'),
     [
-        (REPORT, ['nope.csv'], 'nope.csv: expected a table of LongTailMetric.*, got no such file'),
-        (REPORT, ['empty'], 'empty: expected a table of LongTailMetric.*, got a folder'),
-        (REPORT, ['image.csv'], 'image.csv: expected a table .*, got another kind of file'),
-        (REPORT, ['text.csv'], 'text.csv: expected a table .*, got one without column'),
-        (REPORT, ['A='], 'expected at least one table'),
-        (REPORT, ['a/ce.csv', 'b/ce.csv'], "expected different names .*, got 'ce' twice"),
-        (REPORT, ['text.csv', '--out', 'a.xyz'], r'out: expected a picture \(.*png.*got .a.xyz'),
-        (REPORT, ['text.csv', '--smooth', '-1'], r'smooth: expected an integer of at least 1'),
         (RESULTS, ['empty'], 'expected folders named NAME_seed0 .* no run found in .*empty'),
         (RESULTS, ['nope'], 'work_dirs: expected folders, got no such folder: .*nope'),
         (RESULTS, ['text.csv'], 'work_dirs: expected folders, got no such folder: .*text.csv'),

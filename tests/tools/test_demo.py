@@ -70,7 +70,6 @@ def test_quick_demo_trains_every_method(tmp_path, capfd):
         assert [row.test_images for row in rows] == [60] * 10
         log = (tmp_path / f'{leaf}_seed0.log').read_text()
         assert log.count('Epoch(train)') == demo.QUICK_EPOCHS
-    assert (tmp_path / 'per_class_accuracy.png').read_bytes().startswith(b'\x89PNG')
     assert 'Epoch(' not in out  # what the runs print is in their logs
     assert '\r' not in out and '\x1b' not in out  # no bar where there is no terminal
     assert f'{len(demo.METHODS)}/{len(demo.METHODS)}' in out

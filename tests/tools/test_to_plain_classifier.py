@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
+from mmpretrain import get_model
 from mmpretrain.registry import MODELS
 
+from mmlt.apps.model import load_model
 from mmlt.models.classifiers.multi_view_classifier import MultiViewClassifier
 from mmlt.models.heads.contrastive_cls_head import ContrastiveClsHead
 from mmlt.models.necks.bcl_neck import BCLNeck
+from mmlt.recipe import KEY, Recipe
 from tests.tools.load_tool import load_tool
 
 tool = load_tool('model_converters/to_plain_classifier.py')
@@ -96,3 +102,71 @@ def test_a_damaged_source_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r'in\.pth: cannot be read as a checkpoint: it is damaged'):
         tool.convert(path, tmp_path / 'out.pth')
     assert not (tmp_path / 'out.pth').exists()
+
+
+NORMALISING = dict(type='ClsDataPreprocessor', mean=[90.0] * 3, std=[50.0] * 3)
+
+
+def save_described(path, backbone, channels):
+    """A contrastive checkpoint that describes its model, and the probabilities of an image."""
+    torch.manual_seed(0)
+    config = dict(
+        type='MultiViewClassifier',
+        backbone=backbone,
+        neck=dict(type='BCLNeck', in_channels=channels, hidden_channels=8, out_channels=4),
+        head=dict(
+            type='ContrastiveClsHead',
+            num_classes=3,
+            in_channels=channels,
+            hidden_channels=8,
+            embedding_channels=4,
+        ),
+        data_preprocessor=NORMALISING,
+    )
+    model = MODELS.build(config).eval()
+    recipe = Recipe(config, [dict(type='PackInputs')], image_size=(32, 32))
+    meta = dict(dataset_meta=dict(classes=['a', 'b', 'c']), cfg='model = ...')
+    meta[KEY] = recipe.to_text()
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    image = torch.arange(3 * 32 * 32).reshape(1, 3, 32, 32).float() % 255
+    with torch.no_grad():
+        return image, model.test_step(dict(inputs=image, data_samples=None))[0].pred_score
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'channels', 'of_mmlt'),
+    [(BACKBONE, 64, True), (dict(type='ResNet_CIFAR', depth=18), 512, False)],
+)
+def test_the_config_beside_it_is_one_of_mmpretrain(tmp_path, capsys, backbone, channels, of_mmlt):
+    image, expected = save_described(tmp_path / 'in.pth', backbone, channels)
+    arguments = [str(tmp_path / 'in.pth'), str(tmp_path / 'out.pth')]
+    tool.main(arguments)
+    assert capsys.readouterr().out == f'{tmp_path}/out.pth: load with {tmp_path}/out.py\n'
+    assert ('mmlt' in (tmp_path / 'out.py').read_text()) == of_mmlt
+    model = get_model(str(tmp_path / 'out.py'), pretrained=str(tmp_path / 'out.pth')).eval()
+    found = model.test_step(dict(inputs=image, data_samples=None))[0].pred_score
+    torch.testing.assert_close(found, expected)
+    ours = load_model(tmp_path / 'out.pth')
+    torch.testing.assert_close(torch.from_numpy(ours(list(image)))[0], expected)
+    assert ours.recipe.model['type'] == 'ImageClassifier'
+    with pytest.raises(SystemExit):
+        tool.main(arguments)
+    assert '--force replaces it' in capsys.readouterr().err
+    tool.main([*arguments, '--force'])
+
+
+@pytest.mark.slow
+def test_mmpretrain_loads_it_without_mmlt(tmp_path):
+    image, expected = save_described(tmp_path / 'in.pth', dict(type='ResNet_CIFAR', depth=18), 512)
+    tool.convert(tmp_path / 'in.pth', tmp_path / 'out.pth')
+    torch.save((image, expected), tmp_path / 'image.pt')
+    code = (
+        "import sys; sys.modules['mmlt'] = None\n"
+        'import torch\n'
+        'from mmpretrain import get_model\n'
+        "model = get_model('out.py', pretrained='out.pth').eval()\n"
+        "image, expected = torch.load('image.pt')\n"
+        'found = model.test_step(dict(inputs=image, data_samples=None))[0].pred_score\n'
+        'torch.testing.assert_close(found, expected)\n'
+    )
+    subprocess.run([sys.executable, '-c', code], cwd=tmp_path, check=True, timeout=300)

@@ -10,8 +10,10 @@ last line therefore gives the mean of each model's own top pairs too.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,9 +92,10 @@ def evaluate(cfg: Config, title: str) -> Evaluation:
     checkpoint has no training class counts.
     """
     cfg.test_evaluator = label_keeping_evaluator(cfg.test_evaluator)
-    runner = Runner.from_cfg(cfg)
-    metric = runner.test_evaluator.metrics[0]
-    runner.test()
+    with redirect_stdout(io.StringIO()):  # MMEngine prints which file it loads
+        runner = Runner.from_cfg(cfg)
+        metric = runner.test_evaluator.metrics[0]
+        runner.test()
     if metric.class_counts is None:
         raise ValueError(
             f'{cfg.load_from}: expected training class counts for the shot groups, got none; train '

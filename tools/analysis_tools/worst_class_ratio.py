@@ -9,9 +9,11 @@ through the runner's test loop, so that hooks and EMA weights act as they do in 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,13 +43,17 @@ PAIRING_WRAPPERS = ('PairedDataset', 'mmpretrain.PairedDataset')
 
 @dataclass(frozen=True)
 class WorstClass:
-    """The worst class of the test set; accuracies in per cent, ``ratio`` without unit."""
+    """The worst class of the test set; accuracies in per cent, ``ratio`` without unit.
+
+    Of several that are as low it is one; ``ties`` names the others.
+    """
 
     class_id: int
     name: str
     test_accuracy: float
     train_accuracy: float
     ratio: float
+    ties: tuple[str, ...] = ()
 
 
 def training_set_for_testing(dataset: dict[str, Any], pipeline: list[Any]) -> dict[str, Any]:
@@ -82,9 +88,10 @@ def per_class_accuracy_of(cfg: Config, dataset: dict[str, Any]) -> tuple[Any, li
     cfg.test_dataloader.sampler = dict(type='DefaultSampler', shuffle=False)
     cfg.test_dataloader.pop('batch_sampler', None)
     cfg.test_evaluator = dict(type='LongTailMetric')
-    runner = Runner.from_cfg(cfg)
-    metric = runner.test_evaluator.metrics[0]
-    runner.test()
+    with redirect_stdout(io.StringIO()):  # MMEngine prints which file it loads
+        runner = Runner.from_cfg(cfg)
+        metric = runner.test_evaluator.metrics[0]
+        runner.test()
     return metric.tallies.accuracy, list((metric.dataset_meta or {}).get('classes') or ())
 
 
@@ -99,12 +106,14 @@ def measure(cfg: Config) -> WorstClass:
     train, _ = per_class_accuracy_of(cfg, train_set)
     test, names = per_class_accuracy_of(cfg, test_set)
     index, ratio = worst_class_ratio(test, train)
+    others = [int(k) for k in np.flatnonzero(test == test[index]) if k != index]
     return WorstClass(
         class_id=index,
         name=str(names[index]) if index < len(names) else '',
         test_accuracy=100 * float(test[index]),
         train_accuracy=100 * float(train[index]),
         ratio=ratio,
+        ties=tuple(str(names[k]) if k < len(names) else str(k) for k in others),
     )
 
 
@@ -115,10 +124,11 @@ def describe(result: WorstClass) -> str:
         if np.isnan(result.ratio)
         else f'{result.ratio:.3f}'
     )
+    ties = f'; as low in the test: {", ".join(result.ties)}' if result.ties else ''
     return (
         f'worst class {result.class_id} ({result.name}): test accuracy '
         f'{result.test_accuracy:.2f} %, training accuracy {result.train_accuracy:.2f} %, '
-        f'WR {ratio}'
+        f'WR {ratio}{ties}'
     )
 
 
@@ -127,6 +137,8 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     cfg.load_from = args.checkpoint
+    cfg.log_level = 'ERROR'  # the answer and no more
+    cfg.visualizer = dict(type='UniversalVisualizer', vis_backends=[])
     cfg.work_dir = args.work_dir or str(
         Path('work_dirs') / Path(args.config).stem / 'worst_class_ratio'
     )

@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-from mmlt.evaluation.names import picture_text
 from mmlt.functional.metrics.uncertainty import wilson_interval
 
+from ..pictures import COLOURS, GREY, count_axis, label_dots, mean_lines, name_ticks, picture
 from ..predictions import Predictions
 from .judge import Judged
 
 __all__ = ['GROUPED_ABOVE', 'confusion_shares', 'draw_accuracy', 'draw_confusion']
 
-matplotlib.use('Agg')
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-
-BLUE, GREY = '#0072B2', '0.55'
 GROUPED_ABOVE = 60
 GROUPS = 30
+NUMBERS_UP_TO = 20
+NAMES_UP_TO = 34
+INTERVALS_UP_TO = 200
 
 
 def frequency_order(predictions: Predictions) -> NDArray[np.int64]:
@@ -74,26 +71,22 @@ def _group_name(predictions: Predictions, members: NDArray[np.int64]) -> str:
 def draw_confusion(path: Path, names: Sequence[str], shares: NDArray[np.float64]) -> None:
     """Write the matrix as a picture."""
     size = min(3.5 + 0.22 * len(names), 12)
-    figure, axes = plt.subplots(figsize=(size + 1.5, size), dpi=120)
-    image = axes.imshow(100 * shares, cmap='Blues', vmin=0, vmax=100)
-    labels = [picture_text(_short(name)) for name in names]
-    axes.set_xticks(range(len(names)), labels, rotation=90, fontsize=8)
-    axes.set_yticks(range(len(names)), labels, fontsize=8)
-    axes.set_xlabel('predicted')
-    axes.set_ylabel('true class, most training images first')
-    for side in axes.spines.values():
-        side.set_visible(False)
-    axes.tick_params(length=0)
-    if len(names) <= 20:
-        for (row, column), share in np.ndenumerate(shares):
-            if share >= 0.005:
-                colour = 'white' if share > 0.5 else 'black'
-                text = f'{100 * share:.0f}'
-                axes.text(column, row, text, ha='center', va='center', fontsize=7, color=colour)
-    figure.colorbar(
-        image, ax=axes, fraction=0.04, label='% of the images of a row'
-    ).outline.set_visible(False)
-    _save(figure, path)
+    with picture(path, size + 1.5, size) as figure:
+        axes = figure.subplots()
+        image = axes.imshow(100 * shares, vmin=0, vmax=100)
+        name_ticks(axes, 'x', names)
+        name_ticks(axes, 'y', names)
+        axes.set_xlabel('predicted class')
+        axes.set_ylabel('true class, most training images first')
+        axes.spines[:].set_visible(False)
+        if len(names) <= NUMBERS_UP_TO:
+            for (row, column), share in np.ndenumerate(shares):
+                if share >= 0.005:
+                    colour = 'white' if share > 0.5 else 'black'
+                    text = f'{100 * share:.0f}'
+                    axes.text(column, row, text, ha='center', va='center', fontsize=7, color=colour)
+        bar = figure.colorbar(image, ax=axes, fraction=0.04, label='% of the images of a row')
+        bar.outline.set_visible(False)
 
 
 def draw_accuracy(
@@ -103,53 +96,29 @@ def draw_accuracy(
     if predictions.class_counts is None:
         return
     tallies, counts = judged.tallies, np.maximum(predictions.class_counts, 0.5)
-    low, high = wilson_interval(tallies.correct, tallies.targets)
-    accuracy = tallies.accuracy
-    figure, axes = plt.subplots(figsize=(7.2, 4.2), dpi=120)
+    low, high = (100 * end for end in wilson_interval(tallies.correct, tallies.targets))
+    accuracy = 100 * tallies.accuracy
     known = ~np.isnan(accuracy)
-    if known.sum() <= 200:
-        bars = [
-            100 * np.maximum(accuracy - low, 0)[known],
-            100 * np.maximum(high - accuracy, 0)[known],
-        ]
-        axes.errorbar(
-            counts[known], 100 * accuracy[known], bars, fmt='none', ecolor=BLUE, alpha=0.35
-        )
-    axes.scatter(counts[known], 100 * accuracy[known], s=18, color=BLUE, linewidth=0, alpha=0.8)
-    axes.set_xscale('log')
-    for limit in thresholds:
-        if counts.min() < limit < counts.max():
-            axes.axvline(limit, color=GREY, linestyle=':', linewidth=1)
-    for shot, mask in judged.groups.items():
-        mask = mask & known
-        if mask.any():
-            mean = 100 * float(accuracy[mask].mean())
-            axes.hlines(mean, counts[mask].min(), counts[mask].max(), color='0.2', linewidth=1.2)
-            text = f'{shot}: mean {mean:.0f}'
-            middle = np.sqrt(counts[mask].min() * counts[mask].max())
-            top = axes.get_xaxis_transform()
-            axes.text(middle, 1.02, text, transform=top, ha='center', color='0.2', fontsize=9)
-    if known.sum() <= 30:
-        for k in np.flatnonzero(known):
-            name = picture_text(_short(str(predictions.classes[k])))
-            axes.annotate(
-                name, (counts[k], 100 * accuracy[k]), (4, 3), textcoords='offset points', fontsize=7
-            )
-    axes.set_ylim(-2, 106)
-    axes.set_xlim(counts.min() / 1.3, counts.max() * 1.8)
-    axes.set_xlabel('training images of the class (logarithmic)')
-    axes.set_ylabel('test accuracy of the class (%)')
-    for side in ('top', 'right'):
-        axes.spines[side].set_visible(False)
-    _save(figure, path)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 28 else f'{name[:27]}…'
-
-
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.tight_layout()
-    figure.savefig(path)
-    plt.close(figure)
+    with picture(path, 7.2, 4.2) as figure:
+        axes = figure.subplots()
+        if known.sum() <= INTERVALS_UP_TO:
+            axes.vlines(counts[known], low[known], high[known], color=COLOURS[0], alpha=0.35)
+        alpha = 0.8 if known.sum() <= INTERVALS_UP_TO else 0.3
+        axes.scatter(counts[known], accuracy[known], s=18, linewidth=0, alpha=alpha)
+        count_axis(axes, 'x', counts.min(), counts.max())
+        axes.set_ylim(-2, 106)
+        for limit in thresholds:
+            if counts.min() < limit < counts.max():
+                axes.axvline(limit, color=GREY, linestyle=':', linewidth=1)
+        groups = []
+        for shot, mask in judged.groups.items():
+            mask = mask & known
+            if mask.any():
+                mean = float(accuracy[mask].mean())
+                groups.append((f'{shot}-shot', mean, counts[mask].min(), counts[mask].max()))
+        mean_lines(axes, groups)
+        if known.sum() <= NAMES_UP_TO:
+            places = counts[known].tolist(), accuracy[known].tolist()
+            label_dots(axes, *places, predictions.classes[known].tolist())
+        axes.set_xlabel('training images of the class (logarithmic)')
+        axes.set_ylabel('test accuracy of the class (%)')

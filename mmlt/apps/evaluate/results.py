@@ -50,19 +50,26 @@ def table_of(judged: Mapping[str, Judged]) -> str:
 
 
 def worst_line(predictions: Predictions, judged: Judged) -> str:
-    """The worst class in one sentence; of several, the first, and how many others."""
+    """The worst class in one sentence; of several, the first, and the names of the others."""
     accuracy = judged.tallies.accuracy
     lowest = float(np.nanmin(accuracy))
     worst = np.flatnonzero(accuracy == lowest)
     counts = predictions.class_counts
     trained = '' if counts is None else f', {counts[worst[0]]} training images'
-    others = f', and {len(worst) - 1} others as low' if len(worst) > 1 else ''
+    others = _named([str(predictions.classes[k]) for k in worst[1:]])
     images = judged.tallies.targets[worst[0]]
     low, high = judged.intervals['worst_class']
     return (
         f'worst class: {predictions.classes[worst[0]]} ({100 * lowest:.1f} % of {images} images, '
         f'95 % interval {low:.0f} to {high:.0f}{trained}){others}'
     )
+
+
+def _named(ties: Sequence[str], most: int = 5) -> str:
+    if not ties:
+        return ''
+    rest = f' and {len(ties) - most} others' if len(ties) > most else ''
+    return f'; as low: {", ".join(ties[:most])}{rest}'
 
 
 def confused_pairs(predictions: Predictions, judged: Judged) -> list[tuple[int, int, int]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..evaluate.judge import reliability_of
 from ..evaluate.pictures import GROUPED_ABOVE, confusion_shares
-from ..pictures import COLOURS
+from ..pictures import COLOURS, short
 from .differences import class_differences
 from .runs import Run
 
@@ -46,9 +46,7 @@ def _dot(index: int, classes: int) -> dict[str, object]:
 
 def _text(name: object, length: int = 28) -> str:
     """A name as plotly shows it: it would take some tags for markup, and two dollars for maths."""
-    text = str(name)
-    short = text if len(text) <= length else f'{text[: length - 1]}…'
-    return html.escape(short).replace('$', '&#36;')
+    return html.escape(short(name, length)).replace('$', '&#36;')
 
 
 def _counts(run: Run) -> NDArray[np.float64]:
