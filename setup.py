@@ -79,7 +79,16 @@ setup(
     install_requires=requirements('runtime'),
     extras_require={
         name: requirements(name)
-        for name in ('openmmlab', 'onedl', 'tests', 'report', 'export', 'kornia', 'docs')
+        for name in (
+            'openmmlab',
+            'onedl',
+            'tests',
+            'report',
+            'export',
+            'kornia',
+            'docs',
+            'pretrained',
+        )
     },
     entry_points={'console_scripts': ['mmlt = mmlt.apps.main:main']},
     cmdclass={'build_py': BuildWithConfigs},
