@@ -114,7 +114,7 @@ def test_other_sizes_and_sources_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r'source: expected vectors \(3, 4\), .* got \(3, 5\)'):
         runner.train()
     (tmp_path / 'names.npz').write_bytes(b'names')
-    with pytest.raises(ValueError, match='expected a file .npz with embeddings'):
+    with pytest.raises(ValueError, match=r'expected a file \.npz with embeddings'):
         read_embeddings(tmp_path / 'names.npz', CLASSES)
     with pytest.raises(ValueError, match='source: expected'):
         runner_of(tmp_path, 'names.txt', 'CosineClsHead')

@@ -16,9 +16,9 @@ from mmlt.datasets.feature_files import FeatureFile, read_features
 __all__ = ['frozen_config']
 
 EPOCHS = 40
-BATCH_SIZE = 64
+BATCH_SIZE = 128
 # Step size of a feature vector of length 1, see _learning_rate.
-STEP = 2.0
+STEP = 8.0
 _HEADS = ('LinearClsHead', 'CosineClsHead', 'MultiExpertClsHead')
 # What they cut out of another picture has no place in a feature vector.
 _CUTTING = ('CutMix', 'ResizeMix', 'ConCutMixAugment', 'CMOBatchAugment', 'PuzzleMix')
