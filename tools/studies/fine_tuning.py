@@ -109,7 +109,7 @@ def one_run(
     (dataset if dataset.type == 'FeaturesLT' else dataset.dataset).seed = seed
     cfg.randomness = dict(seed=seed)
     cfg.log_level = 'ERROR'
-    cfg.default_hooks.pop('checkpoint')
+    cfg.default_hooks.checkpoint = None
     with tempfile.TemporaryDirectory() as folder:
         cfg.work_dir, cfg.experiment_name = folder, Path(folder).name
         start = time.perf_counter()

@@ -16,9 +16,9 @@ from mmlt.datasets.feature_files import FeatureFile, read_features
 __all__ = ['frozen_config']
 
 EPOCHS = 40
-BATCH_SIZE = 128
+BATCH_SIZE = 256
 # Step size of a feature vector of length 1, see _learning_rate.
-STEP = 8.0
+STEP = 16.0
 _HEADS = ('LinearClsHead', 'CosineClsHead', 'MultiExpertClsHead')
 # What they cut out of another picture has no place in a feature vector.
 _CUTTING = ('CutMix', 'ResizeMix', 'ConCutMixAugment', 'CMOBatchAugment', 'PuzzleMix')
@@ -68,6 +68,9 @@ def frozen_config(cfg: Config, features_file: str | Path) -> Config:
         if cfg.get(f'{split}_dataloader') is not None:
             _freeze_loader(cfg[f'{split}_dataloader'], split, content, str(features_file))
     _schedule(cfg, content)
+    # MMEngine formats the text of a config with yapf, at the start and in each checkpoint; that
+    # takes as long as the training.
+    object.__setattr__(cfg, '_format_python_code', False)
     return cfg
 
 
