@@ -99,7 +99,8 @@ def test_the_wheel_names_its_requirements(wheel):
     # MMPretrain comes by an extra: it would pull in mmcv, of which there are several.
     assert needed == {'torch', 'torchvision', 'numpy', 'safetensors'}
     extras = {line.split()[1] for line in lines if line.startswith('Provides-Extra')}
-    assert extras == {'openmmlab', 'onedl', 'tests', 'report', 'export', 'kornia', 'docs'}
+    kept = {'openmmlab', 'onedl', 'tests', 'report', 'export', 'kornia', 'docs', 'pretrained'}
+    assert extras == kept
     assert any(line.startswith('Requires-Python: ') and '3.10' in line for line in lines)
 
 

@@ -26,6 +26,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from scipy import stats
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from flags import integer, number
+
 import mmlt  # noqa: F401
 from mmlt.apps.features import frozen_config
 from mmlt.functional.logit_adjustment import adjusted_bias, tau_normalize
@@ -178,8 +181,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', type=Path)
     parser.add_argument('features', type=Path)
-    parser.add_argument('--seeds', type=int, default=10)
-    parser.add_argument('--imbalance-ratio', type=float)
+    parser.add_argument('--seeds', type=integer(1), default=10)
+    parser.add_argument('--imbalance-ratio', type=number(1))
     parser.add_argument('--out', type=Path, help='figures of every run, .json')
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
