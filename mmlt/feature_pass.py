@@ -26,7 +26,7 @@ def penultimate(model: Any, batch: dict[str, Any]) -> Tensor:
     Raises ``ValueError`` if it gets something else than one vector for each image.
     """
     prepared = model.data_preprocessor(batch, training=False)
-    features = model.head.pre_logits(model.extract_feat(prepared['inputs'], stage='neck'))
+    features: Any = model.head.pre_logits(model.extract_feat(prepared['inputs'], stage='neck'))
     if isinstance(features, (list, tuple)):
         features = features[-1]
     if features.ndim == 4:  # a feature map, which heads average
@@ -36,7 +36,8 @@ def penultimate(model: Any, batch: dict[str, Any]) -> Tensor:
             f'model.head: expected a head that gets one vector (N, D) for each image, got '
             f'{type(model.head).__name__} with {tuple(features.shape)}'
         )
-    return features.float()
+    vectors: Tensor = features.float()
+    return vectors
 
 
 def pipeline_of(dataset: Any) -> Compose | None:

@@ -101,7 +101,7 @@ def write_features(path: Path, content: FeatureFile) -> None:
         meta['paths'] = {name: list(split.paths) for name, split in parts}
         write_whole(path, checkpoint_bytes(dict(meta=meta, state_dict=arrays), path))
         return
-    kept: dict[str, NDArray[Any]] = {'meta': np.array(json.dumps(meta))}
+    kept: dict[str, Any] = {'meta': np.array(json.dumps(meta))}
     for name, split in parts:
         kept.update({f'{name}_{kind}': getattr(split, kind) for kind in _ARRAYS})
         kept[f'{name}_paths'] = np.array(split.paths, dtype=str)

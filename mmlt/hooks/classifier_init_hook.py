@@ -126,11 +126,10 @@ def classifiers_of(model: nn.Module) -> list[Any]:
     """
     head: Any = getattr(model, 'head', None)
     num_classes = getattr(head, 'num_classes', None)
-    found = [
+    found: list[Any] = [
         part
         for part in (head.modules() if isinstance(head, nn.Module) else ())
-        if getattr(getattr(part, 'weight', None), 'ndim', 0) == 2
-        and part.weight.shape[0] == num_classes
+        if num_classes is not None and _rows(part) == num_classes
     ]
     if not found:
         raise ValueError(
@@ -138,6 +137,12 @@ def classifiers_of(model: nn.Module) -> list[Any]:
             f'{type(head).__name__}'
         )
     return found
+
+
+def _rows(part: Any) -> int | None:
+    """Of the weight matrix of a layer; None where it has none."""
+    weight = getattr(part, 'weight', None)
+    return int(weight.shape[0]) if getattr(weight, 'ndim', 0) == 2 else None
 
 
 def read_embeddings(path: Path, classes: tuple[str, ...]) -> Tensor:

@@ -102,23 +102,25 @@ VARIANTS: dict[str, Callable[[Config], None]] = {
 POST_HOC = ('CE, then tau-norm (tau 1)', 'CE, then LA (tau 1)')
 
 
-def one_run(
-    base: Config, change: Callable[[Config], None], seed: int
-) -> tuple[dict, Runner, float]:
-    """Figures of the last epoch, the runner, and the seconds that it took."""
+def one_run(base: Config, label: str, seed: int) -> dict[str, dict[str, float]]:
+    """Figures of the last epoch and the seconds that it took; of CE also after its corrections."""
     cfg = deepcopy(base)
-    change(cfg)
+    VARIANTS[label](cfg)
     dataset = cfg.train_dataloader.dataset
     (dataset if dataset.type == 'FeaturesLT' else dataset.dataset).seed = seed
     cfg.randomness = dict(seed=seed)
     cfg.log_level = 'ERROR'
     cfg.default_hooks.checkpoint = None
+    cfg.visualizer = dict(type='UniversalVisualizer', vis_backends=[])
     with tempfile.TemporaryDirectory() as folder:
         cfg.work_dir, cfg.experiment_name = folder, Path(folder).name
         start = time.perf_counter()
         runner = Runner.from_cfg(cfg)
         runner.train()
-        return _figures(runner), runner, time.perf_counter() - start
+        results = {label: dict(_figures(runner), seconds=time.perf_counter() - start)}
+        if label == 'CE':
+            results.update(zip(POST_HOC, post_hoc(runner), strict=True))
+    return results
 
 
 def _figures(runner: Runner) -> dict[str, float]:
@@ -191,13 +193,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         base.train_dataloader.dataset.imbalance_ratio = args.imbalance_ratio
     results: dict[str, list[dict[str, float]]] = {}
     for seed in range(args.seeds):
-        for label, change in VARIANTS.items():
-            figures, runner, seconds = one_run(base, change, seed)
-            results.setdefault(label, []).append(dict(figures, seconds=seconds))
-            if label == 'CE':
-                for name, figures in zip(POST_HOC, post_hoc(runner), strict=True):
-                    results.setdefault(name, []).append(figures)
-            print(f'seed {seed}, {label}: {figures["top1"]:.1f} %', file=sys.stderr, flush=True)
+        for label in VARIANTS:
+            for name, figures in one_run(base, label, seed).items():
+                results.setdefault(name, []).append(figures)
+                print(f'seed {seed}, {name}: {figures["top1"]:.1f} %', file=sys.stderr, flush=True)
         if args.out is not None:
             args.out.write_text(json.dumps(results, indent=1), encoding='utf-8')
     print(to_markdown(results))
