@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 
 from mmlt.apps.features import extract_features, extraction, frozen_config
+from mmlt.apps.features.network import hash_of_weights
 from mmlt.apps.main import main
 from mmlt.datasets import DigitsLT, FeaturesLT
 from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, read_features, write_features
@@ -220,6 +222,7 @@ def test_frozen_configs_keep_the_method_and_move_its_epochs(folder: Path, tmp_pa
     assert pairs.train_dataloader.dataset.dataset.type == 'FeaturesLT'
     assert pairs.data_preprocessor == dict(type='PairedDataPreprocessor', num_classes=10)
     assert cfg.model.backbone.type == 'CIFARResNet'
+    assert pairs.train_dataloader.batch_size == 32  # of 305 images: batches that are not mixed
 
 
 @pytest.mark.parametrize(
@@ -236,6 +239,21 @@ def test_what_features_cannot_do_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         frozen_config(digits_config(tmp_path, leaf, **options), folder / 'features.npz')
+
+
+def test_features_of_other_weights_than_those_of_the_config_are_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / 'weights.pth'
+    weights.write_bytes((folder / 'weights.pth').read_bytes())
+    cfg = digits_config(tmp_path, load_from=str(weights))
+    content = read_features(folder / 'features.npz')
+    named = dict(content.network, config_weights=hash_of_weights(cfg))
+    write_features(tmp_path / 'f.npz', replace(content, network=named))
+    frozen_config(cfg, tmp_path / 'f.npz')
+    weights.write_bytes(b'others, and of another time')
+    with pytest.raises(ValueError, match='expected those of the weights that the config names'):
+        frozen_config(cfg, tmp_path / 'f.npz')
 
 
 def test_features_that_half_precision_cannot_hold_are_refused() -> None:

@@ -66,7 +66,7 @@ def extract_features(
     if out.exists() and not force:
         raise ValueError(f'--out: expected a new file, got {out}; --force replaces it')
     model = build_network(cfg, checkpoint, choose_device(device))
-    network = describe_network(cfg, model)
+    network = describe_network(cfg, model, checkpoint)
     datasets, same = _datasets(cfg)
     classes = _classes(datasets)
     pipelines = {name: pipeline_of(dataset) for name, dataset in datasets.items()}

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
-from mmlt.apps.features.network import name_of_backbone
+from mmlt.apps.features.network import hash_of_weights, name_of_backbone
 from mmlt.datasets.feature_files import FeatureFile, read_features
 
 __all__ = ['frozen_config']
 
 EPOCHS = 40
+# Largest batch; smaller ones where an epoch would have few, of which CP-Mix needs unmixed ones.
 BATCH_SIZE = 256
-# Step size of a feature vector of length 1, see _learning_rate.
+LEAST_BATCHES = 6
+# Step size of a feature vector of length 1 at the largest batch, see _learning_rate.
 STEP = 16.0
 _HEADS = ('LinearClsHead', 'CosineClsHead', 'MultiExpertClsHead')
 # What they cut out of another picture has no place in a feature vector.
@@ -97,6 +99,12 @@ def _check_network(cfg: Config, content: FeatureFile, path: str | Path) -> None:
             f'features: expected those of {name}, the network of the config, got those of '
             f'{content.identity} in {path}'
         )
+    made_by, own = content.network.get('config_weights'), hash_of_weights(cfg)
+    if made_by and own and made_by != own:
+        raise ValueError(
+            f'features: expected those of the weights that the config names ({own[:8]}), got those '
+            f'of others ({made_by[:8]}) in {path}: run mmlt features again'
+        )
     num_classes = cfg.model.head.get('num_classes')
     if num_classes not in (None, len(content.classes)):
         raise ValueError(
@@ -155,7 +163,7 @@ def _freeze_loader(loader: Any, split: str, content: FeatureFile, path: str) -> 
         loader.pop(key, None)
     loader.num_workers, loader.persistent_workers, loader.pin_memory = 0, False, False
     loader.collate_fn = dict(type='default_collate')
-    loader.batch_size = BATCH_SIZE if split == 'train' else 1024
+    loader.batch_size = _batch_size(content) if split == 'train' else 1024
 
 
 def _schedule(cfg: Config, content: FeatureFile) -> None:
@@ -186,7 +194,15 @@ def _learning_rate(content: FeatureFile) -> float:
     split = content.split('train') or next(iter(content.splits.values()))
     sample = split.features[:: max(1, len(split.features) // 2000)].astype(np.float64)
     length = float((sample**2).sum(axis=1).mean())
-    return float(f'{STEP / (1 + length):.3g}')
+    step = STEP * _batch_size(content) / BATCH_SIZE
+    return float(f'{step / (1 + length):.3g}')
+
+
+def _batch_size(content: FeatureFile) -> int:
+    size, images = BATCH_SIZE, sum(content.class_counts())
+    while size > 32 and size * LEAST_BATCHES > images:
+        size //= 2
+    return size
 
 
 def _type(part: Any) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch import Tensor
 from mmlt.datasets.reading import ANY_ERROR
 from mmlt.weight_files import SUFFIX, read_safetensors
 
-__all__ = ['build_network', 'describe_network', 'name_of_backbone']
+__all__ = ['build_network', 'describe_network', 'hash_of_weights', 'name_of_backbone']
 
 # What tells one network of a backbone class from another.
 _SIZES = ('model_name', 'arch', 'depth', 'version')
@@ -107,8 +108,13 @@ def _weights(source: str) -> dict[str, Tensor]:
         ) from error
 
 
-def describe_network(cfg: Config, model: ImageClassifier) -> dict[str, str]:
-    """Name, config of the backbone, and a hash of all weights that make the features."""
+def describe_network(
+    cfg: Config, model: ImageClassifier, checkpoint: Path | None
+) -> dict[str, str]:
+    """Name and config of the backbone, and a hash of all weights that make the features.
+
+    Where these are the weights that the config names, ``config_weights`` is a hash of their file.
+    """
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         if name.split('.')[0] in ('backbone', 'neck'):
@@ -119,7 +125,25 @@ def describe_network(cfg: Config, model: ImageClassifier) -> dict[str, str]:
         name=name_of_backbone(backbone),
         backbone=json.dumps(_plain(backbone), sort_keys=True, default=str),
         sha256=digest.hexdigest(),
+        config_weights=(checkpoint is None and hash_of_weights(cfg)) or '',
     )
+
+
+def hash_of_weights(cfg: Config) -> str | None:
+    """SHA-256 of the file that a config starts its network from; None where there is none here."""
+    model = cfg.model
+    pretrained = _pretrained(model.backbone) or _pretrained(model) or {}
+    path = Path(str(cfg.get('load_from') or pretrained.get('checkpoint') or ''))
+    return _hash(path, path.stat().st_mtime_ns) if path.is_file() else None
+
+
+@lru_cache
+def _hash(path: Path, time: int) -> str:
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def name_of_backbone(backbone: Any) -> str:
