@@ -125,7 +125,7 @@ def describe_network(
         name=name_of_backbone(backbone),
         backbone=json.dumps(_plain(backbone), sort_keys=True, default=str),
         sha256=digest.hexdigest(),
-        config_weights=(checkpoint is None and hash_of_weights(cfg)) or '',
+        config_weights='' if checkpoint else hash_of_weights(cfg) or '',
     )
 
 
