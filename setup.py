@@ -88,6 +88,7 @@ setup(
             'export',
             'kornia',
             'docs',
+            'pretrained',
         )
     },
     entry_points={'console_scripts': ['mmlt = mmlt.apps.main:main']},

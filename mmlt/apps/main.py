@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     'evaluate': 'judge a checkpoint, or saved predictions, on rare classes',
     'report': 'one HTML file that shows what runs are worth, class by class',
     'export': 'write a trained model for other programs, as ONNX, TorchScript or safetensors',
+    'features': 'pass all images through a network once, so that heads train in seconds',
     'predict': 'predict the classes of images with a trained model',
 }
 

@@ -3,6 +3,7 @@
 from .benchmarks import ImageNetLT, INaturalist2018, PlacesLT
 from .cifar_lt import CIFAR10LT, CIFAR100LT
 from .digits_lt import DigitsLT
+from .features import FeaturesLT
 from .lists import LongTailListDataset
 from .long_tail import LongTailDataset, LongTailMixin
 from .paired_dataset import PairedDataset
@@ -16,6 +17,7 @@ __all__ = [
     'CIFARAutoAugment',
     'ClassBalancedSampler',
     'DigitsLT',
+    'FeaturesLT',
     'INaturalist2018',
     'ImageNetLT',
     'LongTailDataset',

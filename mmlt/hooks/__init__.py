@@ -3,6 +3,7 @@
 from .batch_norm_sync_hook import BatchNormSyncHook
 from .channels_last_hook import ChannelsLastHook
 from .class_counts_hook import ClassCountsHook
+from .classifier_init_hook import ClassifierInitHook
 from .confusion_pairs_hook import ConfusionPairsHook
 from .deferred_reweighting_hook import DeferredReweightingHook
 from .ema_confusion_hook import EMAConfusionHook
@@ -18,6 +19,7 @@ __all__ = [
     'BatchNormSyncHook',
     'ChannelsLastHook',
     'ClassCountsHook',
+    'ClassifierInitHook',
     'ConfusionPairsHook',
     'DeferredReweightingHook',
     'EMAConfusionHook',

@@ -178,3 +178,18 @@ def test_it_is_installed_once_and_only_where_there_are_batches_of_indices(monkey
     draw_by_position(single, seed=0)
     assert single.batch_sampler is None
     assert SeededItems([7, 8], seed=0)([1]) == [8], 'a batch without positions'
+
+
+def test_nothing_is_seeded_for_items_that_draw_nothing(monkeypatch):
+    class DrawsNothing(ToyDataset):
+        draws_nothing = True
+
+    seeded = []
+    monkeypatch.setattr(
+        'mmlt.datasets.samplers.positions.seed_generators', lambda *key: seeded.append(key)
+    )
+    alone, both = DrawsNothing(), ConcatDataset([DrawsNothing(), Drawing()])
+    epoch_of(loader_of(monkeypatch, 'default', dataset=alone), 0)
+    assert not seeded
+    epoch_of(loader_of(monkeypatch, 'default', dataset=both), 0)
+    assert seeded

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import inspect
 import math
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hypothesis import strategies as st
 from mmpretrain import registry as registries
@@ -21,6 +24,7 @@ from torch import nn
 
 import mmlt  # registers everything
 from mmlt import functional
+from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, write_features
 from mmlt.functional.view_parameters import ViewOptions
 
 # Of every kind that people and config files confuse: text for numbers, flags for numbers, ...
@@ -270,6 +274,18 @@ _list = dict(
     check_images=count,
     inside_root=flag,
 )
+_empty = Option(lambda v: not v)
+
+
+@lru_cache
+def _features():
+    path = Path(tempfile.mkdtemp()) / 'features.npz'
+    split = FeatureSplit(np.zeros((2, 4), np.float16), np.array([0, 1]), ('', ''))
+    network = dict(name='N', backbone='{}', sha256='0' * 64)
+    write_features(path, FeatureFile(dict(train=split, val=split, test=split), ('a', 'b'), network))
+    return str(path)
+
+
 _benchmark = Component(
     {**_list, 'split': choice('train', 'val', 'test'), 'ann_file': path},
     lambda: dict(lazy_init=True),
@@ -363,6 +379,9 @@ COMPONENTS: dict[str, Component] = {
         dict(start_epoch=count, beta=share), lambda: dict(start_epoch=1)
     ),
     'SAMHook': Component(dict(rho=positive)),
+    'ClassifierInitHook': Component(
+        dict(source=Option(lambda v: v == 'class_means' or str(v).endswith('.npz')))
+    ),
     'EMAConfusionHook': Component(
         dict(num_pairs=count, interval=size, start_epoch=count, warmup_epochs=count)
     ),
@@ -389,6 +408,11 @@ COMPONENTS: dict[str, Component] = {
     ),
     'CIFAR10LT': _cifar,
     'CIFAR100LT': _cifar,
+    'FeaturesLT': Component(
+        {**_base_dataset, **_paths, 'file': text, 'network': none | text, 'pipeline': _empty}
+        | {'split': choice('train', 'val', 'test'), 'max_count': none | size},
+        lambda: dict(file=_features(), lazy_init=True),
+    ),
     'DigitsLT': Component(
         {**_base_dataset, **_paths, 'split': choice('train', 'test'), 'max_count': integer(1, 114)},
         lambda: dict(lazy_init=True),
@@ -435,6 +459,7 @@ COMPONENTS: dict[str, Component] = {
         ),
         lambda: dict(depth=8, base_channels=2),
     ),
+    'IdentityBackbone': Component(dict(channels=size, init_cfg=init_cfg), lambda: dict(channels=4)),
     'CIFARResNetStage': Component(
         dict(depth=_depth, stage=choice(0, 1, 2), base_channels=size, init_cfg=init_cfg),
         lambda: dict(depth=8, base_channels=2),

@@ -16,7 +16,7 @@ EVERY = [(name, option) for name, part in COMPONENTS.items() for option in part.
 # Annotations of options; tensors and lists are data.
 PLAIN = {'int', 'float', 'bool', 'str'}
 # What a class sets for itself, and no config can.
-_OWN = {'ann_file': {'CIFAR10LT', 'CIFAR100LT', 'DigitsLT'}, 'split': {'CIFAR10LT'}}
+_OWN = {'ann_file': {'CIFAR10LT', 'CIFAR100LT', 'DigitsLT', 'FeaturesLT'}, 'split': {'CIFAR10LT'}}
 
 
 def build(name, **options):

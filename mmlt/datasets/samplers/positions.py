@@ -17,6 +17,8 @@ import torch
 from mmengine.dist import get_dist_info
 from torch.utils.data import DataLoader, IterableDataset, Sampler, get_worker_info
 
+from mmlt.datasets.labels import leaves
+
 __all__ = ['PositionedBatch', 'PositionedBatches', 'SeededItems', 'draw_by_position']
 
 
@@ -95,10 +97,11 @@ class SeededItems:
 
     def __init__(self, dataset: Any, seed: int) -> None:
         self.dataset, self.seed = dataset, seed
+        self.draws = not all(getattr(leaf, 'draws_nothing', False) for leaf in leaves(dataset))
 
     def __call__(self, batch: list[Any]) -> list[Any]:
-        """The items of a batch; as they come where it has no positions."""
-        if not isinstance(batch, PositionedBatch):
+        """The items of a batch; as they come where it has no positions, or none draws."""
+        if not isinstance(batch, PositionedBatch) or not self.draws:
             return [self.dataset[index] for index in batch]
         if get_worker_info() is not None:
             return list(self._items(batch))

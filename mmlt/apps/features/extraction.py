@@ -1,0 +1,219 @@
+"""All splits of a config through its network, in shards, so that a stopped pass goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import DATASETS
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mmlt.apps.evaluate.inference import same_images
+from mmlt.apps.model import choose_device
+from mmlt.checkpoints import written_whole
+from mmlt.datasets.feature_files import FEATURE_SUFFIXES, FeatureFile, FeatureSplit, write_features
+from mmlt.datasets.labels import check_class_names, dataset_labels, names_of_classes
+from mmlt.datasets.reading import ANY_ERROR, unwrapped
+from mmlt.feature_pass import features_of, pipeline_of
+
+from .network import build_network, describe_network
+
+__all__ = ['SHARD', 'extract_features']
+
+#: Images of a shard, which is what a stopped pass loses at most.
+SHARD = 512
+SPLITS = ('train', 'val', 'test')
+
+
+def extract_features(
+    cfg: Config,
+    out: Path,
+    checkpoint: Path | None = None,
+    device: str | None = None,
+    batch_size: int | None = None,
+    force: bool = False,
+) -> FeatureFile:
+    """Write the features of all splits of a config, as its test pipeline prepares the images.
+
+    Shards of finished images lie in ``OUT.parts`` until all are done. A pass that was stopped goes
+    on with them, if network and images are the same.
+
+    Args:
+        cfg: not changed; its training data without pairs, as it is before any sampler.
+        out: ``.npz`` or ``.safetensors``.
+        checkpoint: see :func:`~mmlt.apps.features.network.build_network`.
+        device: see :func:`~mmlt.apps.model.choose_device`.
+        batch_size: images at a time; that of the test loader by default.
+        force: replace ``out``, and do not go on with shards.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: one line.
+    """
+    if out.suffix not in FEATURE_SUFFIXES:
+        raise ValueError(f'--out: expected a file {" or ".join(FEATURE_SUFFIXES)}, got {out}')
+    if out.exists() and not force:
+        raise ValueError(f'--out: expected a new file, got {out}; --force replaces it')
+    model = build_network(cfg, checkpoint, choose_device(device))
+    network = describe_network(cfg, model, checkpoint)
+    datasets, same = _datasets(cfg)
+    classes = _classes(datasets)
+    pipelines = {name: pipeline_of(dataset) for name, dataset in datasets.items()}
+    # Training images are prepared as those of the test: nothing is drawn at random.
+    if 'train' in datasets and len(datasets) > 1:
+        pipelines['train'] = pipelines.get('test', pipelines.get('val'))
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or cfg.train_dataloader
+    batch_size = batch_size or loader.get('batch_size') or 64
+    folder = out.with_name(f'{out.name}.parts')
+    if force:
+        shutil.rmtree(folder, ignore_errors=True)
+    preparation = [repr(network), repr(model.data_preprocessor), _buffers(model)]
+    splits = {}
+    with _progress() as bar:
+        for name, dataset in datasets.items():
+            labels = dataset_labels(dataset)
+            paths = tuple(_path(dataset, i) for i in range(len(labels)))
+            said = [*preparation, repr(pipelines[name]), repr(paths), labels.tobytes().hex()]
+            parts = _Parts(folder / name, '\n'.join(said))
+            task = bar.add_task(name, total=len(labels))
+            rows = []
+            for start in range(0, len(labels), SHARD):
+                positions = range(start, min(start + SHARD, len(labels)))
+                shard = parts.read(start)
+                if shard is None:
+                    batches = []
+                    for batch in features_of(
+                        model,
+                        dataset,
+                        positions,
+                        pipelines[name],
+                        batch_size,
+                        loader.get('num_workers') or 0,
+                    ):
+                        batches.append(batch.numpy())
+                        bar.advance(task, len(batch))
+                    shard = _half(np.concatenate(batches))
+                    parts.write(start, shard)
+                else:
+                    bar.advance(task, len(shard))
+                rows.append(shard)
+            splits[name] = FeatureSplit(np.concatenate(rows), labels, paths)
+    content = FeatureFile(splits, classes, network, same)
+    write_features(out, content)
+    shutil.rmtree(folder, ignore_errors=True)
+    return content
+
+
+class _Parts:
+    """Shards of one split in a folder, with a note of which network and images they are of."""
+
+    def __init__(self, folder: Path, said: str) -> None:
+        self.folder = folder
+        digest = hashlib.sha256(said.encode()).hexdigest()
+        note = folder / 'of.json'
+        if note.is_file() and json.loads(note.read_text(encoding='utf-8')) != digest:
+            raise ValueError(
+                f'--out: expected parts of the same network and images in {folder}, where a '
+                'stopped pass left them, got others; --force begins anew'
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(digest), encoding='utf-8')
+
+    def _path(self, start: int) -> Path:
+        return self.folder / f'{start:09d}.npy'
+
+    def read(self, start: int) -> NDArray[np.float16] | None:
+        """A shard that is there in full."""
+        path = self._path(start)
+        shard: NDArray[np.float16] | None = np.load(path) if path.is_file() else None
+        return shard
+
+    def write(self, start: int, shard: NDArray[np.float16]) -> None:
+        """Keep a shard."""
+        with written_whole(self._path(start)) as aside, aside.open('wb') as file:
+            np.save(file, shard)
+
+
+def _datasets(cfg: Config) -> tuple[dict[str, Any], dict[str, str]]:
+    """The data sets of a config without pairs, and which splits are the same images."""
+    found: dict[str, Any] = {}
+    same: dict[str, str] = {}
+    for name in SPLITS:
+        loader = cfg.get(f'{name}_dataloader')
+        if loader is None:
+            continue
+        if name == 'test' and 'val' in found and same_images(cfg):
+            same['test'] = 'val'
+            continue
+        part = deepcopy(loader.dataset)
+        while str(part.get('type')).endswith('PairedDataset'):
+            part = part.dataset
+        try:
+            with DefaultScope.overwrite_default_scope('mmpretrain'):
+                found[name] = DATASETS.build(part)
+                found[name].full_init()
+        except ANY_ERROR as error:  # whatever data sets say to wrong paths
+            raise ValueError(
+                f'{name}_dataloader.dataset: {" ".join(str(error).split())[:300]}'
+            ) from error
+    if not found:
+        raise ValueError('config: expected data sets, got none')
+    return found, same
+
+
+def _classes(datasets: dict[str, Any]) -> tuple[str, ...]:
+    named = {
+        name: names_of_classes(dataset, f'{name}_dataloader.dataset')
+        for name, dataset in datasets.items()
+    }
+    first = next(iter(named))
+    for name, names in named.items():
+        check_class_names(named[first], names, f'{name}_dataloader.dataset', f'the {first} data')
+    if named[first]:
+        return named[first]
+    most = max(int(dataset_labels(dataset).max(initial=0)) for dataset in datasets.values())
+    return tuple(str(label) for label in range(most + 1))
+
+
+def _path(dataset: Any, index: int) -> str:
+    leaf, position = unwrapped(dataset, index)
+    return str(leaf.get_data_info(position).get('img_path') or '')
+
+
+def _buffers(model: Any) -> str:
+    """Mean and standard deviation of the preprocessor, which are no part of its text."""
+    return repr([part.flatten().tolist() for part in model.data_preprocessor.buffers()])
+
+
+def _half(features: NDArray[np.float32]) -> NDArray[np.float16]:
+    """In half the memory; ``ValueError`` if a feature does not fit."""
+    with np.errstate(over='ignore'):
+        half = features.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise ValueError(
+            f'features: expected finite numbers within {np.finfo(np.float16).max:g}, got '
+            f'{np.abs(features).max():g}'
+        )
+    return half
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal)

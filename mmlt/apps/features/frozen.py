@@ -1,0 +1,219 @@
+"""The config of a method in its frozen form: its head on features, in place of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from mmlt.apps.features.network import hash_of_weights, name_of_backbone
+from mmlt.datasets.feature_files import FeatureFile, read_features
+
+__all__ = ['frozen_config']
+
+EPOCHS = 40
+# Largest batch; smaller ones where an epoch would have few, of which CP-Mix needs unmixed ones.
+BATCH_SIZE = 256
+LEAST_BATCHES = 6
+# Step size of a feature vector of length 1 at the largest batch, see _learning_rate.
+STEP = 16.0
+_HEADS = ('LinearClsHead', 'CosineClsHead', 'MultiExpertClsHead')
+# What they cut out of another picture has no place in a feature vector.
+_CUTTING = ('CutMix', 'ResizeMix', 'ConCutMixAugment', 'CMOBatchAugment', 'PuzzleMix')
+_IMBALANCE = ('imbalance_ratio', 'imbalance_type', 'max_count', 'seed')
+_WRAPPERS = ('PairedDataset', 'ClassBalancedDataset', 'RepeatDataset')
+_EPOCHS_OF = ('start_epoch', 'label_start_epoch', 'num_epochs')
+# Of how a large network is trained, which a head is not.
+_LEFT_OUT = (
+    'auto_scale_lr',
+    'runner_type',
+    'strategy',
+    'model_wrapper_cfg',
+    'compile',
+    'tta_model',
+)
+
+
+def frozen_config(cfg: Config, features_file: str | Path) -> Config:
+    """The config of a method, turned into one that trains its head on features.
+
+    Loss, sampler, mixing, metric and hooks stay. Backbone and neck give way to
+    :class:`mmlt.models.IdentityBackbone`, the data sets to :class:`mmlt.datasets.FeaturesLT`, the
+    schedule to one for heads: SGD, 40 epochs, cosine. Epochs at which parts of the method begin
+    are moved in proportion.
+
+    Args:
+        cfg: of a run; not changed.
+        features_file: what ``mmlt features`` wrote with the network of ``cfg``.
+
+    Raises:
+        ValueError: one line, if the method needs views or pixels of an image, or the features are
+            of another network or of other classes.
+    """
+    content = read_features(features_file)
+    cfg = deepcopy(cfg)
+    _check_method(cfg)
+    _check_network(cfg, content, features_file)
+    _freeze_model(cfg, content)
+    epochs = (cfg.get('train_cfg') or {}).get('max_epochs') or EPOCHS
+    for part in _dicts(
+        [cfg.model, cfg.train_dataloader, cfg.get('default_hooks'), cfg.get('custom_hooks')]
+    ):
+        for name in _EPOCHS_OF:
+            if isinstance(part.get(name), int):
+                part[name] = round(part[name] * EPOCHS / epochs)
+    for split in ('train', 'val', 'test'):
+        if cfg.get(f'{split}_dataloader') is not None:
+            _freeze_loader(cfg[f'{split}_dataloader'], split, content, str(features_file))
+    _schedule(cfg, content)
+    # MMEngine formats the text of a config with yapf, at the start and in each checkpoint; that
+    # takes as long as the training.
+    object.__setattr__(cfg, '_format_python_code', False)
+    return cfg
+
+
+def _check_method(cfg: Config) -> None:
+    kind = _type(cfg.model)
+    if kind != 'ImageClassifier':
+        raise ValueError(
+            f'model.type: expected ImageClassifier, got {kind}: features are of one view of each '
+            'image'
+        )
+    augments = (cfg.model.get('train_cfg') or {}).get('augments') or ()
+    for augment in [augments] if isinstance(augments, dict) else augments:
+        if _type(augment) in _CUTTING:
+            raise ValueError(
+                'model.train_cfg.augments: expected mixing of whole images, which features have '
+                f'too, got {_type(augment)}, which cuts boxes out of images'
+            )
+
+
+def _check_network(cfg: Config, content: FeatureFile, path: str | Path) -> None:
+    name = name_of_backbone(cfg.model.backbone)
+    if name != content.network['name']:
+        raise ValueError(
+            f'features: expected those of {name}, the network of the config, got those of '
+            f'{content.identity} in {path}'
+        )
+    made_by, own = content.network.get('config_weights'), hash_of_weights(cfg)
+    if made_by and own and made_by != own:
+        raise ValueError(
+            f'features: expected those of the weights that the config names ({own[:8]}), got those '
+            f'of others ({made_by[:8]}) in {path}: run mmlt features again'
+        )
+    num_classes = cfg.model.head.get('num_classes')
+    if num_classes not in (None, len(content.classes)):
+        raise ValueError(
+            f'features: expected {num_classes} classes, as in the head of the config, got '
+            f'{len(content.classes)} in {path}'
+        )
+
+
+def _freeze_model(cfg: Config, content: FeatureFile) -> None:
+    model, head = cfg.model, cfg.model.head
+    if _type(head) not in _HEADS:
+        if _type(head) == 'ContrastiveClsHead':
+            raise ValueError(
+                'model.head.type: expected a head for one view of each image, got '
+                'ContrastiveClsHead'
+            )
+        # The others differ from it in how they make one vector of an image, which is done.
+        kept = {k: head[k] for k in ('num_classes', 'loss', 'topk', 'cal_acc') if k in head}
+        model.head = head = dict(type='LinearClsHead', **kept)
+    if head.get('expert') is not None:
+        raise ValueError(
+            'model.head.expert: expected None, got a stage of the backbone, which needs its '
+            'feature maps'
+        )
+    head['in_channels'] = content.channels
+    model.backbone = dict(type='IdentityBackbone', channels=content.channels)
+    model.neck = None
+    for part in (model, head):
+        for name in ('init_cfg', 'pretrained'):
+            part.pop(name, None)
+    for home in (cfg, model):
+        if home.get('data_preprocessor') is not None:
+            old = home.data_preprocessor
+            home.data_preprocessor = {
+                k: old[k] for k in ('type', 'num_classes', 'to_onehot') if k in old
+            }
+
+
+def _freeze_loader(loader: Any, split: str, content: FeatureFile, path: str) -> None:
+    home, name, part = loader, 'dataset', loader.dataset
+    while _type(part) in _WRAPPERS:
+        part.pop('partner_pipeline', None)
+        home, name, part = part, 'dataset', part.dataset
+    kept = {k: part[k] for k in _IMBALANCE if part.get(k) is not None and split == 'train'}
+    home[name] = dict(
+        type='FeaturesLT',
+        file=path,
+        split=split,
+        network=content.identity,
+        test_mode=split != 'train',
+        **kept,
+    )
+    if _type(loader.get('sampler') or {}) == 'RepeatAugSampler':
+        loader.sampler = dict(type='DefaultSampler', shuffle=True)
+    for key in ('prefetch_factor', 'worker_init_fn', 'drop_last'):
+        loader.pop(key, None)
+    loader.num_workers, loader.persistent_workers, loader.pin_memory = 0, False, False
+    loader.collate_fn = dict(type='default_collate')
+    loader.batch_size = _batch_size(content) if split == 'train' else 1024
+
+
+def _schedule(cfg: Config, content: FeatureFile) -> None:
+    cfg.optim_wrapper = dict(
+        type='OptimWrapper',
+        optimizer=dict(
+            type='SGD', lr=_learning_rate(content), momentum=0.9, weight_decay=1e-4, nesterov=True
+        ),
+    )
+    cfg.param_scheduler = [dict(type='CosineAnnealingLR', T_max=EPOCHS, by_epoch=True)]
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=EPOCHS, val_interval=EPOCHS)
+    hooks = cfg.get('default_hooks') or {}
+    hooks['checkpoint'] = dict(type='CheckpointHook', interval=EPOCHS, max_keep_ckpts=1)
+    cfg.default_hooks = hooks
+    cfg.custom_hooks = [
+        hook for hook in cfg.get('custom_hooks') or () if _type(hook) != 'SwitchRecipeHook'
+    ]
+    cfg.load_from, cfg.resume = None, False
+    for name in _LEFT_OUT:
+        cfg.pop(name, None)
+
+
+def _learning_rate(content: FeatureFile) -> float:
+    """How far a step moves the logits grows with the squared length of the features.
+
+    Networks differ in it by orders of magnitude; divided by it, one step size fits all.
+    """
+    split = content.split('train') or next(iter(content.splits.values()))
+    sample = split.features[:: max(1, len(split.features) // 2000)].astype(np.float64)
+    length = float((sample**2).sum(axis=1).mean())
+    step = STEP * _batch_size(content) / BATCH_SIZE
+    return float(f'{step / (1 + length):.3g}')
+
+
+def _batch_size(content: FeatureFile) -> int:
+    size, images = BATCH_SIZE, sum(content.class_counts())
+    while size > 32 and size * LEAST_BATCHES > images:
+        size //= 2
+    return size
+
+
+def _type(part: Any) -> str:
+    kind = part.get('type')
+    return kind.__name__ if isinstance(kind, type) else str(kind).rpartition('.')[2]
+
+
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _dicts(item)
