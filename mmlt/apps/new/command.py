@@ -86,6 +86,9 @@ def _new(args: argparse.Namespace) -> None:
     check_integer('--seed', args.seed, '[0, 4294967295]')
     folders = [*args.images, *([args.test] if args.test is not None else [])]
     check_out(args.out, folders, args.force)
+    network = None
+    if args.net is not None or args.weights is not None:  # looked at before the images are
+        network = choose_network(args.net, args.weights)
     found = gather(args.images, args.root, args.test)
     notes = found.notes
     images, scanned, left_out = _readable(found.images)
@@ -114,7 +117,7 @@ def _new(args: argparse.Namespace) -> None:
         )
     trained = [os.path.join(root, path) for path, _ in rows['train']]
     side = median_side(trained)
-    network = choose_network(args.net, args.weights, side)
+    network = network or choose_network(side=side)
     small = network.backbone['type'] == 'CIFARResNet'
     settings = choose_settings(
         len(trained), side, network.weights is not None, small, Machine.here()

@@ -60,13 +60,15 @@ class Network:
         write_whole(folder / self.weights, checkpoint_bytes(checkpoint, self.weights))
 
 
-def choose_network(name: str | None, weights: Path | None, side: int) -> Network:
+def choose_network(
+    name: str | None = None, weights: Path | None = None, side: int = SMALL + 1
+) -> Network:
     """What to train.
 
     Args:
         name: of the network (``--net``), or None.
         weights: file with weights for it, or None.
-        side: median of the shorter sides of the images, in pixels.
+        side: median of the shorter sides of the images, in pixels; it decides where no name is.
 
     Returns:
         With weights: that network. Without a name: EfficientNet-Lite0 where its packaged weights
