@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +73,6 @@ class Project:
             )
             parts.append(f'init_cfg=dict(\n{start}        )')
         lines = ''.join(f'        {part},\n' for part in parts)
-        # What is new learns faster than what is fine-tuned.
-        slower = '\n    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))),'
         return _filled(
             'data.py.in',
             images=repr(str(self.root)),
@@ -82,12 +81,12 @@ class Project:
             epochs=settings.epochs,
             log_interval=settings.log_interval,
             workers=settings.workers,
+            lr=0.02 if tuned else 0.1,  # what is learnt already changes slowly
             num_classes=len(self.classes),
             mean=[round(value, 3) for value in network.mean],
             std=[round(value, 3) for value in network.std],
             channels=network.channels,
             backbone=f'dict(\n{lines}    )',
-            paramwise=slower if tuned else '',
         )
 
     def _readme(self, title: str) -> str:
@@ -107,8 +106,7 @@ class Project:
         else:
             told = (
                 f'The network is {network.name}, fine-tuned from `weights/{network.weights}`\n'
-                f'({network.source}). What it has learnt changes at a tenth of the learning rate\n'
-                'of the new classifier.'
+                f'({network.source}), with a fifth of the learning rate of a start from scratch.'
             )
         return _filled(
             'README.md.in',
@@ -126,9 +124,7 @@ class Project:
 def _filled(file: str, **values: object) -> str:
     """A template that lies beside this module, with a value in place of each ``@name@``."""
     template = Path(__file__).with_name(file).read_text(encoding='utf-8')
-    for name, value in values.items():
-        template = template.replace(f'@{name}@', str(value))
-    return template
+    return re.sub(r'@(\w+)@', lambda found: str(values[found[1]]), template)
 
 
 def _markdown(text: str) -> str:

@@ -94,7 +94,7 @@ def _spare_for_validation(
     labels: Sequence[int], copies: Sequence[int], splits: list[str], labels_of: dict[int, set[int]]
 ) -> None:
     """Where no class is large enough for a share: one image of each that can spare one."""
-    left = defaultdict(lambda: defaultdict(list))
+    left: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for index, (label, number) in enumerate(zip(labels, copies, strict=True)):
         if splits[index] == 'train':
             left[label][number].append(index)
