@@ -221,7 +221,7 @@ def copies(labels: Sequence[int], scanned: Sequence[Scanned]) -> tuple[NDArray[n
             join(seen.setdefault(one.digest, index), index)
     equal = list(parents)
     looking = np.flatnonzero([one.looks is not None for one in scanned])
-    looks = _looks([scanned[index] for index in looking])
+    looks = _looks([scanned[index] for index in looking.tolist()])
     mine = classes[looking]
 
     def same_class(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich.console import Console
@@ -20,7 +20,7 @@ PAGE = 'docs/which_method.md'
 
 
 def histogram(
-    console: Console, classes: Sequence[str], counts: dict[str, Sequence[int]], rows: int = ROWS
+    console: Console, classes: Sequence[str], counts: Mapping[str, Sequence[int]], rows: int = ROWS
 ) -> None:
     """Print a bar for each class, the largest first; of many classes, one for each few of them.
 

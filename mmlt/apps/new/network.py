@@ -84,8 +84,9 @@ def choose_network(
 
         if has_efficientnet_lite0():
             backbone = dict(type='TIMMBackbone', model_name='tf_efficientnet_lite0')
+            norm: Any = NORM
             return Network(
-                'efficientnet_lite0', backbone, 1280, list(NORM['mean']), list(NORM['std']),
+                'efficientnet_lite0', backbone, 1280, list(norm['mean']), list(norm['std']),
                 'efficientnet_lite0.safetensors', 'ImageNet, packaged (mmlt[pretrained])',
             )  # fmt: skip
         name = 'resnet32' if side <= SMALL else 'resnet18'

@@ -37,8 +37,9 @@ def draw_splits(
         ``'train'``, ``'val'`` or ``'test'`` for each image.
 
     Example:
-        >>> draw_splits([0, 0, 0, 0, 0, 1, 1, 2])
-        ['train', 'val', 'test', 'train', 'train', 'test', 'train', 'train']
+        >>> splits = draw_splits([0, 0, 0, 0, 0, 1, 1, 2])
+        >>> sorted(splits[:5]), sorted(splits[5:7]), splits[7]
+        (['test', 'train', 'train', 'train', 'val'], ['test', 'train'], 'train')
     """
     copies = range(len(labels)) if copies is None else copies
     given = [None] * len(labels) if given is None else given
