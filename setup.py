@@ -75,7 +75,7 @@ setup(
     ],
     python_requires='>=3.10,<3.13',
     packages=find_packages(include=['mmlt', 'mmlt.*']),
-    package_data={'mmlt.apps.report': ['page.html']},
+    package_data={'mmlt.apps.report': ['page.html'], 'mmlt.apps.new': ['*.in']},
     install_requires=requirements('runtime'),
     extras_require={
         name: requirements(name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -295,6 +296,8 @@ def _dicts(value: Any) -> Iterator[dict[str, Any]]:
 def _check_parts(value: Any, parts: Any, homes: Sequence[str]) -> None:
     parts.import_from_location()
     for part in _dicts(value):
+        if homes is _MODEL_PARTS and _is_plain_timm(part):
+            continue
         for name in (*_LEFT_OUT, '_scope_', 'custom_imports', 'model_name'):
             if name in part:
                 raise ValueError(f'{name}: expected none in the description of a model, got one')
@@ -311,6 +314,17 @@ def _check_parts(value: Any, parts: Any, homes: Sequence[str]) -> None:
                 f'type: expected the name of a part of MMPretrain or mmlt that only computes, got '
                 f'{kind!r}'
             )
+
+
+def _is_plain_timm(part: dict[str, Any]) -> bool:
+    """Whether a part is a network of timm by its name alone.
+
+    timm builds such a one without weights, so that nothing is asked of a server: names of those
+    that it would look up elsewhere have a colon or a slash.
+    """
+    name = part.get('model_name')
+    named = isinstance(name, str) and re.fullmatch(r'[a-z0-9_]+', name) is not None
+    return named and set(part) == {'type', 'model_name'} and part['type'] == 'TIMMBackbone'
 
 
 def _trained_prior(cfg: dict[str, Any]) -> tuple[float, tuple[str, ...]]:

@@ -241,7 +241,7 @@ def _source(kind: type) -> str:
     if issubclass(kind, BenchmarkList):
         origin = 'where its lists and images come from: "The benchmark data" in docs/get_started.md'
     elif issubclass(kind, LongTailListDataset):
-        origin = 'tools/dataset_converters/image_folder.py writes lists, see docs/own_data.md'
+        origin = 'mmlt new IMAGES writes lists, see docs/own_data.md'
     else:
         origin = 'its docstring describes the files'
     return f' ({kind.__name__}: {origin}; {SCAN})'

@@ -10,6 +10,7 @@ __all__ = ['COMMANDS', 'main']
 
 # Name of the folder in mmlt/apps, and what a user reads about it.
 COMMANDS: dict[str, str] = {
+    'new': 'from a folder of photographs to a project: splits, one config per method, README',
     'browse': 'show the batches and the classes that a recipe feeds to its model',
     'check': 'look through the images of a config before training on them',
     'evaluate': 'judge a checkpoint, or saved predictions, on rare classes',

@@ -23,7 +23,7 @@ from mmlt.functional.checks import check_choice, check_flag, check_integer, refu
 from .labels import Labels, check_class_names
 from .long_tail import LongTailMixin
 
-__all__ = ['BenchmarkList', 'LongTailListDataset', 'parse_image_list']
+__all__ = ['BenchmarkList', 'LongTailListDataset', 'folder_names', 'parse_image_list']
 
 _MOST_CLASSES = 1_000_000  # a larger label in a list without num_classes is a slip, not a class
 
@@ -101,7 +101,7 @@ def _what_it_is(text: str, line: str, limit: int) -> str:
     return ''
 
 
-def _folder_names(paths: Sequence[str], labels: Labels, num_classes: int) -> tuple[str, ...]:
+def folder_names(paths: Sequence[str], labels: Labels, num_classes: int) -> tuple[str, ...]:
     """Folder of each class if every class has one of its own, else the numbers of the classes."""
     folders: dict[int, str] = {}
     numbers = tuple(str(k) for k in range(num_classes))
@@ -248,7 +248,7 @@ class LongTailListDataset(LongTailMixin):
         paths, labels = parse_image_list(_read(self.ann_file), self.ann_file, self.num_classes)
         if self.num_classes is None:
             self.num_classes = int(labels.max()) + 1
-        names = _folder_names(paths, labels, self.num_classes)
+        names = folder_names(paths, labels, self.num_classes)
         if self.CLASSES is None:
             self._metainfo = {**self._metainfo, 'classes': names}
         check_class_names(self.CLASSES, names, self.ann_file, 'its classes')

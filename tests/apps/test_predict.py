@@ -375,12 +375,26 @@ HOSTILE = [
     dict(type='ImageClassifier', pretrained='http://localhost:1/hacked.pth'),
     dict(type='TimmClassifier', model_name='resnet18', pretrained=True),
     dict(type='ImageClassifier', backbone=dict(type='TIMMBackbone', model_name='hf_hub:a/b')),
+    dict(type='ImageClassifier', backbone=dict(type='TIMMBackbone', model_name='local-dir:/a')),
+    dict(
+        type='ImageClassifier',
+        backbone=dict(type='TIMMBackbone', model_name='resnet18', pretrained=True),
+    ),
+    dict(
+        type='ImageClassifier',
+        backbone=dict(type='TIMMBackbone', model_name='resnet18', checkpoint_path='/a.pth'),
+    ),
     dict(type='HuggingFaceClassifier', model_name='a/b', trust_remote_code=True),
     dict(type='CLIPGenerator', tokenizer_path='http://localhost:1/hacked.pth'),
     dict(type=['os.system']),
     dict(type='ResNet', depth=18),
     'a text',
 ]
+
+
+def test_a_network_of_timm_by_name_is_a_description() -> None:
+    backbone = dict(type='TIMMBackbone', model_name='tf_efficientnet_lite0')
+    Recipe(dict(type='ImageClassifier', backbone=backbone), [dict(type='PackInputs')]).check()
 
 
 @pytest.mark.parametrize('model', HOSTILE, ids=str)

@@ -17,7 +17,6 @@ SHOTS, RATIO = 'analysis_tools/confusion_by_shot.py', 'analysis_tools/worst_clas
 RESULTS = 'analysis_tools/collect_results.py'
 REBALANCE = 'model_converters/rebalance_classifier.py'
 PLAIN = 'model_converters/to_plain_classifier.py'
-FOLDER = 'dataset_converters/image_folder.py'
 METHOD = ['--method', 'tau_norm']
 
 
@@ -61,9 +60,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ('digits_study.py', ['nope.py'], r'nope.py: expected a file with study = dict'),
         ('digits_study.py', ['study.py'], r'study.py: expected a file with study = dict'),
         ('digits_study.py', ['empty'], r'empty: expected a file with study = dict'),
-        (FOLDER, ['nope'], 'image_root: expected a folder, got .*nope'),
-        (FOLDER, ['empty'], 'image_root: expected .*got no such image'),
-        (FOLDER, ['text.csv'], 'image_root: expected a folder, got .*text.csv'),
         *(
             (tool, [name, 'out.pth', *options], f'{name}')
             for tool, options in ((REBALANCE, METHOD), (PLAIN, []))

@@ -14,12 +14,13 @@ from .files import Scanned
 from .kinds import Finding
 from .sources import Listed, Split
 
-__all__ = ['Found', 'find_duplicates', 'nearest']
+__all__ = ['Found', 'close_pairs', 'copies', 'find_duplicates', 'nearest']
 
 MOST_BITS = (
     10  # of 128: what another size or JPEG quality changes; photographs differ in 30 and more
 )
 CROWD = 500  # images that share a sixteenth of their look; so common a part says nothing
+FEW = 10  # images; in a smaller class copies may well be most
 PAIRS = 1 << 20  # compared at a time
 BITS = np.array([bin(word).count('1') for word in range(1 << 16)], dtype=np.uint8)
 
@@ -132,9 +133,6 @@ def nearest(
 ) -> Iterator[tuple[int, int, int]]:
     """For each look its nearest in a gallery, if there is one within a few bits.
 
-    Two looks of 8 words that differ in fewer than 8 bits share a word, and nearly all that differ
-    in a few more: only those that share one are compared. A word of a crowd is passed over.
-
     Args:
         looks: ``(N, 8)`` fingerprints.
         gallery: ``(M, 8)`` fingerprints.
@@ -145,6 +143,36 @@ def nearest(
         Row, column and bits, in the order of the rows.
     """
     best: dict[int, tuple[int, int]] = {}
+    for rows, columns, bits in close_pairs(looks, gallery, allowed, most_bits):
+        for row, column, distance in zip(
+            rows.tolist(), columns.tolist(), bits.tolist(), strict=True
+        ):
+            best[row] = min(best.get(row, (distance, column)), (distance, column))
+    for row in sorted(best):
+        distance, column = best[row]
+        yield row, column, distance
+
+
+def close_pairs(
+    looks: NDArray[np.uint16],
+    gallery: NDArray[np.uint16],
+    allowed: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]],
+    most_bits: int = MOST_BITS,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+    """All pairs of a look and one of a gallery that differ in a few bits, some of them repeated.
+
+    Two looks of 8 words that differ in fewer than 8 bits share a word, and nearly all that differ
+    in a few more: only those that share one are compared. A word of a crowd is passed over.
+
+    Args:
+        looks: ``(N, 8)`` fingerprints.
+        gallery: ``(M, 8)`` fingerprints.
+        allowed: of rows and columns, ``(P,)`` each, whether a pair counts.
+        most_bits: how many bits may differ.
+
+    Yields:
+        Rows, columns and bits ``(P,)`` of some pairs.
+    """
     for word in range(gallery.shape[1] if len(gallery) else 0):
         order = np.argsort(gallery[:, word], kind='stable')
         ordered = gallery[order, word]
@@ -159,13 +187,68 @@ def nearest(
             bits = BITS[looks[rows] ^ gallery[columns]].sum(axis=1, dtype=np.int64)
             close = np.flatnonzero(bits <= most_bits)
             close = close[allowed(rows[close], columns[close])]
-            for row, column, distance in zip(
-                rows[close].tolist(), columns[close].tolist(), bits[close].tolist(), strict=True
-            ):
-                best[row] = min(best.get(row, (distance, column)), (distance, column))
-    for row in sorted(best):
-        distance, column = best[row]
-        yield row, column, distance
+            yield rows[close], columns[close], bits[close]
+
+
+def copies(labels: Sequence[int], scanned: Sequence[Scanned]) -> tuple[NDArray[np.int64], set[int]]:
+    """Which images are copies of each other, so that they belong on one side of a split.
+
+    Equal files are, whatever their labels; pictures of one class that look alike are, also by way
+    of others. Of a class more than half of whose pictures would be one picture, as with small
+    things on a white ground, the fingerprint says nothing: there only equal files count.
+
+    Args:
+        labels: ``(N,)`` of the images.
+        scanned: what was found in their files.
+
+    Returns:
+        A number for each image ``(N,)``, the same for copies; the labels of such classes.
+    """
+    classes = np.asarray(labels, dtype=np.int64)
+    parents = list(range(len(scanned)))
+
+    def first_of(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = parents[parents[index]]
+            index = parents[index]
+        return index
+
+    def join(one: int, other: int) -> None:
+        low, high = sorted((first_of(one), first_of(other)))
+        parents[high] = low
+
+    seen: dict[bytes, int] = {}
+    for index, one in enumerate(scanned):
+        if one.digest is not None:
+            join(seen.setdefault(one.digest, index), index)
+    equal = list(parents)
+    looking = np.flatnonzero([one.looks is not None for one in scanned])
+    looks = _looks([scanned[index] for index in looking.tolist()])
+    mine = classes[looking]
+
+    def same_class(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return (rows < columns) & (mine[rows] == mine[columns])
+
+    pairs = [
+        (int(looking[row]), int(looking[column]))
+        for rows, columns, _ in close_pairs(looks, looks, same_class)
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+    ]
+    for pair in pairs:
+        join(*pair)
+    numbers = np.array([first_of(index) for index in range(len(parents))], dtype=np.int64)
+    doubtful = set()
+    for label in np.unique(classes).tolist():
+        sizes = np.unique(numbers[classes == label], return_counts=True)[1]
+        if sizes.sum() >= FEW and sizes.max() > sizes.sum() / 2:
+            doubtful.add(label)
+    if doubtful:
+        parents[:] = equal
+        for pair in pairs:
+            if int(classes[pair[0]]) not in doubtful:
+                join(*pair)
+        numbers = np.array([first_of(index) for index in range(len(parents))], dtype=np.int64)
+    return numbers, doubtful
 
 
 def _chunks(count: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

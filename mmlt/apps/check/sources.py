@@ -20,6 +20,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from torch.utils.data import ConcatDataset, Subset
 
 from mmlt.datasets import PairedDataset
+from mmlt.datasets.labels import names_of_classes
 
 from .files import Decoder
 
@@ -55,6 +56,7 @@ class Split:
         decoders: of its ``LoadImageFromFile``.
         fault: why it cannot be read; None if it can.
         log: warnings of the data set.
+        classes: their names in the order of the labels; empty where it has none.
     """
 
     names: tuple[str, ...]
@@ -65,6 +67,7 @@ class Split:
     decoders: tuple[Decoder, ...] = ()
     fault: str | None = None
     log: list[str] = field(default_factory=list)
+    classes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -121,6 +124,7 @@ def _read_split(name: str, data_set: Any) -> Split:
                 data_set.full_init()
             split.decoders = tuple(dict.fromkeys(_decoders(data_set)))
             _list_images(data_set, split)
+            split.classes = names_of_classes(data_set, split.data_set)
         except Exception as error:  # whatever a data set raises would end a training too
             reason = next(iter(str(error).splitlines()), '')
             split.fault = f'{type(error).__name__}: {reason}'

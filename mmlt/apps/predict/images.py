@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ['find_images']
+__all__ = ['SUFFIXES', 'find_images', 'images_inside']
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
 LISTS = ('.txt', '.lst')
@@ -35,7 +35,7 @@ def find_images(sources: Iterable[str | Path], root: str | Path | None = None) -
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            inside = list(_inside(path))
+            inside = list(images_inside(path))
             if not inside:
                 raise ValueError(
                     f'images: expected images ({", ".join(SUFFIXES)}), got none in the folder '
@@ -53,8 +53,8 @@ def find_images(sources: Iterable[str | Path], root: str | Path | None = None) -
     return list(found)
 
 
-def _inside(folder: Path) -> Iterator[str]:
-    """Images of a folder and of those in it; links are followed, but not in circles."""
+def images_inside(folder: Path) -> Iterator[str]:
+    """Images of a folder and of those in it, sorted; links are followed, but not in circles."""
     seen = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)

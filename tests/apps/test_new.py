@@ -1,0 +1,389 @@
+"""``mmlt new`` on tiny trees: what is gathered, what is written, what is refused."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import DATASETS, MODELS
+from rich.console import Console
+
+from mmlt.apps.main import main as mmlt_main
+from mmlt.apps.new.histogram import advice, histogram
+from mmlt.apps.new.methods import METHODS
+from mmlt.apps.new.settings import Machine, choose_settings
+from mmlt.models.backbones import CIFARResNet
+from tests.apps.test_check_files import photograph
+from tests.tools.load_tool import REPOSITORY, TOOLS
+
+SIZE = 40
+
+
+@pytest.fixture(autouse=True)
+def own_scope(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default scope of a config ends with its test."""
+    monkeypatch.setattr(DefaultScope, '_instance_dict', DefaultScope._instance_dict.copy())
+
+
+def draw(root: Path, counts: dict[str, int], first: int = 0) -> Path:
+    """Different pictures in folders; the key may be a path."""
+    for seed, name in enumerate(name for name, count in counts.items() for _ in range(count)):
+        file = root / name / f'{first + seed:03d}.jpg'
+        file.parent.mkdir(parents=True, exist_ok=True)
+        photograph(first + seed, SIZE).save(file)
+    return root
+
+
+def new(*arguments: object) -> int:
+    return mmlt_main(['new', *map(str, arguments), '--net', 'resnet20'])
+
+
+def listed(project: Path, split: str) -> list[tuple[str, str]]:
+    """Path and name of the class of each line."""
+    names = (project / 'splits' / 'classes.txt').read_text(encoding='utf-8').split('\n')
+    lines = (project / 'splits' / f'{split}.txt').read_text(encoding='utf-8').splitlines()
+    pairs = (line.rsplit(' ', 1) for line in lines)
+    return [(path, names[int(label)]) for path, label in pairs]
+
+
+def test_a_folder_becomes_a_project(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    images = draw(tmp_path / 'photos', {"l'été": 9, 'b "x" $y$': 5, '日本': 2, 'one': 1})
+    project = tmp_path / "it's mine"
+    assert new(images, '--out', project) == 0
+    splits = {name: listed(project, name) for name in ('train', 'val', 'test')}
+    every = [path for rows in splits.values() for path, _ in rows]
+    assert len(every) == len(set(every)) == 17
+    assert all(path.startswith(f'{name}/') for rows in splits.values() for path, name in rows)
+    assert {name for _, name in splits['train']} == {"l'été", 'b "x" $y$', '日本', 'one'}
+    assert {name for _, name in splits['test']} == {"l'été", 'b "x" $y$', '日本'}
+    naming = [
+        line
+        for file in project.rglob('*')
+        if file.is_file()
+        for line in file.read_text(encoding='utf-8').splitlines()
+        if str(tmp_path) in line
+    ]
+    assert len(naming) == 1 and naming[0].startswith('images = ')
+    printed = capsys.readouterr().out
+    assert '1 classes have no test image' in printed and 'docs/which_method.md' in printed
+
+
+@pytest.fixture(scope='module')
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp('made')
+    images = draw(root / 'photos', {'cat': 16, 'dog': 8, 'elk': 5})
+    assert new(images, '--out', root / 'zoo') == 0
+    return root / 'zoo'
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_every_config_builds(project: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir('/')
+    file = project / 'configs' / f'{method}.py'
+    assert len(file.read_text().splitlines()) <= 10
+    cfg = Config.fromfile(file)
+    assert MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor}) is not None
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        train = DATASETS.build(cfg.train_dataloader.dataset)
+    assert list(getattr(train, 'class_counts', None) or train.dataset.class_counts) == [11, 5, 3]
+    test = DATASETS.build(cfg.test_dataloader.dataset)
+    assert test.CLASSES == ('cat', 'dog', 'elk') and tuple(test[0]['inputs'].shape) == (3, 40, 40)
+    paired = method in ('cpmix', 'concutmix_car')
+    assert (cfg.train_dataloader.dataset.type == 'PairedDataset') == paired
+    assert cfg.data_preprocessor.num_classes == 3
+
+
+def test_one_variable_says_where_the_images_are(project: Path, tmp_path: Path) -> None:
+    moved = tmp_path / 'moved'
+    shutil.copytree(project, moved / 'zoo')
+    shutil.copytree(project.parent / 'photos', moved / 'elsewhere')
+    data = moved / 'zoo' / 'data.py'
+    data.write_text(re.sub(r'(?m)^images = .*', "images = '../elsewhere'", data.read_text()))
+    cfg = Config.fromfile(moved / 'zoo' / 'configs' / 'la.py')
+    path = DATASETS.build(cfg.train_dataloader.dataset)[0]['data_samples'].img_path
+    assert Path(path).resolve().is_relative_to(moved / 'elsewhere')
+
+
+def test_folders_of_splits_are_aligned_by_name(tmp_path: Path) -> None:
+    images = draw(
+        tmp_path / 'photos',
+        {
+            'train/a': 5,
+            'train/b': 4,
+            'train/c': 3,
+            'Validation/c': 2,
+            'Validation/a': 1,
+            'notes': 1,
+        },
+    )
+    assert new(images, '--out', tmp_path / 'p') == 0
+    assert sorted({name for _, name in listed(tmp_path / 'p', 'val')}) == ['a', 'c']
+    assert all(
+        path.split('/')[1] == name
+        for split in ('train', 'val', 'test')
+        for path, name in listed(tmp_path / 'p', split)
+    )
+    assert len(listed(tmp_path / 'p', 'val')) == 3
+    assert {name for _, name in listed(tmp_path / 'p', 'test')} == {'a', 'b', 'c'}, 'drawn'
+    assert 'notes: 1 images in no folder of a class' in (tmp_path / 'p' / 'README.md').read_text()
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    images = draw(tmp_path / 'photos', {'train': 4, 'bus': 4})
+    assert new(images, '--out', tmp_path / 'p') == 0
+    assert {name for _, name in listed(tmp_path / 'p', 'train')} == {'train', 'bus'}
+
+
+def test_a_table(tmp_path: Path) -> None:
+    images = draw(tmp_path / 'photos', {'x': 12})
+    files = sorted(images.rglob('*.jpg'))
+    with (tmp_path / 'table.csv').open('w', newline='', encoding='utf-8-sig') as file:
+        writer = csv.writer(file)
+        writer.writerow(['Path', 'Label', 'Split'])
+        for k, path in enumerate(files):
+            split = ('test' if k % 4 == 3 else '') if k < 8 else 'val'
+            writer.writerow([path.relative_to(images), ('=sum, "a"', '10')[k % 2], split])
+    assert new(tmp_path / 'table.csv', '--root', images, '--out', tmp_path / 'p') == 0
+    assert {name for _, name in listed(tmp_path / 'p', 'test')} == {'10'}
+    assert len(listed(tmp_path / 'p', 'val')) == 4
+    assert {name for _, name in listed(tmp_path / 'p', 'train')} == {'=sum, "a"', '10'}
+
+
+def test_lists_and_then_their_config(tmp_path: Path) -> None:
+    images = draw(tmp_path / 'photos', {'a': 6, 'b': 4})
+    rows = [f'{f.relative_to(images)} {"ab".index(f.parent.name)}' for f in images.rglob('*.jpg')]
+    (tmp_path / 'ImageNet_train.txt').write_text('\n'.join(sorted(rows)[:8]))
+    (tmp_path / 'ImageNet_test.txt').write_text('\n'.join(sorted(rows)[8:]))
+    lists = [tmp_path / f'ImageNet_{name}.txt' for name in ('train', 'test')]
+    assert new(*lists, '--root', images, '--out', tmp_path / 'p') == 0
+    assert len(listed(tmp_path / 'p', 'test')) == 2
+    assert {name for _, name in listed(tmp_path / 'p', 'train')} == {'a', 'b'}, 'of their folders'
+    assert new(tmp_path / 'p' / 'configs' / 'cpmix.py', '--out', tmp_path / 'q') == 0
+    for name in ('train', 'val', 'test'):
+        assert listed(tmp_path / 'p', name) == listed(tmp_path / 'q', name)
+
+
+def test_a_separate_test_folder(tmp_path: Path) -> None:
+    images = draw(tmp_path / 'photos', {'a': 8, 'b': 8})
+    extra = draw(tmp_path / 'later' / 'shop', {'b': 3}, first=50)
+    assert new(images, '--test', extra, '--out', tmp_path / 'p') == 0
+    assert [path for path, _ in listed(tmp_path / 'p', 'test')] == [
+        f'later/shop/b/{k:03d}.jpg' for k in (50, 51, 52)
+    ]
+    draw(tmp_path / 'wrong', {'B': 1}, first=60)
+    assert new(images, '--test', tmp_path / 'wrong', '--out', tmp_path / 'q') == 2
+
+
+def test_copies_stay_on_one_side_and_broken_images_stay_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    images = draw(tmp_path / 'photos', {'a': 10, 'b': 10})
+    for k in range(10):
+        photograph(k, 64).save(images / 'a' / f'{k:03d}_large.jpg', quality=70)
+    (images / 'b' / 'broken.jpg').write_bytes((images / 'b' / '010.jpg').read_bytes()[:400])
+    (images / 'b' / 'page.png').write_text('<html>')
+    assert new(images, '--out', tmp_path / 'p') == 0
+    side = {
+        path: split
+        for split in ('train', 'val', 'test')
+        for path, _ in listed(tmp_path / 'p', split)
+    }
+    assert len(side) == 30
+    for k in range(10):
+        assert side[f'a/{k:03d}.jpg'] == side[f'a/{k:03d}_large.jpg']
+    left_out = (tmp_path / 'p' / 'splits' / 'left_out.txt').read_text().splitlines()
+    assert sorted(re.findall(r'(\w+\.\w+)\t', '\n'.join(left_out))) == ['broken.jpg', 'page.png']
+    assert '2 images cannot be read and are left out' in capsys.readouterr().out
+
+
+def test_weights_are_copied_and_loaded(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    images = draw(tmp_path / 'photos', {'a': 6, 'b': 4})
+    network = CIFARResNet(depth=20)
+    state = {f'backbone.{name}': value + 1 for name, value in network.state_dict().items()}
+    torch.save(dict(state_dict={**state, 'head.fc.bias': torch.zeros(7)}), tmp_path / 'w.pth')
+    assert new(images, '--out', tmp_path / 'p', '--weights', tmp_path / 'w.pth') == 0
+    cfg = Config.fromfile(tmp_path / 'p' / 'configs' / 'concutmix_car.py')
+    built = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
+    built.init_weights()
+    for name, value in built.backbone.state_dict().items():
+        assert torch.equal(value, state[f'backbone.{name}']), name
+    assert cfg.optim_wrapper.optimizer.lr == 0.02
+    del state['backbone.conv1.weight' if 'backbone.conv1.weight' in state else next(iter(state))]
+    torch.save(state, tmp_path / 'w.pth')
+    capsys.readouterr()
+    assert new(images, '--out', tmp_path / 'q', '--weights', tmp_path / 'w.pth') == 2
+    assert '--weights: expected weights of resnet20, got' in capsys.readouterr().err
+
+
+def test_force_replaces_files_and_sets_runs_aside(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    images, project = draw(tmp_path / 'photos', {'a': 6, 'b': 6}), tmp_path / 'p'
+    assert new(images, '--out', project) == 0
+    mine = project / 'configs' / 'mine.py'
+    mine.write_text('mine = 1\n')
+    run = project / 'runs' / 'ce' / 'seed_0' / 'epoch_1.pth'
+    run.parent.mkdir(parents=True)
+    run.touch()
+    (project / 'configs' / 'la.py').write_text('# changed\n')
+    assert new(images, '--out', project) == 2
+    assert 'expected a new or an empty folder' in capsys.readouterr().err
+    assert (project / 'configs' / 'la.py').read_text() == '# changed\n' and run.exists()
+    assert new(images, '--out', project, '--force') == 0
+    assert (project / 'configs' / 'la.py').read_text() == METHODS['la']
+    assert mine.exists() and (project / 'runs_1' / 'ce' / 'seed_0' / 'epoch_1.pth').exists()
+    assert re.search(r'runs is\s+now\s+\S+runs_1', capsys.readouterr().out)
+    run.parent.mkdir(parents=True)
+    assert new(images, '--out', project, '--force') == 0
+    assert run.parent.exists(), 'nothing has changed'
+
+
+def broken(root: Path) -> None:
+    for name in ('a', 'b'):
+        (root / name).mkdir(parents=True)
+        (root / name / 'x.jpg').write_text('no image')
+
+
+BAD = {
+    'absent': (lambda root: None, [], r'expected a folder, a table or lists, got no \S+absent'),
+    'one_class': (lambda root: draw(root, {'a': 3}), [], "got one class, 'a', in"),
+    'nested': (
+        lambda root: draw(root, {'photos/a': 2, 'photos/b': 2}),
+        [],
+        r"got one class, 'photos', in \S+: give \S+photos if its folders are the classes",
+    ),
+    'loose': (lambda root: draw(root, {'.': 3}), [], r'got 3 images directly in \S+loose'),
+    'empty': (lambda root: (root / 'a').mkdir(parents=True), [], 'got none in'),
+    'singles': (
+        lambda root: draw(root, {'a': 1, 'b': 1, 'c': 1}),
+        [],
+        'got one image in each of 3 classes: nothing is left to test on',
+    ),
+    'unreadable': (broken, [], r'got none among 2; the first is \S+ \(Files that are no images'),
+    'other_names': (
+        lambda root: draw(root, {'train/a': 2, 'train/b': 2, 'test/B': 1}),
+        [],
+        r"got 'B' in validation or test only \(1 of 3 classes\)",
+    ),
+    'inside': (
+        lambda root: draw(root, {'a': 2, 'b': 2}),
+        ['--out', 'inside/project'],
+        'expected a folder outside of',
+    ),
+    'seed': (lambda root: draw(root, {'a': 2, 'b': 2}), ['--seed', '-1'], '--seed: expected an'),
+    'root': (lambda root: draw(root, {'a': 2, 'b': 2}), ['--root', '.'], '--root: expected it bes'),
+    'net': (
+        lambda root: draw(root, {'a': 2, 'b': 2}),
+        ['--net', 'resnet19'],
+        "--net: expected resnet18/.*, got 'resnet19'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('case', BAD)
+def test_bad_input_is_one_line(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, options, said = BAD[case]
+    make(tmp_path / case)
+    monkeypatch.chdir(tmp_path)
+    arguments = ['new', str(tmp_path / case), '--out', 'project', '--net', 'resnet20', *options]
+    assert mmlt_main(arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and re.search(said, lines[0]), lines
+    assert not (tmp_path / 'project').exists()
+
+
+@pytest.mark.parametrize(
+    ('text', 'said'),
+    [
+        ('file,class\nx.jpg,a\n', "expected columns 'path' and 'label' .* got 'file,class'"),
+        ('path,label\nx.jpg,\n', 'line 2: expected a path and a label'),
+        (
+            'path,label,split\nx.jpg,a,dev\n',
+            "line 2: split: expected train, val or test, got 'dev'",
+        ),
+        ('path,label\na/000.jpg,a\na/000.jpg,b\n', "one class for each image, got 'a' and 'b'"),
+        ('path,label\nq.jpg,a\nz.jpg,b\n', r'got none among 2; the first is \S+q.jpg \(Missing'),
+    ],
+)
+def test_bad_tables(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    draw(tmp_path, {'a': 1})
+    (tmp_path / 'table.csv').write_text(text)
+    assert new(tmp_path / 'table.csv', '--out', tmp_path / 'p') == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and re.search(said, lines[0]), lines
+
+
+@pytest.mark.parametrize('width', [40, 80, 200])
+@pytest.mark.parametrize('classes', [2, 16, 17, 1000])
+def test_the_histogram_fits_the_terminal(classes: int, width: int) -> None:
+    console = Console(width=width, record=True, file=open('/dev/null', 'w'))  # noqa: SIM115
+    names = ['[red]日本語 with a long, long name of a class $x$', *map(str, range(1, classes))]
+    counts = [1000 // (k + 1) + 1 for k in range(classes)]
+    histogram(console, names, {'train': counts, 'val': counts, 'test': counts})
+    lines = console.export_text().splitlines()
+    assert len(lines) == min(classes, 16) + 1 <= 20
+    assert max(map(len, lines)) <= width
+    if width == 80:
+        assert '[red]日本語' in lines[1] and '1001' in lines[1] and '█' in lines[1]
+
+
+def test_advice_has_its_figures_from_the_page_that_it_names() -> None:
+    page = (REPOSITORY / 'docs' / 'which_method.md').read_text(encoding='utf-8')
+    lines = advice([5000, 500, 50, 10])
+    text = ' '.join(lines)
+    assert 'docs/which_method.md' in lines[-1]
+    for figure in ('+9.5', '+12.1', '7 → 61', '12 → 48', '+2.5 ± 0.7'):
+        assert figure in text and figure in page
+    for exact, rounded in (('84.1', '84.1'), ('93.7', '93.7'), ('71.7', '72'), ('29.3', '29')):
+        assert rounded in text and exact in page
+    assert 'hardly a long tail' in advice([30, 29, 28])[0]
+    assert any('cpmix' in line for line in advice([900, 90, 45]))
+
+
+def test_settings_follow_data_and_machine() -> None:
+    laptop, server = Machine(2, False), Machine(32, True)
+    small = choose_settings(89, 160, True, False, laptop)
+    assert (small.batch_size, small.steps, small.image_size) == (8, 12, 96)
+    large = choose_settings(100_000, 500, True, False, server)
+    assert (large.batch_size, large.image_size, large.workers) == (64, 224, 8)
+    assert choose_settings(1000, 32, False, True, laptop).image_size == 32
+    for images in (2, 30, 1000, 50_000):
+        for machine in (laptop, server):
+            made = choose_settings(images, 160, False, False, machine)
+            assert made.epochs >= 10 and 1 <= made.log_interval <= max(made.steps // 5, 1)
+            assert made.workers >= 1 and set(made.reasons) <= set(vars(made))
+
+
+def test_a_thousand_classes(tmp_path: Path) -> None:
+    """Labels alone: reading the images is the scan's business."""
+    from mmlt.apps.new.splits import draw_splits
+
+    counts = np.random.default_rng(0).integers(2, 21, size=1000)
+    splits = np.array(draw_splits(np.repeat(np.arange(1000), counts).tolist()))
+    tested = np.repeat(np.arange(1000), counts)[splits == 'test']
+    assert len(np.unique(tested)) == 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('method', ['ce', 'concutmix_car'])
+def test_an_epoch_of_a_project(project: Path, tmp_path: Path, method: str) -> None:
+    data = project / 'data.py'
+    text = re.sub(r'(?m)^epochs = .*', 'epochs = 1', data.read_text())
+    data.write_text(re.sub(r'(?m)^image_size = .*', 'image_size = 16', text))
+    command = [sys.executable, TOOLS / 'train.py', project / 'configs' / f'{method}.py']
+    done = subprocess.run(
+        [*command, '--work-dir', tmp_path], capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert list(tmp_path.glob('best_long_tail_macro_f1_epoch_1.pth'))
