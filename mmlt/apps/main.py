@@ -11,6 +11,7 @@ __all__ = ['COMMANDS', 'main']
 # Name of the folder in mmlt/apps, and what a user reads about it.
 COMMANDS: dict[str, str] = {
     'check': 'look through the images of a config before training on them',
+    'compare': 'train methods with several seeds, and say which are better than noise',
     'evaluate': 'judge a checkpoint, or saved predictions, on rare classes',
     'report': 'one HTML file that shows what runs are worth, class by class',
     'export': 'write a trained model for other programs, as ONNX, TorchScript or safetensors',
