@@ -10,7 +10,7 @@ import pytest
 from mmlt.functional.counts import class_prior
 from mmlt.functional.metrics.calibration import reliability
 from mmlt.functional.metrics.priors import accuracy_under_prior, reversed_prior, reweighted
-from mmlt.functional.metrics.uncertainty import class_mean_interval, wilson_interval
+from mmlt.functional.metrics.uncertainty import class_mean_interval, t_interval, wilson_interval
 from tests.references.reliability import (
     accuracy_of_a_resampled_test_set,
     calibration_error,
@@ -54,6 +54,23 @@ def test_the_interval_of_a_mean_leaves_out_classes_without_images():
     assert math.isnan(class_mean_interval([0], [0])[0])
     low, high = class_mean_interval([10], [10])
     assert low < 1 == high
+
+
+@pytest.mark.parametrize('confidence', [0.5, 0.95, 0.99])
+@pytest.mark.parametrize('size', [2, 3, 5, 40])
+def test_the_interval_over_seeds_is_students(size, confidence):
+    stats = pytest.importorskip('scipy.stats')
+    values = np.random.default_rng(size).normal(3.0, 2.0, size)
+    low, high = stats.t.interval(confidence, size - 1, loc=values.mean(), scale=stats.sem(values))
+    np.testing.assert_allclose(t_interval(values, confidence), (low, high), rtol=1e-6)
+
+
+def test_the_interval_over_seeds_needs_two_of_them():
+    assert all(map(math.isnan, t_interval([3.0]) + t_interval([])))
+    assert t_interval([2.0, 2.0]) == (2.0, 2.0)
+    for wrong in ([1.0, math.nan], [[1.0, 2.0]]):
+        with pytest.raises(ValueError, match='values: expected finite numbers'):
+            t_interval(wrong)
 
 
 @pytest.mark.parametrize('bins', [1, 4, 15])

@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from ..check.command import read_config
 
-__all__ = ['BASELINE', 'Method', 'choose', 'find_methods', 'from_study', 'home_of']
+__all__ = ['Method', 'choose', 'find_methods', 'home_of']
 
 BASELINE = 'ce'
 
@@ -61,32 +61,20 @@ def find_methods(sources: Sequence[Path]) -> list[Method]:
             got = 'a folder' if path.is_dir() else 'no such file or folder'
             raise ValueError(f'PROJECT: expected a folder, or recipes (.py), got {got}: {path}')
     if len(sources) == 1:
-        study = _study_in(first)
-        if study is not None:
-            return from_study(study, first)
+        cfg = read_config(str(first), None)
+        if 'study' in cfg:
+            return _from_study(cfg.study, cfg.get('for_all', {}), first)
     return _checked([Method(path.stem, path.stem, path.resolve()) for path in sources])
 
 
-def _study_in(path: Path) -> Mapping[str, Any] | None:
-    cfg = read_config(str(path), None)
-    if 'study' not in cfg:
-        return None
-    if not isinstance(cfg.study, dict) or not cfg.study:
-        raise ValueError(f'{path}: study: expected dict(label=(recipe, options)), got {cfg.study}')
-    return cfg.study
+def _from_study(study: Any, for_all: Any, path: Path) -> list[Method]:
+    """The variants of a study: label -> recipe, or recipe and options.
 
-
-def from_study(study: Mapping[str, Any], path: Path) -> list[Method]:
-    """The variants of a study.
-
-    Args:
-        study: label -> recipe, or recipe and options; recipes are paths from the folder of
-            ``path``.
-        path: the file that holds it.
-
-    Raises:
-        ValueError: if a variant is something else.
+    Recipes are paths from the folder of the study; options are settings that are replaced, those of
+    ``for_all`` in every variant.
     """
+    if not (isinstance(study, dict) and study and isinstance(for_all, dict)):
+        raise ValueError(f'{path}: expected study = {{label: (recipe, options)}}, got {study!r}')
     methods = []
     for label, variant in study.items():
         pair = (variant, {}) if isinstance(variant, str) else tuple(variant)
@@ -95,7 +83,8 @@ def from_study(study: Mapping[str, Any], path: Path) -> list[Method]:
             raise ValueError(
                 f'{path}: {label!r}: expected (recipe from this folder, options), got {variant!r}'
             )
-        methods.append(Method(str(label), _folder_name(str(label)), recipe, pair[1]))
+        options = {**for_all, **pair[1]}
+        methods.append(Method(str(label), _folder_name(str(label)), recipe, options))
     return _checked(methods)
 
 

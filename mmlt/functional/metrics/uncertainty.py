@@ -6,6 +6,7 @@ from 24 to 76 per cent.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -121,6 +122,7 @@ def t_interval(values: Any, confidence: float = 0.95) -> tuple[float, float]:
     return float(sample.mean()) - half, float(sample.mean()) + half
 
 
+@functools.cache
 def _t_quantile(confidence: float, freedom: int) -> float:
     """Beyond which lies ``1 - confidence`` of Student's distribution, on both sides together."""
     # With t = sqrt(freedom) tan(angle) its density is cos(angle) to the power of freedom - 1.
