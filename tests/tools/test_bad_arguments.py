@@ -14,7 +14,7 @@ from tests.tools.load_tool import REPOSITORY, TOOLS, load_tool
 
 CONFIG = str(REPOSITORY / 'configs' / 'digits_lt' / 'resnet8_ce.py')
 SHOTS, RATIO = 'analysis_tools/confusion_by_shot.py', 'analysis_tools/worst_class_ratio.py'
-REPORT, RESULTS = 'analysis_tools/per_class_report.py', 'analysis_tools/collect_results.py'
+REPORT = 'analysis_tools/per_class_report.py'
 REBALANCE = 'model_converters/rebalance_classifier.py'
 PLAIN = 'model_converters/to_plain_classifier.py'
 FOLDER = 'dataset_converters/image_folder.py'
@@ -48,10 +48,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (REPORT, ['a/ce.csv', 'b/ce.csv'], "expected different names .*, got 'ce' twice"),
         (REPORT, ['text.csv', '--out', 'a.xyz'], r'out: expected a picture \(.*png.*got .a.xyz'),
         (REPORT, ['text.csv', '--smooth', '-1'], r'smooth: expected an integer of at least 1'),
-        (RESULTS, ['empty'], 'expected folders named NAME_seed0 .* no run found in .*empty'),
-        (RESULTS, ['nope'], 'work_dirs: expected folders, got no such folder: .*nope'),
-        (RESULTS, ['text.csv'], 'work_dirs: expected folders, got no such folder: .*text.csv'),
-        (RESULTS, ['empty', '--pattern', '('], 'pattern: expected a regular expression'),
         (RATIO, ['nope.py', 'text.pth'], 'argument config: expected a config file, got no such'),
         (RATIO, ['empty', 'text.pth'], 'argument config: expected a config file, got a folder'),
         (RATIO, ['image.jpg', 'text.pth'], r'expected a config file \(.py .json'),
@@ -66,9 +62,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
             [CONFIG, 'text.pth', '--out', 'x.csv', '--out-item', 'metrics'],
             'expected a file .json/.pkl, got',
         ),
-        ('digits_study.py', ['nope.py'], r'nope.py: expected a file with study = dict'),
-        ('digits_study.py', ['study.py'], r'study.py: expected a file with study = dict'),
-        ('digits_study.py', ['empty'], r'empty: expected a file with study = dict'),
         (FOLDER, ['nope'], 'image_root: expected a folder, got .*nope'),
         (FOLDER, ['empty'], 'image_root: expected .*got no such image'),
         (FOLDER, ['text.csv'], 'image_root: expected a folder, got .*text.csv'),
