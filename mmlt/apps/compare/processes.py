@@ -19,7 +19,7 @@ import time
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -93,7 +93,7 @@ def _forks(gpus: Sequence[str]) -> bool:
 
 def work_apart(
     tasks: Sequence[Task], jobs: int, gpus: Sequence[str] = ()
-) -> Iterator[Told | Ended | None]:
+) -> Generator[Told | Ended | None, None, None]:
     """Do all tasks, ``jobs`` at a time; one that fails does not disturb the others.
 
     Close it (``contextlib.closing``), or let it end: whatever still works then gets SIGTERM, and

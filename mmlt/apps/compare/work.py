@@ -96,7 +96,7 @@ def _judge(run: Run, cfg: Config) -> dict[str, Any]:
     if last is None:
         raise ValueError(f'{run.folder}: expected a checkpoint of the training, got none')
     results: dict[str, Any] = {'last': _evaluate(run, last, 'evaluation'), 'best': None}
-    found = dict(results=results, best_epoch=None, no_best=why_no_best(cfg))
+    found: dict[str, Any] = dict(results=results, best_epoch=None, no_best=why_no_best(cfg))
     if found['no_best'] is None:
         best = sorted(run.folder.glob('best_*.pth'), key=lambda path: path.stat().st_mtime)
         if not best:
