@@ -20,6 +20,7 @@ import pytest
 
 from mmlt.apps.compare import main
 from mmlt.apps.compare.budget import SAFETY, Costs, fit_epochs, makespan, seconds_of
+from mmlt.apps.compare.command import _plan
 from mmlt.apps.compare.methods import Method, choose, find_methods
 from mmlt.apps.compare.plan import Plan, locked, read_plan, runs_of
 from mmlt.apps.compare.processes import Ended, Task, Told, work_apart
@@ -205,6 +206,19 @@ def test_the_plan_survives_on_the_disk_and_a_folder_has_one_command(tmp_path):
         pass
     with locked(tmp_path):
         pass
+
+
+def test_epochs_that_were_chosen_for_a_folder_stay(tmp_path, capsys):
+    methods = [digits_run(tmp_path).method]
+    decide = partial(_plan, methods, tmp_path, 2, jobs=1, gpus=())
+    assert decide(None, None) == Plan() and decide(3, None) == Plan(epochs=3)
+    Plan(epochs=7, budget=60.0, spent=3.0, costs={'ce': Costs(1.0, 2.0)}).save(tmp_path)
+    for budget in (None, 60.0):
+        assert decide(None, budget) == read_plan(tmp_path)
+        assert '7 epochs for each run: of 40, so many fit into 60 s' in capsys.readouterr().out
+    assert decide(9, None) == Plan(epochs=9)
+    with pytest.raises(ValueError, match='--budget: expected 60 s, with which'):
+        decide(None, 90.0)
 
 
 # Processes

@@ -142,6 +142,7 @@ def compare(
         preload(gpus)
         plan = _plan(methods, home, seeds, epochs, budget, jobs, gpus)
         runs = runs_of(methods, seeds, plan.epochs, home)
+        plan.save(home)
         failures = _train(runs, plan, home, jobs, gpus)
     return _conclude(runs, methods, home, failures)
 
@@ -157,12 +158,12 @@ def _plan(
 ) -> Plan:
     """That of the folder, or a new one; with a budget after a measurement."""
     known = read_plan(home)
-    if known is not None and budget is not None and known.budget == budget:
-        print(f'{known.reason(methods, seeds, jobs)}; as decided before', flush=True)
+    if known is not None and epochs is None and budget in (None, known.budget):
+        if known.epochs is not None:
+            said = known.reason(methods, seeds, jobs) or f'{known.epochs} epochs for each run'
+            print(f'{said}; as decided before', flush=True)
         return known
-    plan = Plan(epochs=epochs, budget=budget, spent=0.0)
-    if known is not None and budget is None:
-        plan = replace(plan, spent=known.spent)
+    plan = Plan(epochs=epochs, budget=budget)
     if budget is not None:
         if known is not None and known.budget is not None:
             raise ValueError(
@@ -173,7 +174,6 @@ def _plan(
         costs = _measure(methods, home, budget, jobs, gpus)
         plan = replace(plan, spent=time.monotonic() - began).fit(methods, costs, seeds, jobs)
         print(plan.reason(methods, seeds, jobs), flush=True)
-    plan.save(home)
     return plan
 
 
