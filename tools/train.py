@@ -118,16 +118,21 @@ def choose_autocast(cfg: Config) -> None:
     print_log('--amp without a GPU: bfloat16 autocast on the CPU', logger='current')
 
 
-def main(argv: Sequence[str] | None = None) -> Runner:
-    """Train; returns the runner, for callers in the same process."""
-    args = parse_args(argv)
-    cfg = merge_args(read_config(args.config), args)
+def build(cfg: Config) -> Runner:
+    """The runner of a config, after the checks that precede every run."""
     join_ranks(cfg)
     check_run(cfg, LOADERS)
     show_names_as_text(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     disarm_checkpoints(runner)
     print_log(f'mmlt {mmlt.__version__}', logger='current')
+    return runner
+
+
+def main(argv: Sequence[str] | None = None) -> Runner:
+    """Train; returns the runner, for callers in the same process."""
+    args = parse_args(argv)
+    runner = build(merge_args(read_config(args.config), args))
     runner.train()
     return runner
 

@@ -13,6 +13,7 @@ COMMANDS: dict[str, str] = {
     'new': 'from a folder of photographs to a project: splits, one config per method, README',
     'browse': 'show the batches and the classes that a recipe feeds to its model',
     'check': 'look through the images of a config before training on them',
+    'compare': 'train methods with several seeds, and say which are better than noise',
     'evaluate': 'judge a checkpoint, or saved predictions, on rare classes',
     'report': 'one HTML file that shows what runs are worth, class by class',
     'export': 'write a trained model for other programs, as ONNX, TorchScript or safetensors',

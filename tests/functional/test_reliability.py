@@ -14,7 +14,7 @@ from mmlt.functional.metrics.uncertainty import (
     class_mean_difference_interval,
     class_mean_interval,
     difference_interval,
-    seed_interval,
+    t_interval,
     wilson_interval,
 )
 from tests.references.reliability import (
@@ -90,13 +90,21 @@ def test_a_difference_turns_round_with_the_models_and_leaves_out_empty_classes()
         difference_interval([3], [2], [4])
 
 
-@pytest.mark.parametrize('seeds', [2, 3, 11, 12, 40])
-def test_the_interval_of_seeds_is_student_s(seeds):
+@pytest.mark.parametrize('confidence', [0.5, 0.95, 0.99])
+@pytest.mark.parametrize('size', [2, 3, 5, 40])
+def test_the_interval_over_seeds_is_students(size, confidence):
     stats = pytest.importorskip('scipy.stats')
-    values = np.random.default_rng(seeds).normal(size=seeds)
-    expected = stats.t.interval(0.95, seeds - 1, values.mean(), stats.sem(values))
-    np.testing.assert_allclose(seed_interval(values), expected, atol=1e-3)
-    assert math.isnan(seed_interval(values[:1])[0])
+    values = np.random.default_rng(size).normal(3.0, 2.0, size)
+    low, high = stats.t.interval(confidence, size - 1, loc=values.mean(), scale=stats.sem(values))
+    np.testing.assert_allclose(t_interval(values, confidence), (low, high), rtol=1e-6)
+
+
+def test_the_interval_over_seeds_needs_two_of_them():
+    assert all(map(math.isnan, t_interval([3.0]) + t_interval([])))
+    assert t_interval([2.0, 2.0]) == (2.0, 2.0)
+    for wrong in ([1.0, math.nan], [[1.0, 2.0]]):
+        with pytest.raises(ValueError, match='values: expected finite numbers'):
+            t_interval(wrong)
 
 
 @pytest.mark.parametrize('bins', [1, 4, 15])

@@ -14,73 +14,7 @@ from mmpretrain.registry import DATASETS
 from tests.references import accuracy as reference
 from tests.tools.load_tool import TOOLS, load_tool
 
-collect_results = load_tool('analysis_tools/collect_results.py')
 worst_class_ratio = load_tool('analysis_tools/worst_class_ratio.py')
-
-
-def log_run(folder, top1_by_epoch, started='20250101_000000', first_epoch=1):
-    path = folder / started / 'vis_data' / 'scalars.json'
-    path.parent.mkdir(parents=True)
-    lines = [json.dumps({'lr': 0.1, 'loss': 2.0, 'epoch': 1, 'step': 7})]
-    lines += [
-        json.dumps(
-            {'long_tail/top1': top1, 'long_tail/few_shot': top1 / 2, 'time': 0.1, 'step': epoch}
-        )
-        for epoch, top1 in enumerate(top1_by_epoch, first_epoch)
-    ]
-    path.write_text('\n'.join(lines) + '\n')
-
-
-class TestCollectResults:
-    def test_mean_and_deviation_of_last_and_best_epoch(self, tmp_path):
-        log_run(tmp_path / 'a' / 'ce_seed0', [10, 30, 20])
-        log_run(tmp_path / 'a' / 'ce_seed1', [10, 20, 24])
-        log_run(tmp_path / 'car_seed0', [50])
-        runs = collect_results.collect([tmp_path])
-        assert [(run.method, run.seed) for run in runs] == [('car', 0), ('ce', 0), ('ce', 1)]
-        table = collect_results.to_markdown(runs, ['top1', 'few_shot']).splitlines()
-        assert table[0].startswith('| method | seeds | epochs | top1 last | top1 best | few')
-        assert table[2] == '| car | 1 | 1 | 50.0 | 50.0 | 25.0 | 25.0 |'
-        assert table[3] == ('| ce | 2 | 3 | 22.0 ± 2.8 | 27.0 ± 4.2 | 11.0 ± 1.4 | 13.5 ± 2.1 |')
-
-    def test_resumed_run_counts_once_and_a_cut_line_is_skipped(self, tmp_path, capsys):
-        folder = tmp_path / 'ce_seed0'
-        log_run(folder, [10, 20, 99])
-        log_run(folder, [30, 40], started='20250102_000000', first_epoch=3)
-        with (folder / '20250102_000000/vis_data/scalars.json').open('a') as file:
-            file.write('{"long_tail/top1": 5')
-        (run,) = collect_results.collect([folder])
-        assert (run.epochs, run.last['top1'], run.best['top1']) == (4, 40, 40)
-        assert 'skipped' in capsys.readouterr().err
-
-    def test_run_that_was_only_tested(self, tmp_path):
-        for started, top1 in (('20250101_000000', 1.0), ('20250102_000000', 2.0)):
-            folder = tmp_path / 'ce_seed3' / started
-            folder.mkdir(parents=True)
-            (folder / f'{started}.json').write_text(json.dumps({'long_tail/top1': top1}))
-        (run,) = collect_results.collect([tmp_path])
-        assert run.last == {'top1': 2.0} and run.best is None
-        assert collect_results.to_markdown([run], ['top1', 'few_shot']).endswith(
-            '| ce | 1 |  | 2.0 |  |  |  |'
-        )
-
-    def test_own_pattern_and_best_by(self, tmp_path):
-        log_run(tmp_path / 'r7-ldam', [10, 30, 20])
-        (run,) = collect_results.collect(
-            [tmp_path], r'r(?P<seed>\d+)-(?P<method>.+)', best_by='few_shot'
-        )
-        assert (run.method, run.seed, run.best['few_shot']) == ('ldam', 7, 15)
-
-    def test_bad_input_is_named(self, tmp_path):
-        with pytest.raises(ValueError, match='pattern'):
-            collect_results.collect([tmp_path], r'(?P<method>.+)')
-        with pytest.raises(ValueError, match='no such folder'):
-            collect_results.collect([tmp_path / 'nowhere'])
-
-    def test_command_prints_the_table(self, tmp_path, capsys):
-        log_run(tmp_path / 'ce_seed0', [10])
-        collect_results.main([str(tmp_path), '--metrics', 'top1'])
-        assert '| ce | 1 | 1 | 10.0 | 10.0 |' in capsys.readouterr().out
 
 
 class TestWorstClassRatio:

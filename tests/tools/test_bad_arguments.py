@@ -14,7 +14,6 @@ from tests.tools.load_tool import REPOSITORY, TOOLS, load_tool
 
 CONFIG = str(REPOSITORY / 'configs' / 'digits_lt' / 'resnet8_ce.py')
 SHOTS, RATIO = 'analysis_tools/confusion_by_shot.py', 'analysis_tools/worst_class_ratio.py'
-RESULTS = 'analysis_tools/collect_results.py'
 REBALANCE = 'model_converters/rebalance_classifier.py'
 PLAIN = 'model_converters/to_plain_classifier.py'
 METHOD = ['--method', 'tau_norm']
@@ -39,10 +38,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ('tool', 'arguments', 'said'),
     [
-        (RESULTS, ['empty'], 'expected folders named NAME_seed0 .* no run found in .*empty'),
-        (RESULTS, ['nope'], 'work_dirs: expected folders, got no such folder: .*nope'),
-        (RESULTS, ['text.csv'], 'work_dirs: expected folders, got no such folder: .*text.csv'),
-        (RESULTS, ['empty', '--pattern', '('], 'pattern: expected a regular expression'),
         (RATIO, ['nope.py', 'text.pth'], 'argument config: expected a config file, got no such'),
         (RATIO, ['empty', 'text.pth'], 'argument config: expected a config file, got a folder'),
         (RATIO, ['image.jpg', 'text.pth'], r'expected a config file \(.py .json'),
@@ -57,9 +52,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
             [CONFIG, 'text.pth', '--out', 'x.csv', '--out-item', 'metrics'],
             'expected a file .json/.pkl, got',
         ),
-        ('digits_study.py', ['nope.py'], r'nope.py: expected a file with study = dict'),
-        ('digits_study.py', ['study.py'], r'study.py: expected a file with study = dict'),
-        ('digits_study.py', ['empty'], r'empty: expected a file with study = dict'),
         *(
             (tool, [name, 'out.pth', *options], f'{name}')
             for tool, options in ((REBALANCE, METHOD), (PLAIN, []))

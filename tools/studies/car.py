@@ -1,7 +1,11 @@
 # CAR on the digits: what its options do, one at a time, to cross-entropy and logit adjustment.
 # beta is 0.5, so alpha / (1 - beta) is a loss_weight of 2 alpha.
+# mmlt compare tools/studies/car.py --seeds 8 --jobs 2
+DIGITS = '../../configs/digits_lt/'
+# Writing checkpoints takes longer than training does.
+for_all = {'default_hooks.checkpoint.interval': 40, 'default_hooks.checkpoint.save_best': None}
 LOSS = 'model.head.loss.'
-CE, LA = 'resnet8_car', 'resnet8_logit_adjustment_car'
+CE, LA = DIGITS + 'resnet8_car.py', DIGITS + 'resnet8_logit_adjustment_car.py'
 
 
 def options(**values):
@@ -9,8 +13,8 @@ def options(**values):
 
 
 study = {
-    'CE': ('resnet8_ce', {}),
-    'LA': ('resnet8_logit_adjustment', {}),
+    'CE': (DIGITS + 'resnet8_ce.py', {}),
+    'LA': (DIGITS + 'resnet8_logit_adjustment.py', {}),
     'CE + CAR, released options': (CE, options(setting='released')),
     'CE + CAR, paper (decay, r0 0.2, alpha 0.5)': (CE, {}),
     'CE + CAR, hold': (CE, options(absent_classes='hold')),

@@ -2,7 +2,11 @@
 # batches are mixed where nothing else is said; UniMix mixes every one. The recipe replaces half of
 # the entries by confusion pairs, as the paper draws them; "anchor" is this project's variant, which
 # keeps the anchors and draws their partners only.
-CPMIX, CAR = 'resnet8_cpmix', 'resnet8_cpmix_car'
+# mmlt compare tools/studies/cpmix.py --seeds 4 --jobs 2
+DIGITS = '../../configs/digits_lt/'
+# Writing checkpoints takes longer than training does.
+for_all = {'default_hooks.checkpoint.interval': 40, 'default_hooks.checkpoint.save_best': None}
+CPMIX, CAR = DIGITS + 'resnet8_cpmix.py', DIGITS + 'resnet8_cpmix_car.py'
 AUGMENT = 'model.train_cfg.augments.'
 LOSS = 'model.head.loss.'
 SAMPLER = 'train_dataloader.sampler.'
@@ -19,14 +23,14 @@ def tau(value):
 
 
 study = {
-    'CE': ('resnet8_ce', {}),
-    'LA': ('resnet8_logit_adjustment', {}),
-    'CE + mixup': ('resnet8_ce', {**MIXUP, 'model.train_cfg.probs': 0.5}),
-    'CE + mixup, every batch': ('resnet8_ce', MIXUP),
-    'CE + Remix': ('resnet8_remix', {AUGMENT + 'prob': 0.5}),
-    'CE + Remix, every batch': ('resnet8_remix', {}),
-    'CE + CMO': ('resnet8_cmo', {}),
-    'LA + UniMix': ('resnet8_unimix', {}),
+    'CE': (DIGITS + 'resnet8_ce.py', {}),
+    'LA': (DIGITS + 'resnet8_logit_adjustment.py', {}),
+    'CE + mixup': (DIGITS + 'resnet8_ce.py', {**MIXUP, 'model.train_cfg.probs': 0.5}),
+    'CE + mixup, every batch': (DIGITS + 'resnet8_ce.py', MIXUP),
+    'CE + Remix': (DIGITS + 'resnet8_remix.py', {AUGMENT + 'prob': 0.5}),
+    'CE + Remix, every batch': (DIGITS + 'resnet8_remix.py', {}),
+    'CE + CMO': (DIGITS + 'resnet8_cmo.py', {}),
+    'LA + UniMix': (DIGITS + 'resnet8_unimix.py', {}),
     'CE + balanced-partner mixup': (CPMIX, {**tau(0.0), **BALANCED}),
     'CE + CP-Mix, tau 0': (CPMIX, tau(0.0)),
     'CE + CP-Mix, tau 0.5': (CPMIX, tau(0.5)),

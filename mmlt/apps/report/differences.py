@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mmlt.functional.metrics.uncertainty import (
     class_mean_difference_interval,
     difference_interval,
-    seed_interval,
+    t_interval,
 )
 
 from .runs import Run, same_images
@@ -59,7 +59,7 @@ def _by_seed(base: Run, run: Run, common: list[str]) -> dict[str, Difference]:
             for seed in common
         ]
         if not np.isnan(points).any():
-            found[name] = Difference(float(np.mean(points)), seed_interval(points))
+            found[name] = Difference(float(np.mean(points)), t_interval(points))
     return found
 
 

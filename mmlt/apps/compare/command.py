@@ -1,0 +1,288 @@
+"""The command: arguments, plan, training with progress, tables."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from mmlt.functional.checks import check_integer
+
+from ..command_line import end_of, parser_of
+from .budget import Costs, duration, text_of
+from .methods import Method, choose, find_methods, home_of
+from .plan import Plan, forget, locked, read_plan, runs_of
+from .probe import measure
+from .processes import Ended, Task, Told, preload, stop_on_sigterm, visible_gpus, work_apart
+from .progress import Shown
+from .runs import Run
+from .schedule import epochs_of
+from .table import Comparison, save_tables, to_text
+from .work import train_and_judge, train_tool
+
+__all__ = ['compare', 'main']
+
+DESCRIPTION = """Train methods with several seeds, and say which are better than noise.
+
+PROJECT is a folder with configs/*.py, as mmlt new makes it, or one or several recipes, or a study:
+a file with study = {label: (recipe, {option: value})}. The first method is the baseline (ce, where
+there is one). Each run is a process of its own. Stop it whenever you like: the same command skips
+what is finished and goes on with what is not. In --out: table.txt, .md, .csv and .json, renewed
+after each run, and METHOD/seed_S with log, checkpoints and evaluation of each run.
+
+The exit status is 0, 1 if a run has failed, 2 if the command is wrong, 130 if it was stopped."""
+EXAMPLE = """examples:
+  mmlt compare flowers --seeds 3 --budget 40m
+  mmlt compare flowers --methods ce,la,cpmix --epochs 20 --jobs 2
+  mmlt compare configs/mine/resnet50_ce.py configs/mine/resnet50_car.py --out work_dirs/car"""
+
+
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line; ends the process with status 2 if it is wrong."""
+    parser = parser_of('compare', DESCRIPTION, EXAMPLE)
+    add = parser.add_argument
+    add('project', nargs='+', type=Path, metavar='PROJECT', help='folder, recipes, or a study')
+    add('--methods', metavar='NAME,NAME', help='which, the baseline first (default: all)')
+    add('--seeds', type=_positive, default=3, metavar='N', help='runs of each (default: 3)')
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        '--epochs',
+        type=_positive,
+        metavar='N',
+        help='of each run, with the schedule scaled (default: those of the recipes)',
+    )
+    length.add_argument(
+        '--budget',
+        type=duration,
+        metavar='TIME',
+        help='choose the epochs so that all runs end within it, such as 40m or 1h30m',
+    )
+    add('--jobs', type=_positive, metavar='N', help='runs at a time (default: one for each GPU)')
+    add('--out', type=Path, metavar='FOLDER', help='default: runs in PROJECT, else in work_dirs')
+    add('--force', action='store_true', help='train anew what was trained with other settings')
+    args = parser.parse_args(arguments)
+    if args.out is None:
+        args.out = home_of(args.project)
+    return args
+
+
+def _positive(text: str) -> int:
+    try:
+        return check_integer('number', int(text), '[1, inf)')
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'expected an integer of at least 1, got {text!r}'
+        ) from None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare methods.
+
+    Args:
+        arguments: of the command line by default.
+
+    Returns:
+        0, 1 if a run has failed; otherwise see :func:`~mmlt.apps.command_line.end_of`.
+    """
+    args = parse_args(arguments)
+
+    def work() -> int:
+        methods = choose(find_methods(args.project), args.methods)
+        return compare(
+            methods, args.out, args.seeds, args.epochs, args.budget, args.jobs, args.force
+        )
+
+    status = end_of('compare', work)
+    if status == 130:
+        again = shlex.join(sys.argv[1:] if arguments is None else ['compare', *map(str, arguments)])
+        print(f'mmlt compare: the same command goes on: {again}', file=sys.stderr)
+    return status
+
+
+def compare(
+    methods: Sequence[Method],
+    home: Path,
+    seeds: int = 3,
+    epochs: int | None = None,
+    budget: float | None = None,
+    jobs: int | None = None,
+    force: bool = False,
+) -> int:
+    """Train what is not trained yet, and print the tables.
+
+    Args:
+        methods: the first is the baseline.
+        home: folder of the runs.
+        seeds: runs of each method.
+        epochs: of each run; None: those of the recipes, or what fits into ``budget``.
+        budget: seconds for all.
+        jobs: runs at a time; None: one for each GPU, else one.
+        force: forget earlier runs of these methods.
+
+    Returns:
+        0, or 1 if a run has failed.
+
+    Raises:
+        ValueError: if a config cannot be read, or earlier runs do not fit.
+    """
+    gpus = visible_gpus()
+    jobs = jobs or len(gpus) or 1
+    for method in methods:
+        epochs_of(method.load())
+    with locked(home), stop_on_sigterm():
+        if force:
+            forget(methods, seeds, home)
+        train_tool()
+        preload(gpus)
+        plan = _plan(methods, home, seeds, epochs, budget, jobs, gpus)
+        runs = runs_of(methods, seeds, plan.epochs, home)
+        plan.save(home)
+        failures = _train(runs, plan, home, jobs, gpus)
+    return _conclude(runs, methods, home, failures)
+
+
+def _plan(
+    methods: Sequence[Method],
+    home: Path,
+    seeds: int,
+    epochs: int | None,
+    budget: float | None,
+    jobs: int,
+    gpus: Sequence[str],
+) -> Plan:
+    """That of the folder, or a new one; with a budget after a measurement."""
+    known = read_plan(home)
+    if known is not None and epochs is None and budget in (None, known.budget):
+        if known.epochs is not None:
+            said = known.reason(methods, seeds, jobs) or f'{known.epochs} epochs for each run'
+            print(f'{said}; as decided before', flush=True)
+        return known
+    plan = Plan(epochs=epochs, budget=budget)
+    if budget is not None:
+        if known is not None and known.budget is not None:
+            raise ValueError(
+                f'--budget: expected {text_of(known.budget)}, with which the runs in {home} were '
+                f'begun, got {text_of(budget)}; --force trains anew, --out FOLDER keeps both'
+            )
+        began = time.monotonic()
+        costs = _measure(methods, home, budget, jobs, gpus)
+        plan = replace(plan, spent=time.monotonic() - began).fit(methods, costs, seeds, jobs)
+        print(plan.reason(methods, seeds, jobs), flush=True)
+    return plan
+
+
+def _measure(
+    methods: Sequence[Method], home: Path, budget: float, jobs: int, gpus: Sequence[str]
+) -> dict[str, Costs]:
+    """A short training of each method, as many at a time as later."""
+    seconds = min(30.0, max(2.0, 0.03 * budget * jobs / len(methods)))
+    folder = home / '.probe'
+    print(f'Measuring {len(methods)} methods, about {text_of(seconds)} each', flush=True)
+    tasks = {
+        Task(
+            f'{method.label}, measured',
+            folder / f'{method.name}.log',
+            partial(measure, Run(method, 0, None, home), folder / method.name, seconds),
+        ): method.name
+        for method in methods
+    }
+    costs: dict[str, Costs] = {}
+    with closing(work_apart(list(tasks), jobs, gpus)) as events:
+        for event in events:
+            if isinstance(event, Told):
+                costs[tasks[event.task]] = Costs(**event.value)
+            elif isinstance(event, Ended) and tasks[event.task] not in costs:
+                raise ValueError(f'--budget: {event.failure or event.task.name + " ended early"}')
+    return costs
+
+
+def _train(
+    runs: Sequence[Run], plan: Plan, home: Path, jobs: int, gpus: Sequence[str]
+) -> dict[Run, str]:
+    """Train and evaluate; run -> what went wrong."""
+    tasks = {
+        Task(run.name, run.log, partial(train_and_judge, run)): run
+        for run in runs
+        if not run.is_finished()
+    }
+    began, failures = time.monotonic(), dict[Run, str]()
+    done = len(runs) - len(tasks)
+    with Shown(len(runs), done) as shown:
+        shown.line(_beginning(runs, tasks, jobs, gpus))
+        shown.table(_save(runs, home, plan))
+        with closing(work_apart(list(tasks), jobs, gpus)) as events:
+            for event in events:
+                if isinstance(event, Told):
+                    shown.share(event.task, event.value)
+                elif isinstance(event, Ended):
+                    run = tasks[event.task]
+                    shown.end(event.task)
+                    if run.is_finished():
+                        figures = run.read()['results']['last']
+                        text = f'{figures["top1"]:.1f} % in {text_of(event.seconds)}'
+                    else:
+                        failures[run] = event.failure or f'{run.name} was stopped from outside'
+                        text = failures[run]
+                    shown.line(f'{shown.done:>3}/{len(runs)}  {run.name}: {text}')
+                    plan = replace(plan, spent=plan.spent + time.monotonic() - began)
+                    began = time.monotonic()
+                    plan.save(home)
+                    shown.table(_save(runs, home, plan))
+                shown.refresh()
+    if plan.budget is not None and plan.spent > plan.budget:
+        over = text_of(plan.spent - plan.budget)
+        print(
+            f'mmlt compare: overrun: {text_of(plan.spent)} were used, {over} more than the budget',
+            file=sys.stderr,
+        )
+    return failures
+
+
+def _beginning(runs: Sequence[Run], tasks: dict[Task, Run], jobs: int, gpus: Sequence[str]) -> str:
+    methods = len({run.method.name for run in runs})
+    where = f'on {len(gpus)} GPUs' if gpus else 'on CPUs'
+    done = len(runs) - len(tasks)
+    resumed = sum(run.can_resume() for run in tasks.values())
+    parts = [f'{done} finished before'] * bool(done) + [f'{resumed} go on'] * bool(resumed)
+    note = f' ({", ".join(parts)})' if parts else ''
+    return f'{methods} methods x {len(runs) // methods} seeds, {jobs} at a time {where}{note}'
+
+
+def _comparison(runs: Sequence[Run]) -> Comparison:
+    states: dict[str, dict[int, dict]] = {run.method.label: {} for run in runs}
+    for run in runs:
+        state = run.read()
+        if state.get('state') == 'finished':
+            states[run.method.label][run.seed] = state
+    return Comparison(states)
+
+
+def _save(runs: Sequence[Run], home: Path, plan: Plan) -> str:
+    """Write the tables of what is finished; returns that for the terminal."""
+    comparison = _comparison(runs)
+    if not comparison.states:
+        return ''
+    save_tables(home, comparison, dict(budget=plan.budget, seconds=round(plan.spent, 1)))
+    return to_text(comparison)
+
+
+def _conclude(
+    runs: Sequence[Run], methods: Sequence[Method], home: Path, failures: dict[Run, str]
+) -> int:
+    """Print the answer, what to look at next, and what has failed."""
+    text = to_text(_comparison(runs))
+    if text:
+        print(f'\n{text}\n')
+        print(f'{home}: table.txt, .md, .csv, .json; a folder for each run')
+        done = [run for run in runs if run.seed == 0 and run not in failures]
+        parts = [f'{shlex.quote(f"{run.method.name}={run.folder}")}' for run in done]
+        print(f'class by class: mmlt report {" ".join(parts)} --out {home / "report.html"}')
+    for failure in failures.values():
+        print(f'mmlt compare: {failure}', file=sys.stderr)
+    return 1 if failures else 0

@@ -1,0 +1,138 @@
+"""One run of a method with a seed: its folder, how far it is, what it has reached."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmlt.checkpoints import write_text_whole
+from mmlt.hooks.settings import changes, settings_of
+
+from .methods import Method
+from .schedule import epochs_of, scale_epochs
+
+__all__ = ['Run', 'changed_settings', 'last_checkpoint']
+
+STATE = 'run.json'
+LOG = 'run.log'
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training and its evaluation.
+
+    The folder is the work directory of the training. ``run.json`` in it tells how far the run is:
+    ``started``, ``trained`` or ``finished``. Everything else can be found out from the files that
+    the training leaves.
+
+    Args:
+        method: what is trained.
+        seed: of all random numbers.
+        epochs: of this run; None for those of the recipe.
+        home: folder of all runs.
+    """
+
+    method: Method
+    seed: int
+    epochs: int | None
+    home: Path
+
+    @property
+    def folder(self) -> Path:
+        """Its work directory."""
+        return self.home / self.method.name / f'seed_{self.seed}'
+
+    @property
+    def log(self) -> Path:
+        """Everything that it prints."""
+        return self.folder / LOG
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f'{self.method.label}, seed {self.seed}'
+
+    def load(self) -> Config:
+        """The config, with options, epochs and seed."""
+        cfg = self.method.load()
+        epochs = epochs_of(cfg)
+        cfg = scale_epochs(cfg, self.epochs or epochs)
+        cfg.merge_from_dict({'randomness.seed': self.seed})
+        return cfg
+
+    def read(self) -> dict[str, Any]:
+        """What ``run.json`` says; empty for a run that has not begun."""
+        try:
+            state = json.loads((self.folder / STATE).read_text(encoding='utf-8'))
+        except (OSError, ValueError):
+            return {}
+        return state if isinstance(state, dict) else {}
+
+    def note(self, **values: Any) -> None:
+        """Add to ``run.json``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({**self.read(), **values}, indent=1, ensure_ascii=False)
+        write_text_whole(text + '\n', self.folder / STATE)
+
+    def is_finished(self) -> bool:
+        """Whether it is trained and evaluated."""
+        return self.read().get('state') == 'finished'
+
+    def can_resume(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return last_checkpoint(self.folder) is not None
+
+    def remove(self) -> None:
+        """Delete the folder of an earlier run; of any other folder, nothing."""
+        if (self.folder / STATE).is_file():
+            shutil.rmtree(self.folder)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint that a training has saved last; None without one."""
+    note = folder / 'last_checkpoint'
+    if note.is_file():
+        named = folder / Path(note.read_text(encoding='utf-8').strip()).name
+        if named.is_file():
+            return named
+    found = [*folder.glob('epoch_*.pth'), *folder.glob('iter_*.pth')]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def settings(cfg: Config) -> dict[str, Any]:
+    """What the result of a run depends on, as JSON knows it."""
+    known = settings_of(cfg, (cfg.get('train_dataloader') or {}).get('batch_size'))
+    test = settings_of(
+        dict(val_dataloader=cfg.get('test_dataloader'), val_evaluator=cfg.get('test_evaluator')),
+        None,
+    )
+    known.update({name.replace('val_', 'test_'): part for name, part in test.items() if part})
+    known['weights'] = [str(cfg.get('load_from')), *_checkpoints(cfg.get('model'))]
+    plain: dict[str, Any] = json.loads(json.dumps(known, default=str))
+    return plain
+
+
+def _checkpoints(node: Any) -> Iterator[str]:
+    """Files that parts of a model start from."""
+    if isinstance(node, dict):
+        if isinstance(node.get('checkpoint'), str):
+            yield node['checkpoint']
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for part in node:
+            yield from _checkpoints(part)
+
+
+def changed_settings(run: Run) -> list[str]:
+    """How the config differs from the one that a run was begun with, a line for each setting."""
+    before = run.read().get('settings')
+    if before is None:
+        return []
+    return [change.text for change in changes(before, settings(run.load()), 0, False)]
