@@ -50,7 +50,7 @@ def on_base(path: Path, recipe: Recipe, weights: dict[str, Any], given: str | Pa
 
 
 def merge(network: Any, recipe: Recipe) -> Recipe:
-    """Give a network of a small checkpoint all of its weights; returns the recipe that builds it."""
+    """Give a network of a small checkpoint all of its weights; returns its new recipe."""
     tuned = network.backbone
     if not isinstance(tuned, TunedBackbone):
         return recipe

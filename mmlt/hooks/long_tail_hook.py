@@ -24,6 +24,7 @@ from .resume_check_hook import ResumeCheckHook
 from .run_checks import check_monitored_figures, warn_of_double_correction
 from .runner_parts import (
     check_pairing,
+    check_shards,
     check_single_label,
     check_views,
     consumers_of_pairs,
@@ -137,6 +138,7 @@ class LongTailHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check that the parts fit together."""
+        check_shards(runner)
         check_pairing(runner)
         check_views(runner)
         check_same_on_ranks(runner)

@@ -18,12 +18,15 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.models.heads import MultiLabelClsHead
 from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmlt.datasets.labels import unsliced
 from mmlt.datasets.paired_dataset import PairedDataset, pipelines_of
 from mmlt.datasets.samplers.epoch import EpochSampler
 from mmlt.datasets.samplers.pairs import PairBatchSampler, PairSampler
 from mmlt.datasets.samplers.positions import PositionedBatches
+from mmlt.functional.checks import OptionError
+from mmlt.models.backbones import TunedBackbone
 from mmlt.models.batch_augments.choice import takes_partners
 from mmlt.models.heads import ContrastiveClsHead
 from mmlt.models.preprocessors import PairedDataPreprocessor
@@ -33,6 +36,7 @@ __all__ = [
     'batch_sampler_of',
     'begins_within_epoch',
     'check_pairing',
+    'check_shards',
     'check_single_label',
     'check_views',
     'components_with',
@@ -255,6 +259,21 @@ def check_single_label(runner: Runner) -> None:
         raise ValueError(
             f'model.head: expected a head for one label per image, got {type(head).__name__}, '
             'which is for several; mmlt has no method for multi-label data'
+        )
+
+
+def check_shards(runner: Runner) -> None:
+    """An ``OptionError`` for small checkpoints of a model that is split over the processes.
+
+    PyTorch puts the whole weights together from the shards, and misses those that are left out.
+    """
+    sharded = any(isinstance(part, FullyShardedDataParallel) for part in runner.model.modules())
+    tuned = [part for part in runner.model.modules() if isinstance(part, TunedBackbone)]
+    if sharded and any(part.leaves_out_weights for part in tuned):
+        raise OptionError(
+            f'TunedBackbone: expected one copy of the model for each process, got '
+            f'{type(runner.model).__name__} with tune={tuned[0].tune!r}; what is trained is small '
+            "enough for Runner, and tune='full' works in shards"
         )
 
 

@@ -115,6 +115,11 @@ class TunedBackbone(BaseModule):
             )
         self._register_state_dict_hook(_leave_out_base)
 
+    @property
+    def leaves_out_weights(self) -> bool:
+        """Whether a state dict lacks the weights that a file has."""
+        return bool(self._in_file)
+
     def init_weights(self) -> None:
         """Nothing but a warning: the weights are there since the backbone was built."""
         if self.tune != 'full' and not hasattr(self, _HASH):
