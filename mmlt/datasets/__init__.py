@@ -8,7 +8,7 @@ from .long_tail import LongTailDataset, LongTailMixin
 from .paired_dataset import PairedDataset
 from .reading import UnreadableImageError
 from .samplers import ClassBalancedSampler, PairBatchSampler, PairSampler
-from .transforms import CIFARAutoAugment
+from .transforms import CIFARAutoAugment, PlacedCrop
 
 __all__ = [
     'CIFAR10LT',
@@ -24,6 +24,7 @@ __all__ = [
     'PairBatchSampler',
     'PairSampler',
     'PairedDataset',
+    'PlacedCrop',
     'PlacesLT',
     'UnreadableImageError',
 ]

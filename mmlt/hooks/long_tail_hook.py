@@ -122,6 +122,7 @@ class LongTailHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Take out of a checkpoint what MMEngine would run or delete on its word."""
         _register(runner, [ClassCountsHook])  # a checkpoint may be loaded before the run
+        check_shards(runner)
         drop_foreign_average(runner, checkpoint)
         meta = checkpoint.get('meta') or {}
         self.rebalanced = (meta.get('rebalanced_classifier') or {}).get('tau')

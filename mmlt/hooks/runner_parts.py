@@ -263,18 +263,26 @@ def check_single_label(runner: Runner) -> None:
 
 
 def check_shards(runner: Runner) -> None:
-    """An ``OptionError`` for small checkpoints of a model that is split over the processes.
+    """An ``OptionError`` for what does not work with a model in shards (FSDP).
 
-    PyTorch puts the whole weights together from the shards, and misses those that are left out.
+    MMEngine hands PyTorch the state of the optimiser in an order of before PyTorch 2.1, so that no
+    run can be resumed. And PyTorch puts all weights together from the shards: it misses those that
+    are left out of small checkpoints.
     """
-    sharded = any(isinstance(part, FullyShardedDataParallel) for part in runner.model.modules())
-    tuned = [part for part in runner.model.modules() if isinstance(part, TunedBackbone)]
-    if sharded and any(part.leaves_out_weights for part in tuned):
+    if not any(isinstance(part, FullyShardedDataParallel) for part in runner.model.modules()):
+        return
+    kind = type(runner).__name__
+    if runner._resume:
         raise OptionError(
-            f'TunedBackbone: expected one copy of the model for each process, got '
-            f'{type(runner.model).__name__} with tune={tuned[0].tune!r}; what is trained is small '
-            "enough for Runner, and tune='full' works in shards"
+            f'resume: expected a run of Runner, got {kind} with FSDP, of which MMEngine cannot '
+            'restore the optimiser; load_from with resume=False starts from its weights'
         )
+    for part in runner.model.modules():
+        if isinstance(part, TunedBackbone) and part.leaves_out_weights:
+            raise OptionError(
+                f'TunedBackbone: expected Runner, got {kind} with FSDP, which cannot leave the '
+                "frozen weights out of its checkpoints; tune='full' works with it"
+            )
 
 
 def drop_foreign_average(runner: Runner, checkpoint: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -17,6 +17,7 @@ import mmlt
 from mmlt.apps.main import main
 from mmlt.apps.model import load_model
 from mmlt.recipe import KEY, Recipe
+from tests.digits_runner import CONFIGS
 from tests.distributed.exact_runs import (
     INDICES,
     Float64Runner,
@@ -184,6 +185,14 @@ def test_a_head_for_other_classes_is_left_out_and_said(run, tmp_path, capsys):
     assert torch.equal(dict(runner.model.backbone.named_parameters())[name], expected)
 
 
+@pytest.mark.parametrize('weights', ['clip', 'dinov2', 'in21k'])
+def test_recipes_describe_a_model_that_may_be_built(weights):
+    cfg = Config.fromfile(CONFIGS / f'imagenet_lt/vit_base_{weights}_concutmix_car.py')
+    recipe = Recipe.from_text(Recipe.of_config(cfg).to_text())
+    recipe.check()
+    assert recipe.base['checkpoint'].startswith(f'weights/{weights}_vit')
+
+
 class Killed(Exception):
     """Power cut."""
 
@@ -215,7 +224,8 @@ def test_resumed_equals_uninterrupted(tmp_path, leaf, tune):
         first.train()
     runner('parts', resume=True).train()
     whole, parts = (
-        torch.load(tmp_path / name / 'epoch_3.pth', weights_only=True) for name in ('whole', 'parts')
+        torch.load(tmp_path / name / 'epoch_3.pth', weights_only=True)
+        for name in ('whole', 'parts')
     )
     for key in ('state_dict', 'ema_state_dict'):
         assert set(whole[key]) == set(parts[key])

@@ -6,6 +6,7 @@ from copy import deepcopy
 
 import torch
 from mmengine.config import ConfigDict
+from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 
 from tests.digits_runner import digits_config
@@ -16,7 +17,7 @@ VIT = dict(type='VisionTransformer', arch=ARCH, img_size=8, patch_size=2)
 
 def write_base(path, seed=0, prefix='backbone.', **options):
     """Random weights in a file, as another training would leave them; returns its ``init_cfg``."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), DefaultScope.overwrite_default_scope('mmpretrain'):
         torch.manual_seed(seed)
         vit = MODELS.build(dict(deepcopy(VIT), **options))
         for parameter in vit.parameters():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmengine
 import pytest
 import torch
 from mmengine.config import Config
@@ -50,3 +51,30 @@ def test_every_family_is_tested(tmp_path, recipe, flags):
     assert {'long_tail/top1', 'long_tail/worst_class'} <= set(
         figures(tmp_path, recipe, *flags, more=more)
     )
+
+
+@pytest.mark.slow
+def test_five_crops_are_averaged(tmp_path):
+    """The figure of ``--tta`` is that of the mean of the five crops' probabilities."""
+    crops = [
+        [dict(type='PlacedCrop', crop_size=6, place=place)]
+        for place in ('center', 'top left', 'top right', 'bottom left', 'bottom right')
+    ]
+    pipeline = [dict(type='TestTimeAug', transforms=[sum(crops, []), [dict(type='PackInputs')]])]
+    recipe = CONFIGS / 'digits_lt' / 'resnet8_logit_adjustment.py'
+    torch.manual_seed(0)
+    found = figures(
+        tmp_path, recipe, '--tta', '--out', str(tmp_path / 'tta.pkl'),
+        more=f'tta_pipeline = {pipeline}\ntest_dataloader = dict(batch_size=100)\n',
+    )  # fmt: skip
+    averaged = torch.stack([one['pred_score'] for one in mmengine.load(tmp_path / 'tta.pkl')])
+    alone = []
+    for number, crop in enumerate(crops):
+        out = tmp_path / f'{number}.pkl'
+        options = [f'test_dataloader.dataset.pipeline={[*crop, dict(type="PackInputs")]}']
+        arguments = [str(tmp_path / 'recipe.py'), str(tmp_path / 'weights.pth'), '--out', str(out)]
+        arguments += ['--work-dir', str(tmp_path / 'run')]
+        load_tool('test.py').main([*arguments, '--cfg-options', 'log_level=WARNING', *options])
+        alone.append(torch.stack([one['pred_score'] for one in mmengine.load(out)]))
+    torch.testing.assert_close(averaged, torch.stack(alone).mean(0))
+    assert 0 <= found['long_tail/top1'] <= 100
