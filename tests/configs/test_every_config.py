@@ -34,6 +34,7 @@ TRAINED = [
     'imagenet_lt/vit_base_dinov2_logit_adjustment_car',
     'inat2018/vit_base_in21k_cpmix',
     'places_lt/convnext_tiny_logit_adjustment_car_finetune',
+    'places_lt/convnext_tiny_logit_adjustment_finetune',
     'inat2018/resnet50_ce',
     'places_lt/resnet152_concutmix',
 ]
@@ -172,7 +173,7 @@ def parts(recipe):
     for path, value in settings({key: cfg[key] for key in keys}):
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             value = 'a number'
-        if not path.endswith('data_root'):
+        if not path.endswith(('data_root', '.checkpoint')):
             # In a pair or alone, a data set is the same.
             yield path.replace('dataset.dataset', 'dataset'), value
     model = {key: value for key, value in cfg['model'].items() if key != 'backbone'}

@@ -57,24 +57,25 @@ def test_every_family_is_tested(tmp_path, recipe, flags):
 def test_five_crops_are_averaged(tmp_path):
     """The figure of ``--tta`` is that of the mean of the five crops' probabilities."""
     crops = [
-        [dict(type='PlacedCrop', crop_size=6, place=place)]
+        dict(type='PlacedCrop', crop_size=6, place=place)
         for place in ('center', 'top left', 'top right', 'bottom left', 'bottom right')
     ]
-    pipeline = [dict(type='TestTimeAug', transforms=[sum(crops, []), [dict(type='PackInputs')]])]
+    pack = dict(type='PackInputs')
+    pipeline = [dict(type='TestTimeAug', transforms=[crops, [pack]])]
     recipe = CONFIGS / 'digits_lt' / 'resnet8_logit_adjustment.py'
+    out = tmp_path / 'tta.pkl'
     torch.manual_seed(0)
-    found = figures(
-        tmp_path, recipe, '--tta', '--out', str(tmp_path / 'tta.pkl'),
-        more=f'tta_pipeline = {pipeline}\ntest_dataloader = dict(batch_size=100)\n',
-    )  # fmt: skip
-    averaged = torch.stack([one['pred_score'] for one in mmengine.load(tmp_path / 'tta.pkl')])
-    alone = []
-    for number, crop in enumerate(crops):
-        out = tmp_path / f'{number}.pkl'
-        options = [f'test_dataloader.dataset.pipeline={[*crop, dict(type="PackInputs")]}']
-        arguments = [str(tmp_path / 'recipe.py'), str(tmp_path / 'weights.pth'), '--out', str(out)]
-        arguments += ['--work-dir', str(tmp_path / 'run')]
-        load_tool('test.py').main([*arguments, '--cfg-options', 'log_level=WARNING', *options])
-        alone.append(torch.stack([one['pred_score'] for one in mmengine.load(out)]))
+    more = f'tta_pipeline = {pipeline}\n'
+    found = figures(tmp_path, recipe, '--tta', '--out', str(out), more=more)
+
+    def scores():
+        return torch.stack([one['pred_score'] for one in mmengine.load(out)])
+
+    averaged, alone = scores(), []
+    for crop in crops:
+        torch.manual_seed(0)  # the same network
+        more = f'test_dataloader = dict(dataset=dict(pipeline={[crop, pack]}))\n'
+        figures(tmp_path, recipe, '--out', str(out), more=more)
+        alone.append(scores())
     torch.testing.assert_close(averaged, torch.stack(alone).mean(0))
     assert 0 <= found['long_tail/top1'] <= 100

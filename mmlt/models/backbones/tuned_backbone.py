@@ -317,7 +317,7 @@ class _AdaptedMLP(nn.Module):
 
 def _add_adapters(module: nn.Module, width: int, scale: float | None) -> None:
     for block in _blocks(module, 'adapter'):
-        mlp = getattr(block, 'ffn', None)
+        mlp: Any = getattr(block, 'ffn', None)
         channels = getattr(mlp, 'embed_dims', None)
         if not isinstance(channels, int):
             raise OptionError(
