@@ -173,6 +173,16 @@ def test_norms_that_pretraining_did_without_are_trained(tmp_path):
     assert set(backbone.state_dict()) == expected | {'base_sha256'}
 
 
+def test_weights_of_larger_images_are_fitted(tmp_path):
+    """As MMPretrain does, position embeddings are resized; the hash is that of the file."""
+    base = write_base(tmp_path / 'vit.pth', img_size=16)
+    backbone = disturb(build(base)).eval()
+    torch.testing.assert_close(build(base).module.pos_embed, plain(base).pos_embed)
+    again = build(base).eval()
+    again.load_state_dict(backbone.state_dict())
+    torch.testing.assert_close(again(IMAGES)[-1], backbone(IMAGES)[-1], rtol=0, atol=0)
+
+
 def test_weights_as_safetensors_and_without_a_prefix(tmp_path):
     from safetensors.torch import save_file
 

@@ -9,9 +9,7 @@ clip = dict(
     pre_norm=True,
     norm_cfg=dict(type='LN', eps=1e-5),
     layer_cfgs=dict(act_cfg=dict(type='QuickGELU')),
-    init_cfg=dict(
-        type='Pretrained', checkpoint='weights/clip_vit_base_p16.pth', prefix='vision_backbone.'
-    ),
+    init_cfg=dict(type='Pretrained', checkpoint='weights/clip_vit_base_p16.pth', prefix='visual.'),
 )
 in21k = dict(
     type='VisionTransformer',
