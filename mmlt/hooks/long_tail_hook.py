@@ -77,7 +77,8 @@ class LongTailHook(Hook):
         ValueError: if it has another priority than its own; before training, if partners are
             drawn, loaded or mixed, but not all three, if several views of an image meet a
             classifier for one, if the head is for several labels per image, if a figure that the
-            best model is saved by cannot be reported, or if ranks would have different numbers of
+            best model is saved by cannot be reported, if a run in shards (FSDP) is resumed or has a
+            ``TunedBackbone`` with frozen weights, or if ranks would have different numbers of
             batches or images (:func:`check_same_on_ranks`).
 
     Example:

@@ -7,11 +7,13 @@ from copy import deepcopy
 
 import pytest
 import torch
+from mmengine.optim import build_optim_wrapper
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 from mmpretrain.registry import MODELS
 
 from mmlt.functional.checks import OptionError
 from mmlt.models import TunedBackbone
+from tests.configs.recipes import resolved
 from tests.models.tuned import ARCH, VIT, tuned, write_base
 
 TUNES = ['lora', 'adapter', 'bias', 'last_blocks', 'frozen', 'full']
@@ -195,6 +197,25 @@ def test_weights_as_safetensors_and_without_a_prefix(tmp_path):
     torch.testing.assert_close(backbone(IMAGES)[-1], expected)
     digest = hashlib.sha256((tmp_path / 'vit.safetensors').read_bytes()).digest()
     assert bytes(backbone.base_sha256.tolist()) == digest
+
+
+def test_the_head_has_a_learning_rate_of_its_own(base):
+    """By MMEngine's ``paramwise_cfg``, as the recipes have it; what is frozen has no gradient."""
+    model = torch.nn.ModuleDict(dict(backbone=build(base), head=torch.nn.Linear(32, 10)))
+    cfg = deepcopy(resolved('places_lt/convnext_tiny_logit_adjustment_finetune')['optim_wrapper'])
+    wrapper = build_optim_wrapper(model, dict(cfg, type='OptimWrapper'))
+    names = {id(p): name for name, p in model.named_parameters()}
+    rates = {names[id(g['params'][0])]: g['lr'] for g in wrapper.optimizer.param_groups}
+    assert {name for name, rate in rates.items() if rate == pytest.approx(1e-3)} == {
+        'head.weight',
+        'head.bias',
+    }
+    assert rates['backbone.module.layers.0.ffn.adapter.up.weight'] == pytest.approx(1e-4)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    wrapper.update_params(model.head(model.backbone(IMAGES)[-1]).square().sum())
+    moved = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
+    assert moved <= {n for n, p in model.named_parameters() if p.requires_grad}
+    assert len(moved) > 2
 
 
 def refused(message, make):
