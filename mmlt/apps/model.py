@@ -24,6 +24,8 @@ from mmlt.functional.checks import OptionError, refuse
 from mmlt.recipe import KEY, Recipe
 from mmlt.weight_files import read_safetensors
 
+from .tuned import merge, on_base
+
 __all__ = ['EXTRA_FILE', 'Model', 'choose_device', 'load_model']
 
 #: Inside of a TorchScript file.
@@ -150,7 +152,10 @@ def choose_device(device: str | None) -> str:
 
 
 def load_model(
-    path: str | Path, config: str | Path | None = None, device: str | None = None
+    path: str | Path,
+    config: str | Path | None = None,
+    device: str | None = None,
+    base: str | Path | None = None,
 ) -> Model:
     """The model of a checkpoint or of an exported file.
 
@@ -162,6 +167,9 @@ def load_model(
             together with ``config``; or what ``mmlt export`` wrote.
         config: the config of the run, in place of the description in the checkpoint.
         device: ``'cpu'``, ``'cuda'``, ``'cuda:1'``; None: a GPU where there is one.
+        base: the pre-trained weights that a small checkpoint of
+            :class:`~mmlt.models.TunedBackbone` was trained on; None: where the run had them, or
+            beside the checkpoint. Their hash has to be right.
 
     Raises:
         ValueError: one line that names the file or option.
@@ -175,7 +183,11 @@ def load_model(
         return _from_torchscript(path, device)
     checkpoint = _read_checkpoint(path)
     recipe = _recipe(path, checkpoint, config)
-    network = _build(path, recipe.model, checkpoint['state_dict']).to(device).eval()
+    weights = checkpoint['state_dict']
+    weights = {name.removeprefix('module.'): value for name, value in weights.items()}
+    network = _build(path, on_base(path, recipe, weights, base), weights)
+    recipe = merge(network, recipe)
+    network = network.to(device).eval()
 
     def run(images: Tensor) -> Tensor:
         samples = network.test_step(dict(inputs=images, data_samples=None))
@@ -253,7 +265,6 @@ def _build(path: Path, config: Any, weights: dict[str, Any]) -> Any:
             f'{path}: expected an ImageClassifier, got {type(network).__name__}, which mmlt does '
             'not predict with'
         )
-    weights = {name.removeprefix('module.'): value for name, value in weights.items()}
     try:
         missing, _ = network.load_state_dict(weights, strict=False)
     except RuntimeError as error:

@@ -9,7 +9,7 @@ from .long_tail import LongTailDataset, LongTailMixin
 from .paired_dataset import PairedDataset
 from .reading import UnreadableImageError
 from .samplers import ClassBalancedSampler, PairBatchSampler, PairSampler
-from .transforms import CIFARAutoAugment
+from .transforms import CIFARAutoAugment, PlacedCrop
 
 __all__ = [
     'CIFAR10LT',
@@ -26,6 +26,7 @@ __all__ = [
     'PairBatchSampler',
     'PairSampler',
     'PairedDataset',
+    'PlacedCrop',
     'PlacesLT',
     'UnreadableImageError',
 ]

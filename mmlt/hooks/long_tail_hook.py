@@ -24,6 +24,7 @@ from .resume_check_hook import ResumeCheckHook
 from .run_checks import check_monitored_figures, warn_of_double_correction
 from .runner_parts import (
     check_pairing,
+    check_shards,
     check_single_label,
     check_views,
     consumers_of_pairs,
@@ -76,7 +77,8 @@ class LongTailHook(Hook):
         ValueError: if it has another priority than its own; before training, if partners are
             drawn, loaded or mixed, but not all three, if several views of an image meet a
             classifier for one, if the head is for several labels per image, if a figure that the
-            best model is saved by cannot be reported, or if ranks would have different numbers of
+            best model is saved by cannot be reported, if a run in shards (FSDP) is resumed or has a
+            ``TunedBackbone`` with frozen weights, or if ranks would have different numbers of
             batches or images (:func:`check_same_on_ranks`).
 
     Example:
@@ -121,6 +123,7 @@ class LongTailHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Take out of a checkpoint what MMEngine would run or delete on its word."""
         _register(runner, [ClassCountsHook])  # a checkpoint may be loaded before the run
+        check_shards(runner)
         drop_foreign_average(runner, checkpoint)
         meta = checkpoint.get('meta') or {}
         self.rebalanced = (meta.get('rebalanced_classifier') or {}).get('tau')
@@ -137,6 +140,7 @@ class LongTailHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check that the parts fit together."""
+        check_shards(runner)
         check_pairing(runner)
         check_views(runner)
         check_same_on_ranks(runner)

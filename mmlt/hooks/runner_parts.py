@@ -18,12 +18,15 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.models.heads import MultiLabelClsHead
 from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmlt.datasets.labels import unsliced
 from mmlt.datasets.paired_dataset import PairedDataset, pipelines_of
 from mmlt.datasets.samplers.epoch import EpochSampler
 from mmlt.datasets.samplers.pairs import PairBatchSampler, PairSampler
 from mmlt.datasets.samplers.positions import PositionedBatches
+from mmlt.functional.checks import OptionError
+from mmlt.models.backbones import TunedBackbone
 from mmlt.models.batch_augments.choice import takes_partners
 from mmlt.models.heads import ContrastiveClsHead
 from mmlt.models.preprocessors import PairedDataPreprocessor
@@ -33,6 +36,7 @@ __all__ = [
     'batch_sampler_of',
     'begins_within_epoch',
     'check_pairing',
+    'check_shards',
     'check_single_label',
     'check_views',
     'components_with',
@@ -256,6 +260,29 @@ def check_single_label(runner: Runner) -> None:
             f'model.head: expected a head for one label per image, got {type(head).__name__}, '
             'which is for several; mmlt has no method for multi-label data'
         )
+
+
+def check_shards(runner: Runner) -> None:
+    """An ``OptionError`` for what does not work with a model in shards (FSDP).
+
+    MMEngine hands PyTorch the state of the optimiser in an order of before PyTorch 2.1, so that no
+    run can be resumed. And PyTorch puts all weights together from the shards: it misses those that
+    are left out of small checkpoints.
+    """
+    if not any(isinstance(part, FullyShardedDataParallel) for part in runner.model.modules()):
+        return
+    kind = type(runner).__name__
+    if runner._resume:
+        raise OptionError(
+            f'resume: expected a run of Runner, got {kind} with FSDP, of which MMEngine cannot '
+            'restore the optimiser; load_from with resume=False starts from its weights'
+        )
+    for part in runner.model.modules():
+        if isinstance(part, TunedBackbone) and part.leaves_out_weights:
+            raise OptionError(
+                f'TunedBackbone: expected Runner, got {kind} with FSDP, which cannot leave the '
+                "frozen weights out of its checkpoints; tune='full' works with it"
+            )
 
 
 def drop_foreign_average(runner: Runner, checkpoint: dict[str, Any]) -> None:

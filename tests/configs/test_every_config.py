@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 
 from tests.configs.recipes import CONFIGS, RECIPES, resolved, settings
 from tests.datasets import tiny_trees
+from tests.models.tuned import write_base
 
 STEPS = 2
 TRAINED = [
@@ -34,7 +35,13 @@ TRAINED = [
     'cifar100_lt/wide_resnet32_ce_ir100',
     'imagenet_lt/resnet50_ce',
     'imagenet_lt/resnext50_concutmix_car_device_views',
+    'cifar100_lt/vit_base_clip_concutmix_car_ir100',
     'imagenet_lt/vit_small_car_finetune',
+    'imagenet_lt/vit_base_clip_logit_adjustment',
+    'imagenet_lt/vit_base_dinov2_logit_adjustment_car',
+    'inat2018/vit_base_in21k_cpmix',
+    'places_lt/convnext_tiny_logit_adjustment_car_finetune',
+    'places_lt/convnext_tiny_logit_adjustment_finetune',
     'inat2018/resnet50_ce',
     'places_lt/resnet152_concutmix',
 ]
@@ -98,6 +105,20 @@ def shrink(node, size):
             shrink(value, size)
 
 
+def shrink_tuned(cfg, folder):
+    """A small transformer of the same form, with random weights in a file."""
+    inside = cfg.model.backbone.backbone
+    inside.arch = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
+    options = {key: value for key, value in inside.items() if key != 'init_cfg'}
+    inside.init_cfg.update(
+        write_base(folder / 'weights.pth', **options, prefix=inside.init_cfg.prefix)
+    )
+    cfg.model.backbone.width = 4
+    cfg.model.head.in_channels = 32
+    if cfg.model.get('neck') is not None:
+        cfg.model.neck.in_channels = 32
+
+
 def prepare(recipe, root, work_dir):
     cfg = Config.fromfile(CONFIGS / f'{recipe}.py')
     cfg.work_dir = str(work_dir)
@@ -114,6 +135,8 @@ def prepare(recipe, root, work_dir):
     if 'vit' not in recipe:
         shrink(cfg.data_preprocessor, 32)
     backbone = cfg.model.backbone
+    if backbone.type == 'TunedBackbone':
+        shrink_tuned(cfg, work_dir)
     if 'Pretrained' in str(backbone.get('init_cfg')):
         backbone.init_cfg = None
     if backbone.get('depth') == 152:
@@ -158,7 +181,7 @@ def parts(recipe):
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             value = 'a number'
         # Accumulated gradients are MMEngine's, with 8,142 classes too slow for the fast tests.
-        if not path.endswith(('data_root', 'accumulative_counts')):
+        if not path.endswith(('data_root', '.checkpoint', 'accumulative_counts')):
             # In a pair or alone a data set is the same, and so is a transform of one view.
             path = path.replace('dataset.dataset', 'dataset').replace('.transforms[][]', '')
             yield path, value

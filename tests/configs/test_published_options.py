@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from mmengine.config import ConfigDict
 
-from tests.configs.recipes import resolved
+from tests.configs.recipes import differences, resolved
 
 # Of the papers and released code: epochs, label_start_epoch, top_k, 255 * omega, tau.
 CONCUTMIX = {
@@ -168,3 +170,44 @@ def test_inaturalist_contrasts_batches_of_128():
         cfg = recipe(f'inat2018/resnet50_{method}')
         assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 128
         assert cfg.optim_wrapper.accumulative_counts == 2
+
+
+@pytest.mark.parametrize(
+    ('name', 'epochs', 'width'),
+    [
+        ('imagenet_lt/vit_base_clip_{}', 10, 32),
+        ('places_lt/vit_base_clip_{}', 10, 8),
+        ('inat2018/vit_base_clip_{}', 20, 256),
+        ('cifar100_lt/vit_base_clip_{}_ir100', 10, 4),
+    ],
+)
+def test_lift(name, epochs, width):
+    """Released code: utils/config.py, README, models/peft_vit.py (width by classes and layers)."""
+    cfg = recipe(name.format('logit_adjustment'))
+    assert width == 2 ** int(math.log2(cfg.num_classes / (2 * 12)))
+    backbone, head = cfg.model.backbone, cfg.model.head
+    assert (backbone.tune, backbone.width, backbone.scale) == ('adapter', width, None)
+    assert (head.type, head.scale) == ('CosineClsHead', 25.0)
+    assert head.loss == dict(type='LogitAdjustedLoss', tau=1.0)
+    assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=5e-4)
+    assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size == 128
+    assert cfg.train_cfg.max_epochs == cfg.param_scheduler.T_max == epochs
+    pipeline = [part['type'] for part in cfg.train_dataloader.dataset.pipeline]
+    expected = ['RandomResizedCrop', 'RandomFlip', 'PackInputs']
+    assert [kind for kind in pipeline if kind != 'LoadImageFromFile'] == expected
+    for other in ('logit_adjustment_car', 'cpmix', 'concutmix_car'):
+        cfg = recipe(name.format(other))
+        assert (cfg.train_cfg.max_epochs, cfg.model.backbone.width) == (epochs, width)
+        assert cfg.train_dataloader.batch_size == 128
+    assert cfg.model.head.cosine and cfg.model.head.get('scale') == 25.0
+
+
+@pytest.mark.parametrize('weights', ['in21k', 'dinov2'])
+def test_other_weights_change_the_network_and_its_pixels_alone(weights):
+    for method in ('logit_adjustment', 'logit_adjustment_car', 'cpmix', 'concutmix_car'):
+        one, other = (resolved(f'places_lt/vit_base_{w}_{method}') for w in ('clip', weights))
+        found = differences(one, other)
+        pixels = {'data_preprocessor.mean', 'data_preprocessor.std'}
+        assert pixels < found
+        assert all(p in pixels or p.startswith('model.backbone.backbone.') for p in found)
+        assert other['model']['backbone']['backbone'] == other[weights]

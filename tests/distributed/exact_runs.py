@@ -66,6 +66,7 @@ class Recorder(Hook):
                 self.names[p]: p.grad.clone()
                 for group in optimizer.param_groups
                 for p in group['params']
+                if p.requires_grad
             }
         )
 

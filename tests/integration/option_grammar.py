@@ -449,6 +449,13 @@ COMPONENTS: dict[str, Component] = {
         lambda: dict(sampler=_pair_sampler(), batch_size=2),
     ),
     'CIFARAutoAugment': Component(dict(fill=integer(0, 255))),
+    'PlacedCrop': Component(
+        dict(
+            crop_size=size,
+            place=choice('center', 'top left', 'top right', 'bottom left', 'bottom right'),
+        ),
+        lambda: dict(crop_size=4),
+    ),
     'CIFARResNet': Component(
         dict(
             depth=_depth,
@@ -476,6 +483,24 @@ COMPONENTS: dict[str, Component] = {
             init_cfg=init_cfg,
         ),
         lambda: dict(backbone=nn.Identity(), neck=nn.Identity()),
+    ),
+    'TunedBackbone': Component(
+        dict(
+            backbone=config,
+            tune=choice('lora', 'adapter', 'bias', 'last_blocks', 'frozen', 'full'),
+            width=size,
+            scale=none | positive,
+            num_blocks=size,
+            init_cfg=none,
+        ),
+        lambda: dict(
+            backbone=dict(
+                type='VisionTransformer',
+                arch=dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8),
+                img_size=4,
+                patch_size=2,
+            )
+        ),
     ),
     'BCLNeck': Component(
         dict(in_channels=size, out_channels=size, hidden_channels=none | size, init_cfg=init_cfg),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.registry import DATA_SAMPLERS, DATASETS, HOOKS, METRICS, MODELS
 from PIL import Image
@@ -42,6 +43,7 @@ PROMISED = {
     'docs/methods/cpmix.md': 'CPMixBatchAugment',
     'docs/methods/remix_cmo_unimix.md': 'BatchAugment',
     'docs/methods/experts.md': 'CIFARResNetStage',
+    'docs/methods/parameter_efficient.md': 'LoRALinear',
 }
 # Each way to switch something on, trained in the fast suite; the others are slow.
 TRAINED_FAST = (
@@ -91,7 +93,11 @@ def test_every_page_of_a_method_shows_a_config():
 @pytest.mark.parametrize('name', CONFIGS)
 def test_a_shown_config_builds(name, tmp_path):
     cfg = load(CONFIGS[name], tmp_path)
-    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    if cfg.model.backbone.type == 'TunedBackbone':  # a small one, without the file of its weights
+        small = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
+        cfg.model.backbone.backbone.update(arch=small, init_cfg=None)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     assert cfg.default_hooks.long_tail.type == 'LongTailHook'
     assert 'mmlt' in cfg.custom_imports['imports']
     for hook in cfg.default_hooks.values():

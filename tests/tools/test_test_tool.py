@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmengine
 import pytest
 import torch
 from mmengine.config import Config
@@ -50,3 +51,31 @@ def test_every_family_is_tested(tmp_path, recipe, flags):
     assert {'long_tail/top1', 'long_tail/worst_class'} <= set(
         figures(tmp_path, recipe, *flags, more=more)
     )
+
+
+@pytest.mark.slow
+def test_five_crops_are_averaged(tmp_path):
+    """The figure of ``--tta`` is that of the mean of the five crops' probabilities."""
+    crops = [
+        dict(type='PlacedCrop', crop_size=6, place=place)
+        for place in ('center', 'top left', 'top right', 'bottom left', 'bottom right')
+    ]
+    pack = dict(type='PackInputs')
+    pipeline = [dict(type='TestTimeAug', transforms=[crops, [pack]])]
+    recipe = CONFIGS / 'digits_lt' / 'resnet8_logit_adjustment.py'
+    out = tmp_path / 'tta.pkl'
+    torch.manual_seed(0)
+    more = f'tta_pipeline = {pipeline}\n'
+    found = figures(tmp_path, recipe, '--tta', '--out', str(out), more=more)
+
+    def scores():
+        return torch.stack([one['pred_score'] for one in mmengine.load(out)])
+
+    averaged, alone = scores(), []
+    for crop in crops:
+        torch.manual_seed(0)  # the same network
+        more = f'test_dataloader = dict(dataset=dict(pipeline={[crop, pack]}))\n'
+        figures(tmp_path, recipe, '--out', str(out), more=more)
+        alone.append(scores())
+    torch.testing.assert_close(averaged, torch.stack(alone).mean(0))
+    assert 0 <= found['long_tail/top1'] <= 100

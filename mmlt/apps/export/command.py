@@ -49,6 +49,13 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f'images, folders or lists to compare on; the first {COMPARED} are used',
     )
     add('--config', type=Path, help='of a checkpoint that does not describe its model; it is run')
+    add(
+        '--base',
+        type=Path,
+        metavar='FILE',
+        help='pre-trained weights that a checkpoint of a TunedBackbone was trained on, where they '
+        'are not where the run had them',
+    )
     add('--out', type=Path, metavar='FILE', help='(default: beside MODEL, with another suffix)')
     add('--force', action='store_true', help='replace the file')
     args = parser.parse_args(arguments)
@@ -79,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _export(args: argparse.Namespace) -> None:
     paths = find_images(args.images)
-    model = load_model(args.model, args.config, 'cpu')
+    model = load_model(args.model, args.config, 'cpu', args.base)
     images = _first_images(model, paths)
     expected = model(images)
     aside = args.out.with_name(f'.unchecked-{args.out.name}')

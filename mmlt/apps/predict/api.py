@@ -79,6 +79,7 @@ def predict(
     batch_size: int = 32,
     device: str | None = None,
     root: str | Path | None = None,
+    base: str | Path | None = None,
 ) -> Predictions:
     """Class probabilities of images, by the model of a checkpoint.
 
@@ -96,6 +97,8 @@ def predict(
         batch_size: images at a time, at least 1.
         device: ``'cpu'``, ``'cuda'``, ...; None: a GPU where there is one.
         root: what the paths of lists are relative to; the folder of the list by default.
+        base: the pre-trained weights that a checkpoint of :class:`~mmlt.models.TunedBackbone` was
+            trained on; None: where the run had them, or beside the checkpoint.
 
     Returns:
         Paths, probabilities, names of the classes, and what was skipped.
@@ -111,7 +114,7 @@ def predict(
     check_integer('batch_size', batch_size, '[1, inf)')
     sources = [images] if isinstance(images, (str, Path)) else images
     paths = find_images(sources, root)
-    loaded = load_model(model, config, device)
+    loaded = load_model(model, config, device, base)
     kept: list[str] = []
     rows: list[NDArray[np.float32]] = []
     skipped: list[tuple[str, str]] = []

@@ -39,6 +39,13 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     add('images', metavar='IMAGES', nargs='+', help='images, folders, or lists (.txt) of paths')
     add('--root', metavar='FOLDER', help='what the paths of lists are relative to')
     add('--config', type=Path, help='of a checkpoint that does not describe its model; it is run')
+    add(
+        '--base',
+        type=Path,
+        metavar='FILE',
+        help='pre-trained weights that a checkpoint of a TunedBackbone was trained on, where they '
+        'are not where the run had them',
+    )
     add('--out', type=Path, metavar='FILE', help='write .csv or .json in place of the table')
     add('--force', action='store_true', help='replace --out')
     add('--top-k', type=int, default=3, metavar='K', help='classes per image (default: 3)')
@@ -78,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _predict(args: argparse.Namespace) -> int:
     paths = find_images(args.images, args.root)
-    model = load_model(args.model, args.config, args.device)
+    model = load_model(args.model, args.config, args.device, args.base)
     if args.test_prior is not None and model.recipe.corrections:
         made = printable(', '.join(model.recipe.corrections))
         print(

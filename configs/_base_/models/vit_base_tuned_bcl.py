@@ -1,0 +1,16 @@
+# BCL on ViT-B with adapters, cosine classifier. The leaf sets num_classes and the width of the
+# adapters. Weights of the losses and temperature as in vit_small_p16_bcl.py.
+_base_ = './vit_base_tuned.py'
+
+model = dict(
+    type='MultiViewClassifier',
+    neck=dict(type='BCLNeck', in_channels=768, out_channels=1024),
+    head=dict(
+        type='ContrastiveClsHead',
+        embedding_channels=1024,
+        cosine=True,
+        scale=25.0,
+        loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0, loss_weight=1.0),
+        loss_bcl=dict(type='BalancedContrastiveLoss', temperature=0.07, loss_weight=0.35),
+    ),
+)

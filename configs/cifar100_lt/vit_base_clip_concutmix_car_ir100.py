@@ -1,0 +1,24 @@
+# ConCutMix (Pan et al., IEEE TIP 2024) with CAR (Zhu et al., CVPR 2026).
+# python tools/train.py configs/cifar100_lt/vit_base_clip_concutmix_car_ir100.py
+# 1 GPU, batch 128, CLIP weights with adapters. Not yet run here.
+_base_ = [
+    '../_base_/datasets/cifar100_lt_224_views_pairs.py',
+    '../_base_/models/vit_base_tuned_bcl.py',
+    '../_base_/schedules/vit_tuned_10e.py',
+    '../_base_/default_runtime.py',
+]
+
+data_preprocessor = _base_.clip_pixels
+train_dataloader = dict(batch_size=128)
+model = dict(
+    backbone=dict(width=4),
+    head=dict(
+        num_classes=_base_.num_classes,
+        label_start_epoch=8,
+        top_k=30,
+        omega=20 / 255,
+        loss_car=dict(type='CARLoss', criterion=None),
+    ),
+    train_cfg=dict(augments=dict(type='ConCutMixAugment')),
+)
+tta_pipeline = _base_.tta_pipeline[1:]

@@ -1,0 +1,7 @@
+# Logit adjustment (Menon et al., ICLR 2021).
+# python tools/train.py configs/cifar100_lt/vit_base_dinov2_logit_adjustment_ir100.py
+# 1 GPU, batch 128, DINOv2 weights with adapters. Not yet run here.
+_base_ = './vit_base_clip_logit_adjustment_ir100.py'
+
+data_preprocessor = _base_.dinov2_pixels
+model = dict(backbone=dict(backbone=dict(_base_.dinov2, _delete_=True)))

@@ -1,0 +1,7 @@
+# CP-Mix (Yoon et al., arXiv 2411.07621).
+# python tools/train.py configs/imagenet_lt/vit_base_in21k_cpmix.py
+# 1 GPU, batch 128, ImageNet-21k weights with adapters. Not yet run here.
+_base_ = './vit_base_clip_cpmix.py'
+
+data_preprocessor = _base_.in21k_pixels
+model = dict(backbone=dict(backbone=dict(_base_.in21k, _delete_=True)))

@@ -1,0 +1,18 @@
+# Logit adjustment (Menon et al., ICLR 2021).
+# python tools/train.py configs/inat2018/vit_base_clip_logit_adjustment.py
+# 1 GPU, batch 128, CLIP weights with adapters. Not yet run here.
+_base_ = [
+    '../_base_/datasets/inat2018.py',
+    '../_base_/models/vit_base_tuned.py',
+    '../_base_/schedules/vit_tuned_20e.py',
+    '../_base_/default_runtime.py',
+]
+
+data_preprocessor = _base_.clip_pixels
+train_dataloader = dict(batch_size=128)
+model = dict(
+    backbone=dict(width=256),
+    head=dict(
+        num_classes=_base_.num_classes, loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=1.0)
+    ),
+)

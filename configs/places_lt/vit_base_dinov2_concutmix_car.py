@@ -1,0 +1,7 @@
+# ConCutMix (Pan et al., IEEE TIP 2024) with CAR (Zhu et al., CVPR 2026).
+# python tools/train.py configs/places_lt/vit_base_dinov2_concutmix_car.py
+# 1 GPU, batch 128, DINOv2 weights with adapters. Not yet run here.
+_base_ = './vit_base_clip_concutmix_car.py'
+
+data_preprocessor = _base_.dinov2_pixels
+model = dict(backbone=dict(backbone=dict(_base_.dinov2, _delete_=True)))
