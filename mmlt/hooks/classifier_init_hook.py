@@ -142,7 +142,7 @@ def classifiers_of(model: nn.Module) -> list[Any]:
 def _rows(part: Any) -> int | None:
     """Of the weight matrix of a layer; None where it has none."""
     weight = getattr(part, 'weight', None)
-    return int(weight.shape[0]) if isinstance(weight, Tensor) and weight.ndim == 2 else None
+    return len(weight) if isinstance(weight, Tensor) and weight.ndim == 2 else None
 
 
 def read_embeddings(path: Path, classes: tuple[str, ...]) -> Tensor:
