@@ -40,7 +40,7 @@ def duration(text: str) -> float:
 def text_of(seconds: float) -> str:
     """For people: ``45 s``, ``12 min``, ``3.5 h``."""
     if seconds < 90:
-        return f'{seconds:.0f} s'
+        return f'{seconds:.0f} s' if seconds >= 10 else f'{seconds:.2g} s'
     return f'{seconds / 60:.0f} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'
 
 

@@ -61,7 +61,7 @@ class Plan:
         most = max(epochs_of(method.load()) for method in methods)
         seconds = makespan([cost.of_run(self.epochs or 1) for cost in known] * seeds, jobs)
         each = ', '.join(
-            f'{method.name} {self.costs[method.name].epoch:.2g} s'
+            f'{method.name} {text_of(self.costs[method.name].epoch)}'
             for method in methods
             if method.name in self.costs
         )
