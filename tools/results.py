@@ -20,7 +20,7 @@ from pathlib import Path
 from book.gpu import gpu_tables
 from book.logs import ROOT, Book, read_book
 from book.recipes import not_run
-from book.tables import book_tables, markdown, page_table
+from book.tables import book_tables, markdown, page_table, unfinished
 
 PAGES = ROOT / 'docs' / 'results'
 BLOCK = re.compile(r'<!-- (table|typed): ([^\n]+?) -->\n(.*?)<!-- end -->', re.DOTALL)
@@ -40,6 +40,7 @@ def filled(text: str, book: Book, typed: Mapping[str, Sequence[str]]) -> str:
     special = {
         'book': lambda: book_tables(book),
         'not run': not_run,
+        'unfinished': lambda: unfinished(book),
         'gpu': gpu_tables,
         'typed': lambda: _typed_tables(typed),
     }

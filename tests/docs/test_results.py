@@ -106,6 +106,21 @@ def test_figures_of_a_comparison_are_read(tmp_path):
     assert study.methods['CE'].cell('top1') == '50.5 ± 0.7'
 
 
+def test_a_run_that_is_not_finished_has_an_epoch_and_no_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, 'LOGS', tmp_path)
+    top1 = {'long_tail/top1': 50.0}
+    lines = [{'epoch': 1}, {**top1, 'step': 1}, {'epoch': 2}]
+    about = dict(data='D', league='A', net='N', epochs=2, hardware='H', commit='c', command='x')
+    study = logs.Study('a', dict(about, runs={'CE': {'log': 'ce'}}))
+    (tmp_path / 'ce_seed1.json').write_text('\n'.join(map(json.dumps, lines)))
+    text = tables.unfinished(logs.Book({'a': study}, {}))
+    assert '| CE | D | N | 1 | 2 of 2 |' in text
+    (tmp_path / 'ce_seed0.json').write_text(json.dumps({**top1, 'step': 2}))
+    study = logs.Study('a', study.about)
+    text = tables.book_tables(logs.Book({'a': study}, {}))
+    assert '| CE | 50.0 | 50.0 (2) | 2 | 1 (0) | A |' in text
+
+
 def test_the_metafiles_agree_with_the_logs():
     """Of runs of a recipe as it is, top-1 of the last epoch."""
     book, found = logs.read_book(), {}

@@ -31,11 +31,13 @@ class Method:
         last: seed -> name of a figure -> per cent at the last epoch.
         course: seed -> epoch -> top-1 in per cent, of each epoch that was evaluated on the test
             images; empty where the log has the last one only.
+        reached: seed -> epoch of runs that are not finished, of which there are no figures.
     """
 
     about: Mapping[str, Any]
     last: Mapping[int, Figures]
     course: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
+    reached: Mapping[int, int] = field(default_factory=dict)
 
     def values(self, figure: str) -> dict[int, float]:
         """Seed -> figure of the last epoch."""
@@ -143,17 +145,20 @@ def _of_one_file(path: Path) -> dict[str, dict[int, Figures]]:
 
 def _of_scalars(about: Mapping[str, Any], epochs: int) -> Method:
     """From ``scalars.json`` of MMEngine, a file for each seed."""
-    last, course = {}, {}
+    last, course, reached = {}, {}, {}
     start = LOGS / about['log']
     for path in sorted(start.parent.glob(f'{start.name}_seed[0-9]*.json')):
         lines = [json.loads(line) for line in path.read_text(encoding='utf-8').splitlines()]
-        evaluated = {line['step']: line for line in lines if f'{PREFIX}top1' in line}
-        if max(evaluated, default=0) != epochs:
-            raise ValueError(f'{path.name}: expected figures of epoch {epochs}, got {[*evaluated]}')
         seed = int(path.stem.rsplit('_seed', 1)[1])
+        evaluated = {line['step']: line for line in lines if f'{PREFIX}top1' in line}
+        if max(evaluated, default=0) > epochs:
+            raise ValueError(f'{path.name}: expected {epochs} epochs, got {max(evaluated)}')
+        if epochs not in evaluated:
+            reached[seed] = max((line['epoch'] for line in lines if 'epoch' in line), default=0)
+            continue
         end = evaluated[epochs]
         last[seed] = {key.removeprefix(PREFIX): end[key] for key in end if key.startswith(PREFIX)}
         course[seed] = {epoch: line[f'{PREFIX}top1'] for epoch, line in evaluated.items()}
-    if not last:
+    if not last and not reached:
         raise ValueError(f'{start.name}: expected logs {start.name}_seed0.json, ..., got none')
-    return Method(about, last, course)
+    return Method(about, last, course, reached)

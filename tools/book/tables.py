@@ -7,7 +7,7 @@ from typing import Any
 
 from .logs import Book, Method, Study
 
-__all__ = ['book_tables', 'markdown', 'page_table']
+__all__ = ['book_tables', 'markdown', 'page_table', 'unfinished']
 
 FIGURES = {
     'top1': 'all',
@@ -119,3 +119,19 @@ def _book_row(label: str, method: Method) -> dict[str, str]:
         'commit': f'`{about["commit"]}`',
         'command': f'`{about["command"]}`',
     }
+
+
+def unfinished(book: Book) -> str:
+    """Runs that have begun, with their epoch and no figure."""
+    rows = [
+        [label, study.about['data'], study.about['net'], str(seed), f'{epoch} of {about["epochs"]}']
+        + [f'`{about["commit"]}`', f'`{about["command"]}`']
+        for study in book.studies.values()
+        for label, method in study.methods.items()
+        for about in [method.about]
+        for seed, epoch in method.reached.items()
+    ]
+    if not rows:
+        return 'None.'
+    header = ['method', 'data', 'net', 'seed', 'epoch', 'commit', 'command']
+    return markdown(header, rows, ['seed', 'epoch'])
