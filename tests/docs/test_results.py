@@ -115,6 +115,7 @@ def test_a_run_that_is_not_finished_has_an_epoch_and_no_figure(tmp_path, monkeyp
     (tmp_path / 'ce_seed1.json').write_text('\n'.join(map(json.dumps, lines)))
     text = tables.unfinished(logs.Book({'a': study}, {}))
     assert '| CE | D | N | 1 | 2 of 2 |' in text
+    assert tables.book_tables(logs.Book({'a': study}, {})) == ''
     (tmp_path / 'ce_seed0.json').write_text(json.dumps({**top1, 'step': 2}))
     study = logs.Study('a', study.about)
     text = tables.book_tables(logs.Book({'a': study}, {}))

@@ -96,10 +96,12 @@ def book_tables(book: Book) -> str:
         groups.setdefault((study.about['data'], study.about['league']), []).append(study)
     parts = []
     for (data, league), studies in groups.items():
-        parts.append(f'### {data}; {LEAGUES[league]}')
         rows = [
             _book_row(label, method) for study in studies for label, method in study.methods.items()
         ]
+        if not rows:  # none has finished
+            continue
+        parts.append(f'### {data}; {LEAGUES[league]}')
         header = [name for name in rows[0] if any(row[name] for row in rows)]
         parts.append(markdown(header, [[row[name] for name in header] for row in rows], SCORES))
     return '\n\n'.join(parts)
