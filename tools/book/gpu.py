@@ -28,7 +28,7 @@ def gpu_tables() -> str:
         header = ['method', 'views', 'arithmetic', 'backbone compiled', 'images']
         header += ['ms', 'of plain ms', 'MB', 'of plain MB']
         cells = [_row(row, rows) for row in rows]
-        parts.append(f'### {net}\n\n{markdown(header, cells, header[4:])}')
+        parts.append(f'## {net}\n\n{markdown(header, cells, header[4:])}')
     if known['left_out']:
         parts.append(f'Not measured within the time: {"; ".join(known["left_out"])}.')
     return '\n\n'.join(parts)

@@ -97,7 +97,10 @@ def book_tables(book: Book) -> str:
     parts = []
     for (data, league), studies in groups.items():
         rows = [
-            _book_row(label, method) for study in studies for label, method in study.methods.items()
+            _book_row(label, method)
+            for study in studies
+            for label, method in study.methods.items()
+            if method.last
         ]
         if not rows:  # none has finished
             continue
