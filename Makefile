@@ -7,7 +7,7 @@ PYTEST := -m pytest -q -n 2 --dist worksteal
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 
-.PHONY: help install demo test lint types docs fast coverage test-slow test-browser test-onedl clean
+.PHONY: help install demo test lint types docs fast coverage test-slow test-browser test-onedl results gpu clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -63,6 +63,16 @@ test-browser: install ## the report in headless Chromium, where there is one (30
 test-onedl: $(ONEDL)/installed ## smoke and hostile checkpoints on the second stack, in its own environment
 	$(ONEDL)/bin/python -m pytest -q tests/integration/test_smoke.py
 	$(ONEDL)/bin/python -m pytest -q -m '' tests/integration/test_hostile_checkpoints.py
+
+results: install ## the tables of docs/results, from the logs
+	$(BIN)/python tools/results.py
+
+gpu: install ## what a GPU changes and costs (8 minutes on one); writes docs/results/gpu.md
+	status=0; \
+	timeout 200 $(BIN)/python -m pytest -q -rs tests/gpu || status=$$?; \
+	timeout 270 $(BIN)/python benchmarks/gpu.py --minutes 4 || status=$$?; \
+	$(BIN)/python tools/results.py || status=$$?; \
+	exit $$status
 
 clean: ## remove both environments, caches and what was built
 	rm -rf $(VENV) $(ONEDL) build dist *.egg-info mmlt/.mim .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache docs/_build

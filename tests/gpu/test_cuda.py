@@ -13,16 +13,15 @@ from typing import Any
 import pytest
 import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmpretrain.registry import MODELS
-from mmpretrain.structures import DataSample
 from torch import nn
 
-from mmlt.functional.imbalance import exponential_class_counts
 from tests.configs.recipes import resolved
 from tests.distributed.launch import run_ranks
 from tests.models import batch_augment_cases as augments
 from tests.models.loss_cases import CASES, call, targets_of
+from tests.tools.load_tool import load_tool
 
+steps = load_tool('benchmarks/steps.py')
 CUDA = torch.cuda.is_available()
 REHEARSED = os.environ.get('MMLT_REHEARSE') == '1'
 DEVICE = 'cuda' if CUDA else 'cpu'
@@ -73,42 +72,9 @@ def test_an_augment_mixes_as_on_the_cpu(name: str) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def build(name: str, size: int = 8) -> tuple[nn.Module, dict]:
+def build(name: str) -> tuple[nn.Module, dict]:
     """A recipe's model in its last epoch, and a mixed batch of it on the device."""
-    cfg = copy.deepcopy(resolved(STEPS[name]))
-    torch.manual_seed(0)
-    model = MODELS.build(dict(cfg['model'], data_preprocessor=cfg['data_preprocessor']))
-    model = model.to(DEVICE).train()
-    choice = getattr(model.data_preprocessor, 'batch_augments', None)
-    for part in (*model.modules(), *getattr(choice, 'augments', ())):
-        if hasattr(part, 'set_class_counts'):
-            part.set_class_counts(exponential_class_counts(500, 100, 100))
-        if hasattr(part, 'set_progress'):
-            part.set_progress(epoch=199, max_epochs=200, iteration=0, seed=0)
-    generator = torch.Generator().manual_seed(0)
-
-    def half() -> dict:
-        images = torch.randint(256, (size, 3, 32, 32), generator=generator, dtype=torch.uint8)
-        labels = torch.randint(100, (size,), generator=generator)
-        samples = [DataSample().set_gt_label(label) for label in labels.tolist()]
-        return dict(
-            inputs=images.to(DEVICE), data_samples=[sample.to(DEVICE) for sample in samples]
-        )
-
-    batch = half()
-    if 'MultiView' in cfg['model']['type']:
-        batch['inputs'] = [batch['inputs'], half()['inputs'], half()['inputs']]
-    if cfg['train_dataloader']['sampler']['type'] == 'PairSampler':
-        batch['partner'] = half()
-    return model, batch
-
-
-def fresh(batch: dict) -> dict:
-    """The batch with data samples that no step has written into."""
-    made = dict(batch, data_samples=[sample.clone() for sample in batch['data_samples']])
-    if 'partner' in batch:
-        made['partner'] = fresh(batch['partner'])
-    return made
+    return steps.build(resolved(STEPS[name]), 8, DEVICE)
 
 
 @pytest.mark.parametrize('name', STEPS)
@@ -117,7 +83,7 @@ def test_a_step_is_that_of_the_cpu(name: str) -> None:
     on_cpu = copy.deepcopy(model).cpu()
     results = []
     for one, device in ((on_cpu, 'cpu'), (model, DEVICE)):
-        data = one.data_preprocessor(_moved(fresh(batch), device), training=True)
+        data = one.data_preprocessor(_moved(steps.fresh(batch), device), training=True)
         total, _ = one.parse_losses(one(**data, mode='loss'))
         total.backward()
         results.append({n: p.grad.cpu() for n, p in one.named_parameters() if p.grad is not None})
@@ -140,8 +106,8 @@ def test_a_step_does_not_make_the_cpu_wait(name: str) -> None:
     model, batch = build(name)
     optim_wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01, foreach=True))
     for _ in range(2):  # memory, kernels and buffers that are made at first use
-        model.train_step(fresh(batch), optim_wrapper)
-    waiting = [fresh(batch) for _ in range(3)]
+        model.train_step(steps.fresh(batch), optim_wrapper)
+    waiting = [steps.fresh(batch) for _ in range(3)]
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode('error')
     try:
@@ -161,7 +127,7 @@ def test_float16_goes_through_overflows(name: str) -> None:
     )
     before = optim_wrapper.loss_scaler.get_scale()
     for _ in range(12):
-        model.train_step(fresh(batch), optim_wrapper)
+        model.train_step(steps.fresh(batch), optim_wrapper)
     assert optim_wrapper.loss_scaler.get_scale() < before, 'nothing overflowed: nothing was tested'
     tensors = [*model.parameters(), *model.buffers()]
     assert all(bool(part.isfinite().all()) for part in tensors if part.is_floating_point())

@@ -1,0 +1,165 @@
+"""The pages of results say what their logs say, and leagues and kinds of epochs stay apart."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from book import gpu, logs, tables
+
+from tests.configs.recipes import CONFIGS
+from tests.tools.load_tool import load_tool
+
+tool = load_tool('results.py')
+ROOT = CONFIGS.parent
+
+
+@pytest.fixture(scope='module')
+def pages():
+    return {path.name: (before, after) for path, before, after in tool.pages()}
+
+
+def test_pages_are_what_make_results_writes(pages):
+    assert [name for name, (before, after) in pages.items() if before != after] == []
+
+
+def test_every_table_has_a_log_or_says_that_it_has_none(pages):
+    assert {name: tool.bare_tables(text) for name, (text, _) in pages.items()} == {
+        name: [] for name in pages
+    }
+    assert tool.bare_tables('| a | b |\n| --- | ---: |\n| 1 | 2 |\n') == ['| a | b |']
+
+
+def test_a_changed_figure_is_written_back(pages):
+    text = pages['digits_lt.md'][0]
+    wrong = text.replace('80.1 ± 1.8', '88.1 ± 1.8')
+    assert wrong != text
+    assert tool.filled(wrong, logs.read_book(), {}) == text
+
+
+def test_a_marker_of_no_table_is_an_error():
+    with pytest.raises(ValueError, match='table: expected one of'):
+        tool.filled('<!-- table: nonsense -->\n<!-- end -->', logs.read_book(), {})
+
+
+def test_check_writes_nothing(tmp_path, monkeypatch, capsys):
+    page = tmp_path / 'page.md'
+    page.write_text('<!-- table: digits_lt -->\n<!-- end -->\n')
+    monkeypatch.setattr(tool, 'PAGES', tmp_path)
+    monkeypatch.setattr(tool, 'ROOT', tmp_path)
+    assert tool.main(['--check']) == 1
+    assert 'page.md: differs' in capsys.readouterr().out
+    assert '80.1' not in page.read_text()
+    assert tool.main([]) == 0
+    assert '80.1 ± 1.8' in page.read_text()
+    assert tool.main(['--check']) == 0
+
+
+def test_a_table_of_the_book_holds_one_league_and_one_data_set():
+    parts = tables.book_tables(logs.read_book()).split('### ')[1:]
+    assert len(parts) == 4
+    for part in parts:
+        header, _, *rows = [
+            [cell.strip() for cell in line.split('|')[1:-1]]
+            for line in part.splitlines()
+            if line.startswith('|')
+        ]
+        for column in ('league', 'data'):
+            assert len({row[header.index(column)] for row in rows}) == 1
+
+
+def test_every_log_of_accuracies_is_in_the_list():
+    book = logs.read_book()
+    listed = set()
+    for study in book.studies.values():
+        starts = [study.about['log']] if 'log' in study.about else []
+        starts += [run['log'] for run in study.about.get('runs', {}).values()]
+        listed |= {re.sub(r'\.json$', '', start) for start in starts}
+    files = {
+        re.sub(r'(_seed\d+)?\.json$', '', path.relative_to(logs.LOGS).as_posix())
+        for path in logs.LOGS.glob('*/*.json')
+        if path.parent.name != 'faults'  # those of docs/reliability.md
+    }
+    assert listed == files
+
+
+def test_the_best_epoch_is_of_the_test_images_and_not_the_last_one():
+    method = logs.Method({}, {0: {'top1': 50.0}}, {0: {5: 40.0, 10: 52.0, 15: 50.0}})
+    assert (method.cell('top1'), method.best(), method.seeds()) == ('50.0', '52.0 (10)', '1 (0)')
+
+
+def test_spreads_over_seeds():
+    method = logs.Method({}, {seed: {'top1': top} for seed, top in enumerate((50.0, 52.0, 57.0))})
+    assert method.cell('top1') == '53.0 ± 3.6'
+    assert method.cell('top1', 'interval') == '53.0 ± 9.0'  # 4.303 * 3.606 / sqrt(3)
+    assert method.cell('few_shot') == ''
+
+
+def test_figures_of_a_comparison_are_read(tmp_path):
+    runs = [
+        dict(method='CE', seed=seed, results=dict(last=dict(top1=50.0 + seed), best=None))
+        for seed in range(2)
+    ]
+    (tmp_path / 'table.json').write_text(json.dumps(dict(baseline='CE', runs=runs)))
+    study = logs.Study('a', {'log': tmp_path / 'table.json'})
+    assert study.methods['CE'].cell('top1') == '50.5 ± 0.7'
+
+
+def test_a_run_that_is_not_finished_has_an_epoch_and_no_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, 'LOGS', tmp_path)
+    top1 = {'long_tail/top1': 50.0}
+    lines = [{'epoch': 1}, {**top1, 'step': 1}, {'epoch': 2}]
+    about = dict(data='D', league='A', net='N', epochs=2, hardware='H', commit='c', command='x')
+    study = logs.Study('a', dict(about, runs={'CE': {'log': 'ce'}}))
+    (tmp_path / 'ce_seed1.json').write_text('\n'.join(map(json.dumps, lines)))
+    text = tables.unfinished(logs.Book({'a': study}, {}))
+    assert '| CE | D | N | 1 | 2 of 2 |' in text
+    assert tables.book_tables(logs.Book({'a': study}, {})) == ''
+    (tmp_path / 'ce_seed0.json').write_text(json.dumps({**top1, 'step': 2}))
+    study = logs.Study('a', study.about)
+    text = tables.book_tables(logs.Book({'a': study}, {}))
+    assert '| CE | 50.0 | 50.0 (2) | 2 | 1 (0) | A |' in text
+
+
+def test_the_metafiles_agree_with_the_logs():
+    """Of runs of a recipe as it is, top-1 of the last epoch."""
+    book, found = logs.read_book(), {}
+    for run in book.studies['cifar10_lt_15e'].methods.values():
+        recipe = re.search(r'configs/\S+', run.about['command'])[0]
+        if 'cfg-options' not in run.about['command']:
+            found.setdefault(recipe, set()).add(run.cell('top1'))
+    for path in (ROOT / 'configs' / 'metafiles').glob('*.yml'):
+        for model in logs.yaml.safe_load(path.read_text(encoding='utf-8'))['Models']:
+            if model['Config'] in found and 'Results' in model:
+                (result,) = model['Results']
+                top1 = result['Metrics']['Top 1 Accuracy']
+                assert str(top1) in found.pop(model['Config']), model['Config']
+    # The present recipes of CP-Mix draw pairs, which no run of a recipe as it was did.
+    assert all('_cpmix_' in recipe for recipe in found)
+
+
+def test_gpu_figures_are_compared_with_plain_cross_entropy_of_the_same_views(tmp_path, monkeypatch):
+    def row(method, views, ms, **more):
+        known = dict(method=method, views=views, ms=ms, mb=10 * ms, plain=method == 'CE')
+        return {
+            **known,
+            'net': 'N',
+            'arithmetic': 'float32',
+            'compiled': False,
+            'images': 8,
+            **more,
+        }
+
+    rows = [row('CE', 1, 2.0), row('CE', 3, 5.0), row('LA', 1, 3.0), row('BCL', 3, 6.0)]
+    rows.append(row('LA', 1, 4.0, arithmetic='float16'))
+    known = dict(rows=rows, device='D', torch='2', commit='abc', changed_files=False, date='d')
+    path = tmp_path / 'gpu.json'
+    monkeypatch.setattr(gpu, 'FILE', path)
+    assert gpu.gpu_tables() == 'Nothing was run on a GPU yet.'
+    path.write_text(json.dumps(dict(known, repeats=5, left_out=['ProCo'])))
+    text = gpu.gpu_tables()
+    assert '| LA | 1 | float32 | no | 8 | 3.0 | 1.50 | 30.0 | 1.50 |' in text
+    assert '| BCL | 3 | float32 | no | 8 | 6.0 | 1.20 | 60.0 | 1.20 |' in text
+    assert '| LA | 1 | float16 | no | 8 | 4.0 |  | 40.0 |  |' in text
+    assert text.endswith('Not measured within the time: ProCo.')

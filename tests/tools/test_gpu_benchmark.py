@@ -1,0 +1,76 @@
+"""The benchmark for a GPU: what it compares with, and that it runs, as far as a CPU can tell."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.optim import OptimWrapper
+
+from tests.tools.load_tool import BENCHMARKS, load_tool
+
+
+@pytest.fixture(scope='module')
+def tool():
+    sys.path.insert(0, str(BENCHMARKS))
+    yield load_tool('benchmarks/gpu.py')
+    sys.path.remove(str(BENCHMARKS))
+
+
+def test_without_a_gpu_it_says_so_and_ends_well(tool, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert tool.main([]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 1
+    assert 'no CUDA device' in said[0]
+
+
+def test_each_method_has_plain_cross_entropy_of_its_views(tool):
+    cases = list(tool.cases(tool.NETS))
+    plain = [case._replace(method='') for case in cases if case.method == tool.PLAIN]
+    assert all(case._replace(method='') in plain for case in cases)
+    assert len(set(map(str, cases))) == len(cases)
+
+
+def test_plain_cross_entropy_of_views_is_that_of_all_images(tool):
+    net = tool.NETS[0]._replace(images=3)
+    model, batch = tool.subject(tool.Case(net, tool.PLAIN, 3, mixed=False), 'cpu')
+    with torch.no_grad():
+        data = model.data_preprocessor(tool.fresh(batch), training=True)
+        logits = model.head(model.neck(model.backbone(torch.cat(data['inputs']))))
+    labels = [int(sample.gt_label) for sample in batch['data_samples']]
+    expected = F.cross_entropy(logits, torch.tensor(labels * 3))
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    before = [part.detach().clone() for part in model.parameters()]
+    found = model.train_step(tool.fresh(batch), wrapper)['loss']
+    torch.testing.assert_close(found, expected)
+    changed = [bool((a != b).any()) for a, b in zip(before, model.parameters(), strict=True)]
+    assert all(changed)
+
+
+@pytest.mark.slow
+def test_rehearsal_on_a_cpu(tool, tmp_path, capsys):
+    out = tmp_path / 'gpu.json'
+    arguments = ['--device', 'cpu', '--quick', '--minutes', '10', '--out', str(out)]
+    assert tool.main(arguments) == 0
+    known = json.loads(out.read_text())
+    assert known['left_out'] == []
+    exact = {(row['net'], row['method']) for row in known['rows'] if row['arithmetic'] == 'float32'}
+    assert exact == {(net.name, method) for net in tool.NETS for method in net.recipes}
+    assert {row['method'] for row in known['rows'] if row['compiled']} == {'CE', 'ConCutMix + CAR'}
+    assert all(row['ms'] > 0 for row in known['rows'])
+    assert {row['arithmetic'] for row in known['rows']} == {'float32', 'bfloat16'}
+
+
+def test_what_the_time_does_not_suffice_for_is_listed(tool, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tool, 'measure', lambda case, *rest: dict(ms=1.0, mb=None))
+    clock = iter(range(0, 60 * 1000, 60))  # a minute for each measurement
+    monkeypatch.setattr(tool.time, 'monotonic', lambda: next(clock))
+    out = tmp_path / 'gpu.json'
+    tool.main(['--device', 'cpu', '--minutes', '3', '--out', str(out)])
+    known = json.loads(out.read_text())
+    assert len(known['rows']) == 3
+    assert len(known['rows']) + len(known['left_out']) == len(list(tool.cases(tool.NETS)))

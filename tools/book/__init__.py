@@ -1,0 +1,1 @@
+"""What ``tools/results.py`` makes of the logs in docs/results/logs."""

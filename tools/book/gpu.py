@@ -1,0 +1,53 @@
+"""The tables of docs/results/gpu.md, from what benchmarks/gpu.py wrote."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .logs import LOGS
+from .tables import markdown
+
+__all__ = ['gpu_tables']
+
+FILE = LOGS / 'gpu.json'
+
+
+def gpu_tables() -> str:
+    """A table for each network and size; a sentence while there are no figures."""
+    if not FILE.is_file():
+        return 'Nothing was run on a GPU yet.'
+    known = json.loads(FILE.read_text(encoding='utf-8'))
+    state = ' with uncommitted changes' if known['changed_files'] else ''
+    parts = [
+        f'{known["device"]}, PyTorch {known["torch"]}, commit `{known["commit"]}`{state}, '
+        f'{known["date"]}; median of {known["repeats"]} steps.'
+    ]
+    for net in dict.fromkeys(row['net'] for row in known['rows']):
+        rows = [row for row in known['rows'] if row['net'] == net]
+        header = ['method', 'views', 'arithmetic', 'backbone compiled', 'images']
+        header += ['ms', 'of plain ms', 'MB', 'of plain MB']
+        cells = [_row(row, rows) for row in rows]
+        parts.append(f'## {net}\n\n{markdown(header, cells, header[4:])}')
+    if known['left_out']:
+        parts.append(f'Not measured within the time: {"; ".join(known["left_out"])}.')
+    return '\n\n'.join(parts)
+
+
+def _row(row: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
+    same = ('views', 'arithmetic', 'compiled')
+    plain = [x for x in rows if x['plain'] and all(x[key] == row[key] for key in same)]
+    cells = [
+        row['method'],
+        str(row['views']),
+        row['arithmetic'],
+        'yes' if row['compiled'] else 'no',
+    ]
+    cells.append(str(row['images']))
+    for key in ('ms', 'mb'):
+        value = row[key]
+        cells.append('' if value is None else f'{value:.1f}')
+        # Of plain cross-entropy of the same number of views.
+        base = plain[0][key] if plain else None
+        cells.append('' if value is None or base is None else f'{value / base:.2f}')
+    return cells

@@ -1,0 +1,142 @@
+"""Tables of figures in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .logs import Book, Method, Study
+
+__all__ = ['book_tables', 'markdown', 'page_table', 'unfinished']
+
+FIGURES = {
+    'top1': 'all',
+    'many_shot': 'many',
+    'medium_shot': 'medium',
+    'few_shot': 'few',
+    'worst_class': 'worst class',
+    'harmonic_mean': 'harmonic mean',
+    'seconds': 'seconds',
+}
+ALL = tuple(FIGURES)[:-1]
+SCORES = (
+    'last epoch',
+    'best epoch on the test images',
+    'published',
+    'published, best epoch on the test images',
+    'epochs',
+    'seeds',
+)
+LEAGUES = {
+    'A': 'league A: one ResNet-32 of 0.46 M parameters',
+    'B': 'league B: a wide ResNet-32 or a ResNet-34',
+    'C': 'league C: several experts',
+    'none': 'outside the leagues',
+}
+
+
+def markdown(
+    header: Sequence[str], rows: Iterable[Sequence[str]], figures: Sequence[str] | None = None
+) -> str:
+    """A table whose ``figures`` are aligned to the right; default: all columns but the first."""
+    right = header[1:] if figures is None else figures
+    rules = ['---:' if column in right else '---' for column in header]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in [header, rules, *rows])
+
+
+def page_table(book: Book, name: str) -> str:
+    """The table that the list describes under ``name``."""
+    if name not in book.tables:
+        raise ValueError(f'table: expected one of {", ".join(book.tables)}, got {name}')
+    what = book.tables[name]
+    study = book.studies[what['study']]
+    columns = what.get('columns', ALL)
+    if 'pairs' in what:
+        rows = [
+            [label, *(study.difference(*pair, figure) for figure in columns)]
+            for label, pair in what['pairs'].items()
+        ]
+        return markdown(['', *(FIGURES[figure] for figure in columns)], rows)
+    labels = what.get('rows') or {label: label for label in study.methods}
+    header = ['method', *(_heading(study, column) for column in columns), *what.get('beside', {})]
+    rows = []
+    for shown, label in labels.items():
+        method = study.methods[label]
+        cells = [_cell(method, column, what.get('spread', 'deviation')) for column in columns]
+        others = (beside.get(shown) for beside in what.get('beside', {}).values())
+        cells += [study.methods[other].cell('top1') if other else '' for other in others]
+        rows.append([shown, *cells])
+    return markdown(header, rows)
+
+
+def _heading(study: Study, column: str) -> str:
+    if column == 'evaluations':
+        course = next(iter(next(iter(study.methods.values())).course.values()))
+        return f'epochs {", ".join(map(str, course))}'
+    return FIGURES.get(column, column)
+
+
+def _cell(method: Method, column: str, spread: str) -> str:
+    if column == 'commit':
+        return f'`{method.about["commit"]}`'
+    if column == 'epochs':
+        return str(method.about['epochs'])
+    if column == 'seeds':
+        return str(len(method.last))
+    if column == 'evaluations':
+        (course,) = method.course.values()
+        return ', '.join(f'{top:.1f}' for top in course.values())
+    return method.cell(column, spread)
+
+
+def book_tables(book: Book) -> str:
+    """All studies, one table for each pair of data and league."""
+    groups: dict[tuple[str, str], list[Study]] = {}
+    for study in book.studies.values():
+        groups.setdefault((study.about['data'], study.about['league']), []).append(study)
+    parts = []
+    for (data, league), studies in groups.items():
+        rows = [
+            _book_row(label, method)
+            for study in studies
+            for label, method in study.methods.items()
+            if method.last
+        ]
+        if not rows:  # none has finished
+            continue
+        parts.append(f'### {data}; {LEAGUES[league]}')
+        header = [name for name in rows[0] if any(row[name] for row in rows)]
+        parts.append(markdown(header, [[row[name] for name in header] for row in rows], SCORES))
+    return '\n\n'.join(parts)
+
+
+def _book_row(label: str, method: Method) -> dict[str, str]:
+    about: Mapping[str, Any] = method.about
+    published = [
+        f'{about[key]} ({about["published_epochs"]} epochs)' if key in about else ''
+        for key in ('published', 'published_best')
+    ]
+    scores = [method.cell('top1'), method.best(), *published, str(about['epochs']), method.seeds()]
+    return {
+        'method': label,
+        **dict(zip(SCORES, scores, strict=True)),
+        **{name: about[name] for name in ('league', 'data', 'net', 'hardware')},
+        'commit': f'`{about["commit"]}`',
+        'command': f'`{about["command"]}`',
+    }
+
+
+def unfinished(book: Book) -> str:
+    """Runs that have begun, with their epoch and no figure."""
+    rows = [
+        [label, study.about['data'], study.about['net'], str(seed), f'{epoch} of {about["epochs"]}']
+        + [f'`{about["commit"]}`', f'`{about["command"]}`']
+        for study in book.studies.values()
+        for label, method in study.methods.items()
+        for about in [method.about]
+        for seed, epoch in method.reached.items()
+    ]
+    if not rows:
+        return 'None.'
+    header = ['method', 'data', 'net', 'seed', 'epoch', 'commit', 'command']
+    return markdown(header, rows, ['seed', 'epoch'])
