@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from mmlt.functional.checks import check_integer, check_number
 from mmlt.functional.contrastive import unit_vectors
-from mmlt.functional.counts import class_prior
 from mmlt.functional.distributed import gather_with_grad
+from mmlt.functional.logit_adjustment import log_prior
 from mmlt.functional.proco import concentration, proco_logits
 from mmlt.functional.targets import check_classes
 
@@ -55,6 +56,9 @@ class ProCoLoss(ClassCountsLoss):
         True
     """
 
+    derived = (*ClassCountsLoss.derived, 'train_log_prior')
+
+    train_log_prior: Tensor
     sums: Tensor
     counts: Tensor
     last_sums: Tensor
@@ -81,6 +85,11 @@ class ProCoLoss(ClassCountsLoss):
         self.register_buffer('epoch', torch.zeros((), dtype=torch.int64))
         if class_counts is not None:
             self.set_class_counts(class_counts)
+
+    def set_class_counts(self, class_counts: Sequence[int]) -> None:
+        """Take the training images per class, ``(K,)``; those without any are no candidates."""
+        super().set_class_counts(class_counts)
+        self.train_log_prior = log_prior(class_counts, 'ignore').float()
 
     def set_progress(self, epoch: int, **kwargs: Any) -> None:
         """At the beginning of an epoch the running estimate becomes the last one."""
@@ -141,8 +150,7 @@ class ProCoLoss(ClassCountsLoss):
         logits = proco_logits(
             vectors, unit_vectors(means), concentration(lengths, channels), self.temperature
         )
-        assert self.class_counts is not None
-        logits = logits + class_prior(self.class_counts).log().to(logits)
+        logits = logits + self.train_log_prior.to(logits)
         return self.loss_weight * F.cross_entropy(logits, labels)
 
     @torch.no_grad()
