@@ -52,7 +52,8 @@ class FeatureFile:
     Args:
         splits: ``'train'``, ``'val'``, ``'test'``, as far as there are any.
         classes: names of the ``K`` classes.
-        network: ``name`` of the network, its ``backbone`` as text and ``sha256`` of its weights.
+        network: ``name`` of the network, its ``backbone`` as text and ``sha256`` of its weights;
+            ``images``, a hash of images, labels and preparation.
         same: splits that are the same images as another: ``dict(test='val')``.
     """
 

@@ -13,19 +13,27 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS
 
-from mmlt.apps.compare import main
+from mmlt.apps.compare import frozen, main
 from mmlt.apps.compare.budget import SAFETY, Costs, fit_epochs, makespan, seconds_of
 from mmlt.apps.compare.command import _plan
-from mmlt.apps.compare.methods import Method, choose, find_methods
+from mmlt.apps.compare.frozen import Frozen
+from mmlt.apps.compare.methods import Method, choose, find_methods, home_of
 from mmlt.apps.compare.plan import Plan, locked, read_plan, runs_of
 from mmlt.apps.compare.processes import Ended, Task, Told, work_apart
 from mmlt.apps.compare.runs import Run, changed_settings, last_checkpoint, settings
 from mmlt.apps.compare.table import Comparison, save_tables, to_markdown, to_text
+from mmlt.apps.compare.work import train_and_judge
+from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, write_features
 from tests.configs.recipes import CONFIGS
 
 DIGITS = CONFIGS / 'digits_lt'
@@ -83,9 +91,9 @@ def test_a_project_has_its_baseline_first(tmp_path):
 
 def test_a_study_gives_variants_of_recipes():
     studies = Path(__file__).parents[2] / 'tools' / 'studies'
-    files = [path for path in sorted(studies.glob('*.py')) if '\nstudy = ' in path.read_text()]
-    assert len(files) == 5
-    for path in files:
+    paths = [path for path in sorted(studies.glob('*.py')) if '\nstudy = ' in path.read_text()]
+    assert len(paths) > 4  # fine_tuning.py is a program of its own
+    for path in paths:
         methods = find_methods([path])
         assert len({method.name for method in methods}) == len(methods) > 4, path
     hold = next(m for m in find_methods([studies / 'car.py']) if m.label == 'CE + CAR, hold')
@@ -363,6 +371,131 @@ def test_the_epoch_of_validation_has_a_table_of_its_own(tmp_path):
     assert len(rows) == 1 + 2 * 3 * 4
     markdown = to_markdown(Comparison({'a|b': states['CE']}))
     assert '| a\\|b | 52.0±2.0 |' in markdown
+
+
+# Classifiers on features
+
+
+@pytest.fixture
+def features(tmp_path):
+    """Random ones, said to be of the digits network."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 12)
+    rows = rng.normal(size=(120, 64)).astype(np.float16)
+    split = FeatureSplit(rows, labels, ('',) * 120)
+    network = dict(name='CIFARResNet-8', backbone='{}', sha256='0' * 64, images='1')
+    content = FeatureFile(
+        dict(train=split, val=split), tuple(map(str, range(10))), network, dict(test='val')
+    )
+    write_features(tmp_path / 'features.npz', content)
+    return tmp_path / 'features.npz'
+
+
+def digits_methods(*leaves):
+    return [Method(leaf, leaf, DIGITS / f'resnet8_{leaf}.py') for leaf in leaves]
+
+
+def test_methods_that_features_do_not_suit_are_left_out_or_refused(
+    features, tmp_path, monkeypatch, capsys
+):
+    def extract(method, path, checkpoint, force, gpus):
+        assert method.name == 'ce' and path == tmp_path.resolve() / 'features.npz'
+        return 'made'
+
+    monkeypatch.setattr(frozen, '_extract', extract)
+    methods = digits_methods('concutmix', 'ce', 'cmo', 'logit_adjustment')
+    chosen = Frozen().of(methods, tmp_path, (), False)
+    assert [method.name for method in chosen] == ['ce', 'logit_adjustment']
+    assert all(method.load().model.backbone.type == 'IdentityBackbone' for method in chosen)
+    out = capsys.readouterr().out
+    assert 'Left out, concutmix: model.type: expected ImageClassifier' in out
+    assert 'Left out, cmo: model.train_cfg.augments: expected mixing of whole images' in out
+    with pytest.raises(ValueError, match=r'--frozen: concutmix: model\.type: expected Im'):
+        Frozen(named=True).of(methods, tmp_path, (), False)
+    with pytest.raises(ValueError, match='expected a method for features, got none: cmo'):
+        Frozen().of(methods[2:3], tmp_path, (), False)
+
+
+@pytest.mark.parametrize('changes', [False, True])
+def test_runs_go_with_the_features_that_they_were_trained_on(
+    features, tmp_path, monkeypatch, changes
+):
+    methods = digits_methods('ce')
+    run = Run(methods[0], 7, None, tmp_path)
+    run.note(state='finished')
+
+    def extract(method, path, *_):
+        if changes:
+            os.utime(path, (1, 1))
+        return 'made'
+
+    monkeypatch.setattr(frozen, '_extract', extract)
+    Frozen().of(methods, tmp_path, (), True)
+    assert run.is_finished() != changes
+
+
+def test_a_run_on_features_has_figures_of_its_last_epoch_and_no_pictures(features, tmp_path):
+    run = Run(replace(digits_methods('ce')[0], features=features), 0, 2, tmp_path / 'home')
+    assert run.load() is not run.load() and run.load().train_cfg.max_epochs == 2
+    assert not run.load()._format_python_code
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        train_and_judge(run, lambda share: None)
+    known = run.read()
+    assert known['state'] == 'finished' and known['results']['best'] is None
+    assert 0 <= known['results']['last']['top1'] <= 100
+    assert known['no_best'] == 'heads on features are judged after their last epoch'
+    assert [path.name for path in run.folder.glob('*.pth')] == ['epoch_2.pth']
+    files = {path.name for path in (run.folder / 'evaluation').iterdir()}
+    assert 'metrics.json' in files and not any(name.endswith('.png') for name in files)
+
+
+def test_frozen_runs_have_a_folder_of_their_own(tmp_path, capsys):
+    assert home_of([tmp_path], True) == tmp_path / 'runs_frozen'
+    assert home_of([Path('a.py'), Path('b.py')], True) == Path('work_dirs/compare_frozen')
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), '--checkpoint', 'w.pth'])
+    assert '--checkpoint: expected it with --frozen, got w.pth alone' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_classifiers_on_features_are_compared_and_the_features_used_again(project, tmp_path):
+    weights = tmp_path / 'weights.pth'
+    cfg = digits_methods('ce')[0].load()
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), weights)
+    (project / 'configs' / 'cmo.py').write_text(
+        PROJECT.format(recipe=str(DIGITS / 'resnet8_cmo.py'))
+    )
+    command = [sys.executable, '-m', 'mmlt', 'compare', project, '--frozen', '--checkpoint']
+
+    def compare(weights, *more):
+        arguments = [*map(str, command), str(weights), '--epochs', '3', *more]
+        done = subprocess.run(arguments, capture_output=True, text=True)
+        return done.returncode, done.stdout, done.stderr
+
+    bare = subprocess.run([*map(str, command[:-1])], capture_output=True, text=True)
+    assert bare.returncode == 2 and bare.stderr.count('\n') == 1
+    assert 'checkpoint: expected weights of the network' in bare.stderr
+
+    status, out, errors = compare(weights, '--seeds', '1')
+    assert status == 0, errors
+    assert 'Left out, cmo: ' in out and '2 methods x 1 seeds, 2 at a time' in out
+    home = project / 'runs_frozen'
+    made = (home / 'features.npz').stat().st_mtime_ns
+    status, out, errors = compare(weights, '--seeds', '2')
+    assert status == 0 and '2 finished before' in out, errors
+    assert (home / 'features.npz').stat().st_mtime_ns == made
+    runs = json.loads((home / 'table.json').read_text())['runs']
+    assert len(runs) == 4 and {run['epochs'] for run in runs} == {3}
+
+    state = torch.load(weights)['state_dict']
+    state['backbone.conv1.weight'] *= 2
+    torch.save(dict(state_dict=state), tmp_path / 'other.pth')
+    status, out, errors = compare(tmp_path / 'other.pth', '--seeds', '2')
+    assert status == 2 and 'expected features of the network and images of the config' in errors
+    assert (home / 'features.npz').stat().st_mtime_ns == made
+    status, out, errors = compare(tmp_path / 'other.pth', '--seeds', '1', '--force')
+    assert status == 0 and not (home / 'ce' / 'seed_1').exists(), errors
 
 
 # A whole comparison, killed midway

@@ -119,6 +119,23 @@ def test_parts_of_another_network_are_refused(
         extract_features(cfg, out, tmp_path / 'other.pth')
 
 
+def test_a_file_of_the_same_network_and_images_is_used_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / 'features.npz'
+    out.write_bytes((folder / 'features.npz').read_bytes())
+    monkeypatch.setattr(extraction, 'features_of', lambda *args: 1 / 0)
+    cfg, weights = digits_config(folder), folder / 'weights.pth'
+    for force in (False, True):
+        again = extract_features(cfg, out, weights, force=force, reuse=True)
+        assert again.network == read_features(folder / 'features.npz').network
+    cfg.test_dataloader.dataset.split = 'train'
+    with pytest.raises(ValueError, match=r'features of the network and images .* --force repl'):
+        extract_features(cfg, out, weights, reuse=True)
+    with pytest.raises(ZeroDivisionError):
+        extract_features(cfg, out, weights, force=True, reuse=True)
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [

@@ -18,7 +18,7 @@ from mmpretrain.registry import DATASETS, MODELS
 from rich.console import Console
 
 from mmlt.apps.main import main as mmlt_main
-from mmlt.apps.new.histogram import advice, histogram
+from mmlt.apps.new.histogram import about_test, advice, histogram
 from mmlt.apps.new.methods import METHODS
 from mmlt.apps.new.settings import Machine, choose_settings
 from mmlt.models.backbones import CIFARResNet
@@ -349,6 +349,20 @@ def test_advice_has_its_figures_from_the_page_that_it_names() -> None:
         assert rounded in text and exact in page
     assert 'hardly a long tail' in advice([30, 29, 28])[0]
     assert any('cpmix' in line for line in advice([900, 90, 45]))
+
+
+def test_the_readme_says_what_the_test_images_are_like(project: Path) -> None:
+    drawn = about_test([40, 8, 2, 0], given=False)
+    assert 'same shares as the training images' in drawn
+    assert 'class of 2 test images one image is 50 points' in drawn
+    assert '10 per class, so `top1` weighs rare and frequent' in about_test([10, 10, 10], True)
+    assert '10 to 14 per class, so' in about_test([14, 10], True)
+    uneven = about_test([90, 1], True)
+    assert (
+        'given, 90 to 1 per class, so `top1` is mostly' in uneven and '1 test image one' in uneven
+    )
+    readme = (project / 'README.md').read_text(encoding='utf-8')
+    assert 'same shares as the training images' in ' '.join(readme.split()) and '@' not in readme
 
 
 def test_settings_follow_data_and_machine() -> None:

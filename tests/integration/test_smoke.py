@@ -30,6 +30,8 @@ OPTIONS = {
     'ContrastiveClsHead': dict(num_classes=4, in_channels=8),
     'CosineClsHead': dict(num_classes=4, in_channels=8),
     'DeferredReweightingHook': dict(start_epoch=1),
+    'FeaturesLT': dict(file='nowhere.npz', lazy_init=True),
+    'IdentityBackbone': dict(channels=4),
     'ImageNetLT': dict(data_root='nowhere', lazy_init=True),
     'INaturalist2018': dict(data_root='nowhere', lazy_init=True),
     'LongTailDataset': dict(dataset=dict(type='DigitsLT'), imbalance_ratio=10),
@@ -37,7 +39,17 @@ OPTIONS = {
     'MultiExpertClsHead': dict(num_classes=4, in_channels=8),
     'MultiViewClassifier': dict(backbone=dict(type='CIFARResNet', depth=8)),
     'PairedDataset': dict(dataset=dict(type='DigitsLT')),
+    'PlacedCrop': dict(crop_size=4),
     'PlacesLT': dict(data_root='nowhere', lazy_init=True),
+    'ProCoLoss': dict(num_classes=4, embedding_channels=16),
+    'TunedBackbone': dict(
+        backbone=dict(
+            type='VisionTransformer',
+            arch=dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8),
+            img_size=4,
+            patch_size=2,
+        )
+    ),
 }
 
 

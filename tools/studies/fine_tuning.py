@@ -24,7 +24,6 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from flags import integer, number
@@ -32,6 +31,7 @@ from flags import integer, number
 import mmlt  # noqa: F401
 from mmlt.apps.features import frozen_config
 from mmlt.functional.logit_adjustment import adjusted_bias, tau_normalize
+from mmlt.functional.metrics.uncertainty import t_interval
 
 ADJUSTED = dict(type='LogitAdjustedLoss')
 COLUMNS = {
@@ -174,8 +174,8 @@ def interval(values: Sequence[float]) -> str:
     mean = sum(values) / len(values)
     if len(values) < 2:
         return f'{mean:.1f}'
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return f'{mean:.1f} ± {half:.1f}'
+    low, high = t_interval(values)
+    return f'{mean:.1f} ± {(high - low) / 2:.1f}'
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,6 +16,7 @@ from mmlt.functional.checks import check_integer
 
 from ..command_line import end_of, parser_of
 from .budget import Costs, duration, text_of
+from .frozen import Frozen
 from .methods import Method, choose, find_methods, home_of
 from .plan import Plan, forget, locked, read_plan, runs_of
 from .probe import measure
@@ -36,9 +37,13 @@ there is one). Each run is a process of its own. Stop it whenever you like: the 
 what is finished and goes on with what is not. In --out: table.txt, .md, .csv and .json, renewed
 after each run, and METHOD/seed_S with log, checkpoints and evaluation of each run.
 
+With --frozen the network stays as it is: it is applied to all images once, and each method trains
+a classifier on these features, in seconds.
+
 The exit status is 0, 1 if a run has failed, 2 if the command is wrong, 130 if it was stopped."""
 EXAMPLE = """examples:
   mmlt compare flowers --seeds 3 --budget 40m
+  mmlt compare flowers --frozen --seeds 10
   mmlt compare flowers --methods ce,la,cpmix --epochs 20 --jobs 2
   mmlt compare configs/mine/resnet50_ce.py configs/mine/resnet50_car.py --out work_dirs/car"""
 
@@ -63,12 +68,35 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar='TIME',
         help='choose the epochs so that all runs end within it, such as 40m or 1h30m',
     )
-    add('--jobs', type=_positive, metavar='N', help='runs at a time (default: one for each GPU)')
-    add('--out', type=Path, metavar='FOLDER', help='default: runs in PROJECT, else in work_dirs')
+    add(
+        '--jobs',
+        type=_positive,
+        metavar='N',
+        help='runs at a time (default: one for each GPU; with --frozen at least two)',
+    )
+    add(
+        '--frozen',
+        action='store_true',
+        help='train classifiers on the features of the pre-trained network',
+    )
+    add(
+        '--checkpoint',
+        type=Path,
+        metavar='FILE',
+        help='weights for --frozen (default: those that the configs load)',
+    )
+    add(
+        '--out',
+        type=Path,
+        metavar='FOLDER',
+        help='default: runs in PROJECT, or runs_frozen, else in work_dirs',
+    )
     add('--force', action='store_true', help='train anew what was trained with other settings')
     args = parser.parse_args(arguments)
+    if args.checkpoint is not None and not args.frozen:
+        parser.error(f'--checkpoint: expected it with --frozen, got {args.checkpoint} alone')
     if args.out is None:
-        args.out = home_of(args.project)
+        args.out = home_of(args.project, args.frozen)
     return args
 
 
@@ -94,8 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         methods = choose(find_methods(args.project), args.methods)
+        frozen = Frozen(args.checkpoint, args.methods is not None) if args.frozen else None
         return compare(
-            methods, args.out, args.seeds, args.epochs, args.budget, args.jobs, args.force
+            methods, args.out, args.seeds, args.epochs, args.budget, args.jobs, args.force, frozen
         )
 
     status = end_of('compare', work)
@@ -113,6 +142,7 @@ def compare(
     budget: float | None = None,
     jobs: int | None = None,
     force: bool = False,
+    frozen: Frozen | None = None,
 ) -> int:
     """Train what is not trained yet, and print the tables.
 
@@ -122,8 +152,9 @@ def compare(
         seeds: runs of each method.
         epochs: of each run; None: those of the recipes, or what fits into ``budget``.
         budget: seconds for all.
-        jobs: runs at a time; None: one for each GPU, else one.
+        jobs: runs at a time; None: one for each GPU, else one, and two of ``frozen``.
         force: forget earlier runs of these methods.
+        frozen: train heads on features; None: whole networks.
 
     Returns:
         0, or 1 if a run has failed.
@@ -132,14 +163,17 @@ def compare(
         ValueError: if a config cannot be read, or earlier runs do not fit.
     """
     gpus = visible_gpus()
-    jobs = jobs or len(gpus) or 1
-    for method in methods:
-        epochs_of(method.load())
+    jobs = jobs or max(len(gpus), 1 if frozen is None else 2)
+    if frozen is None:
+        for method in methods:
+            epochs_of(method.load())
     with locked(home), stop_on_sigterm():
         if force:
             forget(methods, seeds, home)
         train_tool()
         preload(gpus)
+        if frozen is not None:
+            methods = frozen.of(methods, home, gpus, force)
         plan = _plan(methods, home, seeds, epochs, budget, jobs, gpus)
         runs = runs_of(methods, seeds, plan.epochs, home)
         plan.save(home)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from ..check.command import read_config
+from ..features.frozen import frozen_config
 
 __all__ = ['Method', 'choose', 'find_methods', 'home_of']
 
@@ -26,18 +29,25 @@ class Method:
         name: of its folder.
         config: path of its recipe.
         options: settings of the recipe that are replaced, as of ``--cfg-options``.
+        features: file on which its head is trained in place of its images; None: whole training.
     """
 
     label: str
     name: str
     config: Path
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    features: Path | None = None
 
     def load(self) -> Config:
         """Its config with its options, a new one at each call."""
+        return deepcopy(self._config)
+
+    @cached_property
+    def _config(self) -> Config:
+        """Read once for all runs of a method: a base of MMPretrain takes a second."""
         cfg = read_config(str(self.config), None)
         cfg.merge_from_dict(dict(self.options))
-        return cfg
+        return cfg if self.features is None else frozen_config(cfg, self.features)
 
 
 def find_methods(sources: Sequence[Path]) -> list[Method]:
@@ -119,9 +129,12 @@ def choose(methods: Sequence[Method], wanted: str | None) -> list[Method]:
     return chosen
 
 
-def home_of(sources: Sequence[Path]) -> Path:
-    """Where the runs go by default: ``runs`` of a project, else below ``work_dirs``."""
-    first = sources[0]
+def home_of(sources: Sequence[Path], frozen: bool = False) -> Path:
+    """Where the runs go by default: ``runs`` of a project, else below ``work_dirs``.
+
+    Those of heads on features have a folder of their own, ``runs_frozen``.
+    """
+    first, end = sources[0], '_frozen' if frozen else ''
     if first.is_dir():
-        return first / 'runs'
-    return Path('work_dirs') / (first.stem if len(sources) == 1 else 'compare')
+        return first / f'runs{end}'
+    return Path('work_dirs') / f'{first.stem if len(sources) == 1 else "compare"}{end}'

@@ -26,6 +26,7 @@ __all__ = ['build_runner', 'train_and_judge', 'why_no_best']
 
 AS_PREDICTED = 'as predicted'  # in metrics.json, beside the post-hoc correction
 SEND_SECONDS = 0.5
+LAST_ONLY = 'heads on features are judged after their last epoch'
 _EPOCH = re.compile(r'_epoch_(\d+)\.pth$')
 
 
@@ -96,7 +97,9 @@ def _judge(run: Run, cfg: Config) -> dict[str, Any]:
     if last is None:
         raise ValueError(f'{run.folder}: expected a checkpoint of the training, got none')
     results: dict[str, Any] = {'last': _evaluate(run, last, 'evaluation'), 'best': None}
-    found: dict[str, Any] = dict(results=results, best_epoch=None, no_best=why_no_best(cfg))
+    frozen = run.method.features is not None
+    no_best = LAST_ONLY if frozen else why_no_best(cfg)
+    found: dict[str, Any] = dict(results=results, best_epoch=None, no_best=no_best)
     if found['no_best'] is None:
         best = sorted(run.folder.glob('best_*.pth'), key=lambda path: path.stat().st_mtime)
         if not best:
@@ -122,7 +125,8 @@ def why_no_best(cfg: Config) -> str | None:
 
 def _evaluate(run: Run, checkpoint: Path, name: str) -> Figures:
     folder = run.folder / name
-    evaluate_run(run.folder / run.method.config.name, checkpoint, folder)
+    pictures = run.method.features is None
+    evaluate_run(run.folder / run.method.config.name, checkpoint, folder, pictures)
     known = json.loads((folder / 'metrics.json').read_text(encoding='utf-8'))
     figures = known['results'][AS_PREDICTED]['figures']
     return {name: value for name, value in figures.items() if value is not None}

@@ -143,13 +143,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return end_of('evaluate', lambda: _evaluate(args))
 
 
-def evaluate_run(config: Path, checkpoint: Path, out_dir: Path) -> None:
-    """What ``mmlt evaluate CONFIG CHECKPOINT --out-dir FOLDER`` does, without printing."""
+def evaluate_run(config: Path, checkpoint: Path, out_dir: Path, pictures: bool = True) -> None:
+    """What ``mmlt evaluate CONFIG CHECKPOINT --out-dir FOLDER`` does, without printing.
+
+    Pictures take a second or two, most of the time where a head was evaluated on features.
+    """
     args = parse_args([str(config), str(checkpoint), '--out-dir', str(out_dir), '--force'])
-    _evaluate(args, quiet=True)
+    _evaluate(args, quiet=True, pictures=pictures)
 
 
-def _evaluate(args: argparse.Namespace, quiet: bool = False) -> None:
+def _evaluate(args: argparse.Namespace, quiet: bool = False, pictures: bool = True) -> None:
     folder = args.out_dir
     if (folder / 'metrics.json').exists() and not args.force:
         raise ValueError(
@@ -175,7 +178,7 @@ def _evaluate(args: argparse.Namespace, quiet: bool = False) -> None:
             judged[f'post-hoc, tau {tau:g}'] = judge(predictions, thresholds, tau)
     elif fault is None:
         notes.append('post-hoc correction left out: a class has no training images')
-    save_results(folder, predictions, judged, thresholds, about)
+    save_results(folder, predictions, judged, thresholds, about, pictures)
     for note in notes:
         print(f'mmlt evaluate: {note}', file=sys.stderr)
     if not quiet:

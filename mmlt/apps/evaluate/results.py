@@ -88,6 +88,7 @@ def save_results(
     judged: Mapping[str, Judged],
     thresholds: tuple[int, int],
     about: Mapping[str, Any],
+    pictures: bool = True,
 ) -> None:
     """Write predictions, figures, tables and pictures.
 
@@ -97,6 +98,7 @@ def save_results(
         judged: title -> figures; the first is that of the predictions as they are.
         thresholds: limits of the shots.
         about: what else the figures need to be understood, for ``metrics.json``.
+        pictures: draw them too.
     """
     first = next(iter(judged.values()))
     classes, counts = len(predictions.classes), predictions.class_counts
@@ -132,8 +134,9 @@ def save_results(
     )
     text = json.dumps(known_about, indent=2, ensure_ascii=False)
     (folder / 'metrics.json').write_text(text + '\n', encoding='utf-8')
-    draw_confusion(folder / 'confusion.png', *confusion_shares(predictions, first))
-    draw_accuracy(folder / 'accuracy.png', predictions, first, thresholds)
+    if pictures:
+        draw_confusion(folder / 'confusion.png', *confusion_shares(predictions, first))
+        draw_accuracy(folder / 'accuracy.png', predictions, first, thresholds)
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
@@ -20,7 +22,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mmlt.apps.evaluate.inference import same_images
 from mmlt.apps.model import choose_device
 from mmlt.checkpoints import written_whole
-from mmlt.datasets.feature_files import FEATURE_SUFFIXES, FeatureFile, FeatureSplit, write_features
+from mmlt.datasets.feature_files import (
+    FEATURE_SUFFIXES,
+    FeatureFile,
+    FeatureSplit,
+    read_features,
+    write_features,
+)
 from mmlt.datasets.labels import check_class_names, dataset_labels, names_of_classes
 from mmlt.datasets.reading import ANY_ERROR, unwrapped
 from mmlt.feature_pass import features_of, pipeline_of
@@ -41,6 +49,8 @@ def extract_features(
     device: str | None = None,
     batch_size: int | None = None,
     force: bool = False,
+    reuse: bool = False,
+    tell: Callable[[float], None] = lambda share: None,
 ) -> FeatureFile:
     """Write the features of all splits of a config, as its test pipeline prepares the images.
 
@@ -54,18 +64,22 @@ def extract_features(
         device: see :func:`~mmlt.apps.model.choose_device`.
         batch_size: images at a time; that of the test loader by default.
         force: replace ``out``, and do not go on with shards.
+        reuse: take ``out`` as it is where it is of the same network and images; ``force`` then
+            replaces only another one.
+        tell: called now and then with the share of the images that is done, from 0 to 1.
 
     Returns:
-        What was written.
+        What was written or taken.
 
     Raises:
         ValueError: one line.
     """
     if out.suffix not in FEATURE_SUFFIXES:
         raise ValueError(f'--out: expected a file {" or ".join(FEATURE_SUFFIXES)}, got {out}')
-    if out.exists() and not force:
+    if out.exists() and not (force or reuse):
         raise ValueError(f'--out: expected a new file, got {out}; --force replaces it')
     model = build_network(cfg, checkpoint, choose_device(device))
+    model.to(memory_format=torch.channels_last)  # a third faster
     network = describe_network(cfg, model, checkpoint)
     datasets, same = _datasets(cfg)
     classes = _classes(datasets)
@@ -79,13 +93,31 @@ def extract_features(
     if force:
         shutil.rmtree(folder, ignore_errors=True)
     preparation = [repr(network), repr(model.data_preprocessor), _buffers(model)]
+    labels_of = {name: dataset_labels(dataset) for name, dataset in datasets.items()}
+    paths_of = {
+        name: tuple(_path(dataset, i) for i in range(len(labels_of[name])))
+        for name, dataset in datasets.items()
+    }
+    digests = {}
+    for name, labels in labels_of.items():
+        said = [repr(pipelines[name]), repr(paths_of[name]), labels.tobytes().hex()]
+        digests[name] = hashlib.sha256('\n'.join([*preparation, *said]).encode()).hexdigest()
+    network['images'] = hashlib.sha256(repr((digests, same, classes)).encode()).hexdigest()
+    if reuse and out.exists():
+        content = _same_features(out, network)
+        if content is not None:
+            return content
+        if not force:
+            raise ValueError(
+                f'{out}: expected features of the network and images of the config, got those of '
+                'others; --force replaces it, --out FOLDER keeps both'
+            )
+    done, total = 0, sum(map(len, labels_of.values()))
     splits = {}
     with _progress() as bar:
         for name, dataset in datasets.items():
-            labels = dataset_labels(dataset)
-            paths = tuple(_path(dataset, i) for i in range(len(labels)))
-            said = [*preparation, repr(pipelines[name]), repr(paths), labels.tobytes().hex()]
-            parts = _Parts(folder / name, '\n'.join(said))
+            labels = labels_of[name]
+            parts = _Parts(folder / name, digests[name])
             task = bar.add_task(name, total=len(labels))
             rows = []
             for start in range(0, len(labels), SHARD):
@@ -103,24 +135,35 @@ def extract_features(
                     ):
                         batches.append(batch.numpy())
                         bar.advance(task, len(batch))
+                        done += len(batch)
+                        tell(done / total)
                     shard = _half(np.concatenate(batches))
                     parts.write(start, shard)
                 else:
                     bar.advance(task, len(shard))
+                    done += len(shard)
                 rows.append(shard)
-            splits[name] = FeatureSplit(np.concatenate(rows), labels, paths)
+            splits[name] = FeatureSplit(np.concatenate(rows), labels, paths_of[name])
     content = FeatureFile(splits, classes, network, same)
     write_features(out, content)
     shutil.rmtree(folder, ignore_errors=True)
     return content
 
 
+def _same_features(out: Path, network: dict[str, str]) -> FeatureFile | None:
+    """The file, if it is whole and of this network and these images."""
+    try:
+        content = read_features(out)
+    except ValueError:
+        return None
+    return content if content.network.get('images') == network['images'] else None
+
+
 class _Parts:
     """Shards of one split in a folder, with a note of which network and images they are of."""
 
-    def __init__(self, folder: Path, said: str) -> None:
+    def __init__(self, folder: Path, digest: str) -> None:
         self.folder = folder
-        digest = hashlib.sha256(said.encode()).hexdigest()
         note = folder / 'of.json'
         if note.is_file() and json.loads(note.read_text(encoding='utf-8')) != digest:
             raise ValueError(

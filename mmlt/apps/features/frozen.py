@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmlt.apps.features.network import hash_of_weights, name_of_backbone
 from mmlt.datasets.feature_files import FeatureFile, read_features
 
-__all__ = ['frozen_config']
+__all__ = ['check_frozen', 'frozen_config']
 
 EPOCHS = 40
 # Largest batch; smaller ones where an epoch would have few, of which CP-Mix needs unmixed ones.
@@ -54,9 +54,9 @@ def frozen_config(cfg: Config, features_file: str | Path) -> Config:
         ValueError: one line, if the method needs views or pixels of an image, or the features are
             of another network or of other classes.
     """
+    check_frozen(cfg)
     content = read_features(features_file)
     cfg = deepcopy(cfg)
-    _check_method(cfg)
     _check_network(cfg, content, features_file)
     _freeze_model(cfg, content)
     epochs = (cfg.get('train_cfg') or {}).get('max_epochs') or EPOCHS
@@ -70,13 +70,14 @@ def frozen_config(cfg: Config, features_file: str | Path) -> Config:
         if cfg.get(f'{split}_dataloader') is not None:
             _freeze_loader(cfg[f'{split}_dataloader'], split, content, str(features_file))
     _schedule(cfg, content)
-    # MMEngine formats the text of a config with yapf, at the start and in each checkpoint; that
+    # MMEngine lays out the text of a config with yapf, at the start and in each checkpoint; that
     # takes as long as the training.
     object.__setattr__(cfg, '_format_python_code', False)
     return cfg
 
 
-def _check_method(cfg: Config) -> None:
+def check_frozen(cfg: Config) -> None:
+    """Raise ``ValueError`` with one line if a method needs more than one vector of each image."""
     kind = _type(cfg.model)
     if kind != 'ImageClassifier':
         raise ValueError(
@@ -90,6 +91,15 @@ def _check_method(cfg: Config) -> None:
                 'model.train_cfg.augments: expected mixing of whole images, which features have '
                 f'too, got {_type(augment)}, which cuts boxes out of images'
             )
+    if _type(cfg.model.head) == 'ContrastiveClsHead':
+        raise ValueError(
+            'model.head.type: expected a head for one view of each image, got ContrastiveClsHead'
+        )
+    if cfg.model.head.get('expert') is not None:
+        raise ValueError(
+            'model.head.expert: expected None, got a stage of the backbone, which needs its '
+            'feature maps'
+        )
 
 
 def _check_network(cfg: Config, content: FeatureFile, path: str | Path) -> None:
@@ -116,19 +126,9 @@ def _check_network(cfg: Config, content: FeatureFile, path: str | Path) -> None:
 def _freeze_model(cfg: Config, content: FeatureFile) -> None:
     model, head = cfg.model, cfg.model.head
     if _type(head) not in _HEADS:
-        if _type(head) == 'ContrastiveClsHead':
-            raise ValueError(
-                'model.head.type: expected a head for one view of each image, got '
-                'ContrastiveClsHead'
-            )
         # The others differ from it in how they make one vector of an image, which is done.
         kept = {k: head[k] for k in ('num_classes', 'loss', 'topk', 'cal_acc') if k in head}
         model.head = head = dict(type='LinearClsHead', **kept)
-    if head.get('expert') is not None:
-        raise ValueError(
-            'model.head.expert: expected None, got a stage of the backbone, which needs its '
-            'feature maps'
-        )
     head['in_channels'] = content.channels
     model.backbone = dict(type='IdentityBackbone', channels=content.channels)
     model.neck = None

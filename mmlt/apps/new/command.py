@@ -21,7 +21,7 @@ from ..check.kinds import KINDS
 from ..check.sources import Listed, Split
 from ..command_line import end_of, parser_of
 from ..predict.output import printable
-from .histogram import advice, histogram, summary
+from .histogram import about_test, advice, histogram, summary
 from .network import choose_network
 from .project import Project, check_out, write_project
 from .settings import Machine, choose_settings, median_side
@@ -122,8 +122,10 @@ def _new(args: argparse.Namespace) -> None:
     settings = choose_settings(
         len(trained), side, network.weights is not None, small, Machine.here()
     )
-    lines, about = advice(counts['train']), summary(counts['train'])
-    project = Project(root, classes, rows, network, settings, left_out, notes, about, lines)
+    given = any(image.split == 'test' for image in images)
+    tested = about_test(counts['test'], given)
+    about, lines = summary(counts['train']), advice(counts['train'])
+    project = Project(root, classes, rows, network, settings, left_out, notes, about, tested, lines)
     said = write_project(project, args.out)
     _tell(args.out, project, counts, said)
 

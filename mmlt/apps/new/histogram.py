@@ -13,10 +13,11 @@ from mmlt.functional.counts import shot_groups
 
 from ..predict.output import printable
 
-__all__ = ['advice', 'histogram', 'summary']
+__all__ = ['about_test', 'advice', 'histogram', 'summary']
 
 ROWS = 16
 PAGE = 'docs/which_method.md'
+EVEN = 1.5  # largest over smallest class of test images that are called balanced
 
 
 def histogram(
@@ -75,6 +76,39 @@ def summary(counts: Sequence[int]) -> str:
     return (
         f'{sum(counts)} training images in {len(counts)} classes, {largest} to {smallest} per '
         f'class, imbalance ratio {largest / smallest:.3g}; {shots}'
+    )
+
+
+def about_test(counts: Sequence[int], given: bool) -> str:
+    """What the test images are like, and so what the plain accuracy of them is about.
+
+    Args:
+        counts: ``(K,)`` test images.
+        given: by the user; else they were drawn.
+    """
+    tested = [count for count in counts if count]
+    largest, smallest = max(tested), min(tested)
+    if not given:
+        text = (
+            'The test images have the same shares as the training images, so `top1` is mostly '
+            'about the large classes.'
+        )
+    elif largest <= EVEN * smallest:
+        images = f'{largest}' if largest == smallest else f'{smallest} to {largest}'
+        text = (
+            f'The test images were given, {images} per class, so `top1` weighs rare and frequent '
+            'classes alike.'
+        )
+    else:
+        text = (
+            f'The test images were given, {largest} to {smallest} per class, so `top1` is mostly '
+            'about the classes with many of them.'
+        )
+    number = f'{smallest} test image{"s" if smallest > 1 else ""}'
+    return (
+        f'{text} Look at `few_shot`, `worst_class` and `macro_f1` (the mean over classes) as well. '
+        f'In a class of {number} one image is {100 / smallest:.3g} points; differences between '
+        'methods need several seeds.'
     )
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 from mmlt.checkpoints import written_whole
 
@@ -16,7 +17,10 @@ from .sources import SPLITS
 
 __all__ = ['Project', 'check_out', 'write_project']
 
-RUNS = 'runs'
+RUNS = ('runs', 'runs_frozen')
+FROZEN = (
+    'mmlt compare . --frozen --seeds 10       # classifiers on the network as it is, in minutes\n'
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Project:
         left_out: images that are not used, and why.
         notes: a line each, about the splits.
         about: a line on the training images.
+        test_images: lines on the test images, and on what figures of them say.
         advice: lines on what to try.
     """
 
@@ -43,6 +48,7 @@ class Project:
     left_out: Sequence[tuple[str, str]]
     notes: Sequence[str]
     about: str
+    test_images: str
     advice: Sequence[str]
 
     def files(self, title: str) -> dict[str, str]:
@@ -112,6 +118,8 @@ class Project:
             'README.md.in',
             title=_markdown(title),
             summary=self.about,
+            test_images=fill(self.test_images, 120),
+            frozen=FROZEN if network.weights is not None else '',
             advice='\n'.join(f'- {line}' for line in self.advice),
             weights_row=weights if network.weights is not None else '',
             left_out_row=left_out if self.left_out else '',
@@ -167,16 +175,16 @@ def write_project(project: Project, out: Path) -> list[str]:
         for name in files
         if name != 'README.md' and (name not in present or _text(out / name) != files[name])
     ]
-    runs = out / RUNS
-    if changed and runs.is_dir() and any(runs.iterdir()):
-        number = 1
-        while (aside := out / f'{RUNS}_{number}').exists():
-            number += 1
-        runs.rename(aside)
-        said.append(
-            f'{runs} is now {aside}: these runs are of other settings or splits ({changed[0]} '
-            'has changed)'
-        )
+    for runs in (out / name for name in RUNS):
+        if changed and runs.is_dir() and any(runs.iterdir()):
+            number = 1
+            while (aside := out / f'{runs.name}_{number}').exists():
+                number += 1
+            runs.rename(aside)
+            said.append(
+                f'{runs} is now {aside}: these runs are of other settings or splits ({changed[0]} '
+                'has changed)'
+            )
     if present:
         said.append(f'replaced in {out}: {", ".join(present)}')
     stale = out / 'splits' / 'left_out.txt'
