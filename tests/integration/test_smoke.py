@@ -10,11 +10,13 @@ import inspect
 import json
 
 import mmpretrain.registry
+import numpy as np
 import pytest
 import torch
 from mmengine.registry import Registry
 
 import mmlt
+from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, write_features
 from tests.digits_runner import CONFIGS
 from tests.tools.load_tool import load_tool
 
@@ -30,7 +32,6 @@ OPTIONS = {
     'ContrastiveClsHead': dict(num_classes=4, in_channels=8),
     'CosineClsHead': dict(num_classes=4, in_channels=8),
     'DeferredReweightingHook': dict(start_epoch=1),
-    'FeaturesLT': dict(file='nowhere.npz', lazy_init=True),
     'IdentityBackbone': dict(channels=4),
     'ImageNetLT': dict(data_root='nowhere', lazy_init=True),
     'INaturalist2018': dict(data_root='nowhere', lazy_init=True),
@@ -66,10 +67,16 @@ def registered():
     }
 
 
-def needed_objects(name):
+def needed_objects(name, folder):
     """Arguments that are objects rather than options."""
     if name == 'CPUAutocastOptimWrapper':
         return dict(optimizer=torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1))
+    if name == 'FeaturesLT':
+        split = FeatureSplit(np.zeros((2, 4), np.float16), np.array([0, 1]), ('', ''))
+        network = dict(name='N', backbone='{}', sha256='0' * 64)
+        file = FeatureFile(dict(train=split, val=split, test=split), ('a', 'b'), network)
+        write_features(folder / 'features.npz', file)
+        return dict(file=str(folder / 'features.npz'))
     if name in ('PairSampler', 'ClassBalancedSampler', 'PairBatchSampler'):
         digits = mmlt.datasets.DigitsLT()
         if name != 'PairBatchSampler':
@@ -79,10 +86,12 @@ def needed_objects(name):
 
 
 @pytest.mark.parametrize('name', sorted(registered()))
-def test_builds(name):
+def test_builds(name, tmp_path):
     """One that needs options has them in the table above."""
     registry, cls = registered()[name]
-    built = registry.build(dict(type=name, **OPTIONS.get(name, {}), **needed_objects(name)))
+    built = registry.build(
+        dict(type=name, **OPTIONS.get(name, {}), **needed_objects(name, tmp_path))
+    )
     assert isinstance(built, cls)
 
 
