@@ -24,6 +24,7 @@ from mmlt.functional.checks import OptionError, refuse
 from mmlt.recipe import KEY, Recipe
 from mmlt.weight_files import read_safetensors
 
+from .quiet import quiet_logs
 from .tuned import merge, on_base
 
 __all__ = ['EXTRA_FILE', 'Model', 'choose_device', 'load_model']
@@ -253,7 +254,7 @@ def _read_config(path: str | Path) -> Config:
 
 def _build(path: Path, config: Any, weights: dict[str, Any]) -> Any:
     try:
-        with DefaultScope.overwrite_default_scope('mmpretrain'):
+        with DefaultScope.overwrite_default_scope('mmpretrain'), quiet_logs():
             network = MODELS.build(config)
     except ANY_ERROR as error:  # whatever the constructors say to wrong options
         raise ValueError(

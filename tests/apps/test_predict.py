@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS
 
 import mmlt
 from mmlt.apps.export.formats import Exported
@@ -57,7 +60,6 @@ def checkpoint_of(folder: Path, **changes: object) -> dict:
     """A checkpoint as MMEngine lays it out, of a network that was not trained."""
     cfg = digits_config(folder, 'resnet8_ce')
     recipe = Recipe.of_config(cfg)
-    from mmpretrain.registry import MODELS
 
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -395,6 +397,26 @@ HOSTILE = [
 def test_a_network_of_timm_by_name_is_a_description() -> None:
     backbone = dict(type='TIMMBackbone', model_name='tf_efficientnet_lite0')
     Recipe(dict(type='ImageClassifier', backbone=backbone), [dict(type='PackInputs')]).check()
+
+
+def test_a_model_is_built_in_silence(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks of timm log their layers, to where the answer goes."""
+    build, logger, said = MODELS.build, MMLogger.get_current_instance(), []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    def talkative(config: dict) -> object:
+        logger.info('layer 1')
+        logger.error('a mistake')
+        return build(config)
+
+    monkeypatch.setattr(MODELS, 'build', talkative)
+    monkeypatch.setattr(logger, 'handlers', [Collect()])
+    level = logger.level
+    load_model(plain / 'plain.pth')
+    assert said == ['a mistake'] and logger.level == level
 
 
 @pytest.mark.parametrize('model', HOSTILE, ids=str)

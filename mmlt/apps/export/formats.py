@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.logging import MMLogger
 from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor, nn
 
 from mmlt.apps.model import EXTRA_FILE, Model
+from mmlt.apps.quiet import quiet_logs
 from mmlt.functional.checks import OptionError
 from mmlt.recipe import KEY
 from mmlt.weight_files import checkpoint_bytes
@@ -142,18 +141,9 @@ def to_safetensors(model: Model, example: Tensor, batch_size: int | None) -> byt
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the many notes of the exporters about what they skip."""
-    loggers = [logging.getLogger(name) for name in ('torch.onnx', 'onnxscript', 'onnx_ir')]
-    loggers.append(MMLogger.get_current_instance())
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    with quiet_logs('torch.onnx', 'onnxscript', 'onnx_ir'), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        yield
 
 
 #: Name -> suffix of the file, and what makes its bytes of a model, one image ``(1, C, H, W)``, and

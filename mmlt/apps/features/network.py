@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from mmlt.apps.quiet import quiet_logs
 from mmlt.datasets.reading import ANY_ERROR
 from mmlt.weight_files import SUFFIX, read_safetensors
 
@@ -48,7 +46,7 @@ def build_network(cfg: Config, checkpoint: Path | None, device: str) -> ImageCla
             'checkpoint: expected weights of the network, as CHECKPOINT or in the config as '
             "load_from or init_cfg=dict(type='Pretrained', checkpoint=...), got none"
         )
-    with DefaultScope.overwrite_default_scope('mmpretrain'), _quiet():
+    with DefaultScope.overwrite_default_scope('mmpretrain'), quiet_logs():
         try:
             model = MODELS.build(model_cfg)
         except ANY_ERROR as error:  # whatever constructors say to wrong options
@@ -189,18 +187,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items() if k not in _WITHOUT}
     return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Networks log their layers while they are built."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('ERROR')
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _line(error: BaseException) -> str:
