@@ -34,7 +34,10 @@ VIEWS = [
 # prior is kept in float32.
 PRIORS = {'train': 1e-10, 0.5: 1e-6, 'sam': 1e-10}
 
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason='what happens without a GPU')
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(torch.cuda.is_available(), reason='what happens without a GPU'),
+]
 
 
 def exact(rank, world_size, work_dir, prior):

@@ -20,7 +20,10 @@ from tests.distributed.launch import run_ranks
 # In the second epoch partners are drawn by the confusion of the first.
 WAYS = ('anchor', 'pairs')
 
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason='what happens without a GPU')
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(torch.cuda.is_available(), reason='what happens without a GPU'),
+]
 
 
 def exact(rank, world_size, work_dir, way):

@@ -206,6 +206,7 @@ def test_without_errors_partners_follow_the_fallback():
     assert (partners == 3).all()
 
 
+@pytest.mark.slow
 def test_an_epoch_of_inaturalist_size():
     """437,513 pairs of 8,142 classes in under a second, without a dense copy of the counts."""
     num_classes, size = 8142, 437_513

@@ -328,7 +328,9 @@ def test_a_contrastive_head_counts_its_clean_views_where_they_are_classified(tmp
     assert record.received[1].any()
 
 
-@pytest.mark.parametrize('options, epochs', [(PAIRED, 3), (IN_BATCH, 2)])
+@pytest.mark.parametrize(
+    'options, epochs', [pytest.param(PAIRED, 3, marks=pytest.mark.slow), (IN_BATCH, 2)]
+)
 def test_resumed_equals_uninterrupted(tmp_path, options, epochs):
     hook = dict(momentum=0.5)
     runner_with(tmp_path / 'whole', options, max_epochs=epochs, hook=hook).train()

@@ -152,9 +152,8 @@ def files(folder):
     return sorted(path.name for path in folder.glob('*.pth'))
 
 
-@pytest.mark.parametrize(
-    ('epochs', 'kills'), [(2, [1]), pytest.param(4, [1, 2, 3, 4], marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(('epochs', 'kills'), [(2, [1]), (4, [1, 2, 3, 4])])
 def test_killed_in_a_validation(tmp_path, epochs, kills):
     """In the last one too, after which the training loop has nothing left to do."""
     options = {

@@ -71,12 +71,9 @@ def test_epochs_do_not_repeat_their_augmentations(tmp_path):
     assert len(set(seen)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    'sampler',
-    [
-        dict(type='DefaultSampler', shuffle=True),
-        pytest.param(dict(type='ClassBalancedSampler'), marks=pytest.mark.slow),
-    ],
+    'sampler', [dict(type='DefaultSampler', shuffle=True), dict(type='ClassBalancedSampler')]
 )
 def test_a_run_without_a_seed_is_resumed_with_that_of_its_checkpoint(tmp_path, sampler):
     """MMEngine makes the sampler before it has read the checkpoint, with another seed."""

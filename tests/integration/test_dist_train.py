@@ -129,6 +129,7 @@ def test_two_processes_resume(trained):
     assert (state['meta']['epoch'], state['meta']['iter']) == (4, 4 * 3)
 
 
+@pytest.mark.slow
 @needs_cpu
 def test_amp_is_bfloat16_autocast_without_a_gpu(tmp_path):
     common = ['--work-dir', str(tmp_path), '--amp']

@@ -133,7 +133,9 @@ def last_validation(work_dir):
     }
 
 
-@pytest.mark.parametrize('leaf', ['resnet8_ce', 'resnet8_logit_adjustment'])
+@pytest.mark.parametrize(
+    'leaf', ['resnet8_ce', pytest.param('resnet8_logit_adjustment', marks=pytest.mark.slow)]
+)
 def test_trains_saves_resumes_and_tests(tmp_path, leaf):
     config, work_dir = str(CONFIGS / 'digits_lt' / f'{leaf}.py'), tmp_path / leaf
     first = run_train([config, *arguments(work_dir, 2)])

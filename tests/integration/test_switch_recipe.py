@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from mmengine.hooks import Hook
 
@@ -105,6 +106,7 @@ def test_the_hooks_of_a_loss_find_the_one_that_came(tmp_path):
     assert record.seen == [(0.0, True), (0.5, True), (1.0, True)]
 
 
+@pytest.mark.slow
 def test_resumed_after_mixing_was_switched_off(tmp_path):
     """The switch is repeated before the parts are checked."""
     options = {
@@ -119,6 +121,7 @@ def test_resumed_after_mixing_was_switched_off(tmp_path):
     ).train()
 
 
+@pytest.mark.slow
 def test_partners_follow_the_pipeline(tmp_path):
     pipeline = digits_config(tmp_path, 'resnet8_concutmix').train_dataloader.dataset.dataset[
         'pipeline'

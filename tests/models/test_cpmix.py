@@ -90,7 +90,7 @@ def partners_drawn(augment, classes, repeats, epoch=3):
     return np.array(drawn)
 
 
-@pytest.mark.parametrize('normalize', [False, True])
+@pytest.mark.parametrize('normalize', [pytest.param(False, marks=pytest.mark.slow), True])
 def test_in_batch_pairs_follow_the_confusion(normalize):
     classes = [0, 0, 0, 1, 1, 2, 3, 4]
     augment = CPMixBatchAugment(label_rule='linear', prob=1.0, normalize_confusion=normalize)
