@@ -160,11 +160,12 @@ def mean_lines(axes: Axes, groups: Sequence[tuple[str, float, float, float]]) ->
         axes: changed in place.
         groups: name, mean, and the smallest and largest ``x`` of the group.
     """
-    for name, mean, left, right in groups:
+    ordered = sorted(groups, key=lambda group: group[2])
+    for place, (name, mean, left, right) in enumerate(ordered):
         axes.hlines(mean, left, right, color=DARK, linewidth=1.2)
-        place = (left, 1.0)
+        above = (0, 4 + 11 * (place % 2))  # neighbours may be too narrow for one row
         axes.annotate(
-            f'{name}: mean {mean:.0f}', place, (0, 4), xycoords=('data', 'axes fraction'),
+            f'{name}: mean {mean:.0f}', (left, 1.0), above, xycoords=('data', 'axes fraction'),
             textcoords='offset points', color=DARK, fontsize=9,
         )  # fmt: skip
 
