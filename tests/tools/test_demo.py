@@ -27,7 +27,7 @@ def test_quick_demo_trains_every_method_and_ends_in_the_report(tmp_path):
         assert f'\n{run["method"]} ' in table
     assert table.count('One seed has no interval') == 1
     page = (tmp_path / 'report.html').read_text(encoding='utf-8')
-    assert 'ConCutMix + CAR' in page and f'{tmp_path}/report.html: 6 runs' in done.stdout
+    assert 'ConCutMix + CAR' in page and f'{tmp_path}/report.html: 6 entries' in done.stdout
     assert 'Epoch(' not in done.stdout  # what the runs print is in their logs
     assert '\r' not in done.stdout and '\x1b' not in done.stdout + done.stderr  # no terminal
     # A second time it starts anew, and without plotly it still ends well.
