@@ -42,6 +42,7 @@ __all__ = [
     'components_with',
     'consumers_of_pairs',
     'drop_foreign_average',
+    'in_shards',
     'num_classes_of',
     'sampler_of',
     'saves_within_epoch',
@@ -262,6 +263,11 @@ def check_single_label(runner: Runner) -> None:
         )
 
 
+def in_shards(runner: Runner) -> bool:
+    """Whether weights of the model are split over the processes (FSDP)."""
+    return any(isinstance(part, FullyShardedDataParallel) for part in runner.model.modules())
+
+
 def check_shards(runner: Runner) -> None:
     """An ``OptionError`` for what does not work with a model in shards (FSDP).
 
@@ -269,7 +275,7 @@ def check_shards(runner: Runner) -> None:
     run can be resumed. And PyTorch puts all weights together from the shards: it misses those that
     are left out of small checkpoints.
     """
-    if not any(isinstance(part, FullyShardedDataParallel) for part in runner.model.modules()):
+    if not in_shards(runner):
         return
     kind = type(runner).__name__
     if runner._resume:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
@@ -16,12 +14,12 @@ from mmengine.structures import BaseDataElement
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
+from mmlt.datasets.samplers.positions import generator_states, set_generator_states
 from mmlt.functional.checks import check_number
 from mmlt.functional.sam import ascent_step
-from mmlt.models.batch_augments.randomness import SeededDraws
 from mmlt.models.losses.confusion_pair_counts import ConfusionPairCounts
 
-from .runner_parts import components_with
+from .runner_parts import components_with, in_shards
 
 __all__ = ['SAMHook']
 
@@ -53,6 +51,9 @@ class SAMHook(Hook):
         >>> custom_hooks = [dict(type='SAMHook', rho=0.05)]
     """
 
+    # After SwitchRecipeHook (NORMAL), which can exchange the batch augments.
+    priority = 'BELOW_NORMAL'
+
     def __init__(self, rho: float = 0.05) -> None:
         self.rho = check_number('rho', rho, '(0, inf)')
 
@@ -60,15 +61,18 @@ class SAMHook(Hook):
         """Put the step of two passes in place of the model's own."""
         if isinstance(runner.optim_wrapper, OptimWrapperDict):
             raise ValueError('SAMHook: expected one optimiser, got several (OptimWrapperDict)')
-        if 'FullyShardedDataParallel' in {type(m).__name__ for m in runner.model.modules()}:
+        if in_shards(runner):
             raise ValueError('SAMHook: expected whole weights in each process, got FSDP')
-        draws = [
-            part
-            for part in components_with(runner, 'set_progress')
-            if isinstance(part, SeededDraws)
-        ]
-        # A plain attribute of the module, which its class's method stands behind.
-        runner.model.train_step = _TwoPasses(runner.model, self.rho, draws)
+        # A plain attribute of the module, which its class's method stands behind. A run that an
+        # error ended has left its own there.
+        if isinstance(runner.model.train_step, _TwoPasses):
+            del runner.model.train_step
+        self._step = _TwoPasses(runner.model, self.rho)
+        runner.model.train_step = self._step
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Look for what draws by seed and iteration."""
+        self._step.draws = components_with(runner, 'rewind')
 
     def after_train(self, runner: Runner) -> None:
         """Give the model its own step back."""
@@ -95,15 +99,17 @@ class _Ascent:
 class _TwoPasses:
     """``train_step`` of a model."""
 
-    def __init__(self, model: nn.Module, rho: float, draws: list[SeededDraws]) -> None:
+    def __init__(self, model: nn.Module, rho: float) -> None:
         own_step: Any = model.train_step
         self.own_step: Callable[..., dict[str, Tensor]] = own_step
-        self.model, self.rho, self.draws = model, rho, draws
+        self.model, self.rho = model, rho
+        self.draws: list[Any] = []  # what can draw once more, with `rewind()`
 
     def __call__(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         states, before = _random_states(), _buffers(self.model)
+        device = next(self.model.parameters()).device
         with _gradients_apart(self.model):
-            outputs = self.own_step(_copied(data), optim_wrapper=_Ascent(optim_wrapper))
+            outputs = self.own_step(_copied(data, device), optim_wrapper=_Ascent(optim_wrapper))
             slopes = {w: w.grad for w in self.model.parameters() if w.grad is not None}
         moved = list(slopes)
         steps = ascent_step(list(slopes.values()), self.rho)
@@ -112,11 +118,13 @@ class _TwoPasses:
         _set_buffers(self.model, before)
         for part in self.draws:
             part.rewind()
-        here = [weight.detach().clone() for weight in moved]
-        _move(moved, [old + step for old, step in zip(here, steps, strict=True)])
-        with _uncounted(self.model), _back_after_backward(optim_wrapper, moved, here):
+        logging: list[Any] = [m for m in self.model.modules() if hasattr(m, 'loss_parts')]
+        logged = [module.loss_parts for module in logging]
+        with _uncounted(self.model), _uphill(optim_wrapper, moved, steps):
             self.own_step(data, optim_wrapper=optim_wrapper)
         _set_buffers(self.model, after)
+        for module, parts in zip(logging, logged, strict=True):
+            module.loss_parts = parts
         return outputs
 
 
@@ -140,19 +148,23 @@ def _gradients_apart(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _back_after_backward(
-    optim_wrapper: OptimWrapper, weights: Sequence[nn.Parameter], values: Sequence[Tensor]
+def _uphill(
+    optim_wrapper: OptimWrapper, weights: Sequence[nn.Parameter], steps: Sequence[Tensor]
 ) -> Iterator[None]:
-    """Between gradient and step the weights return to where they were."""
-    own = optim_wrapper.backward
+    """The weights a step uphill, until the gradient there is known, or an error ends the pass."""
+    own, here = optim_wrapper.backward, [weight.detach().clone() for weight in weights]
 
     def backward(loss: Tensor, **kwargs: Any) -> None:
         own(loss, **kwargs)
-        _move(weights, values)
+        _move(weights, here)
 
+    _move(weights, [old + step for old, step in zip(here, steps, strict=True)])
     optim_wrapper.backward = backward
     try:
         yield
+    except BaseException:
+        _move(weights, here)
+        raise
     finally:
         del optim_wrapper.backward
 
@@ -180,25 +192,29 @@ def _set_buffers(model: nn.Module, values: Mapping[str, Tensor]) -> None:
             tensor.copy_(values[name])
 
 
-def _copied(batch: Any) -> Any:
-    """A batch whose data samples a preprocessor may write into; images are shared."""
+def _copied(batch: Any, device: torch.device) -> Any:
+    """A batch that a preprocessor may write into, as MMPretrain's ``CutMix`` does.
+
+    Images elsewhere than on the device of the model are shared: they are copied to it anyway.
+    """
     if isinstance(batch, BaseDataElement):
         return batch.clone()
+    if isinstance(batch, Tensor):
+        return batch.clone() if batch.device == device else batch
     if isinstance(batch, Mapping):
-        return {key: _copied(part) for key, part in batch.items()}
+        return {key: _copied(part, device) for key, part in batch.items()}
     if isinstance(batch, (list, tuple)):
-        return type(batch)(_copied(part) for part in batch)
+        return type(batch)(_copied(part, device) for part in batch)
     return batch
 
 
 def _random_states() -> tuple[Any, ...]:
     device = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
-    return random.getstate(), np.random.get_state(), torch.get_rng_state(), device
+    return generator_states(), device
 
 
 def _set_random_states(states: tuple[Any, ...]) -> None:
-    random.setstate(states[0])
-    np.random.set_state(states[1])
-    torch.set_rng_state(states[2])
-    if states[3] is not None:
-        torch.cuda.set_rng_state(states[3])
+    of_cpu, of_device = states
+    set_generator_states(of_cpu)
+    if of_device is not None:
+        torch.cuda.set_rng_state(of_device)

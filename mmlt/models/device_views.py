@@ -104,6 +104,10 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         super().set_progress(epoch, max_epochs, iteration, seed)
         self._seeded.set_progress(epoch, max_epochs, iteration, seed)
 
+    def rewind(self) -> None:
+        """Draw the views of this iteration once more."""
+        self._seeded.rewind()
+
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Render the views of a training batch, then go on as :class:`PairedDataPreprocessor`.
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from mmengine.model import BaseDataPreprocessor
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmpretrain.models import ImageClassifier
+from mmpretrain.models.utils import ClsDataPreprocessor
 from mmpretrain.structures import DataSample
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmlt.autocast import CPUAutocastOptimWrapper
 from mmlt.functional.sam import ascent_step
@@ -89,7 +92,7 @@ def _assert_same(model: nn.Module, other: nn.Module) -> None:
 
 def test_three_steps_are_those_of_two_plain_passes() -> None:
     model = _model()
-    plain, step, wrapper = copy.deepcopy(model), _TwoPasses(model, RHO, []), _wrapper(model)
+    plain, step, wrapper = copy.deepcopy(model), _TwoPasses(model, RHO), _wrapper(model)
     for seed in range(3):
         gradients = _reference(plain, _batch(seed), seed)
         with torch.no_grad():
@@ -104,7 +107,7 @@ def test_three_steps_are_those_of_two_plain_passes() -> None:
 
 def test_accumulated_gradients_have_a_step_uphill_each() -> None:
     model = _model()
-    plain, step = copy.deepcopy(model), _TwoPasses(model, RHO, [])
+    plain, step = copy.deepcopy(model), _TwoPasses(model, RHO)
     wrapper = _wrapper(model, accumulative_counts=2)
     wrapper.initialize_count_status(model, 0, 2)
     both = []
@@ -122,8 +125,10 @@ def test_the_log_has_the_loss_before_the_step_uphill() -> None:
     model = _model()
     expected = _loss(copy.deepcopy(model), _batch(0), 0)
     torch.manual_seed(0)
-    logged = _TwoPasses(model, RHO, [])(_batch(0), _wrapper(model))
+    logged = _TwoPasses(model, RHO)(_batch(0), _wrapper(model))
     torch.testing.assert_close(logged['loss'], expected.detach())
+    parts = model.head.loss_module.loss_parts
+    torch.testing.assert_close(sum(parts.values()), expected.detach())
 
 
 def test_a_batch_is_not_changed_and_seeded_draws_come_again() -> None:
@@ -140,8 +145,45 @@ def test_a_batch_is_not_changed_and_seeded_draws_come_again() -> None:
         return inner(inputs, data_samples)
 
     model.loss = loss
-    _TwoPasses(model, RHO, [draws])(_batch(0), _wrapper(model))
+    step = _TwoPasses(model, RHO)
+    step.draws = [draws]
+    step(_batch(0), _wrapper(model))
     assert len(seen) == 2 and seen[0] == seen[1] and seen[0][0] != seen[0][1]
+
+
+def test_an_augment_that_writes_into_images_mixes_the_same_ones() -> None:
+    model, seen = _model(), []
+    preprocessor = ClsDataPreprocessor(
+        num_classes=3, batch_augments=dict(augments=dict(type='CutMix', alpha=1.0))
+    )
+    model.data_preprocessor = preprocessor.double()
+    inner = model.loss
+
+    def loss(inputs: torch.Tensor, data_samples: list[DataSample]) -> dict[str, torch.Tensor]:
+        seen.append(inputs.clone())
+        return inner(inputs.double(), data_samples)
+
+    model.loss = loss
+    batch = dict(_batch(0), inputs=_batch(0)['inputs'].float())
+    np.random.seed(0)
+    _TwoPasses(model, RHO)(batch, _wrapper(model))
+    assert torch.equal(*seen) and not torch.equal(seen[0], _batch(0)['inputs'].float())
+
+
+def test_an_error_in_the_second_pass_leaves_the_weights_where_they_were() -> None:
+    model = _model()
+    before, inner = copy.deepcopy(model.state_dict()), model.loss
+
+    def loss(*batch: Any) -> dict[str, torch.Tensor]:
+        if any(not torch.equal(w, before[name]) for name, w in model.named_parameters()):
+            raise RuntimeError('out of memory')
+        return inner(*batch)
+
+    model.loss = loss
+    with pytest.raises(RuntimeError, match='out of memory'):
+        _TwoPasses(model, RHO)(_batch(0), _wrapper(model))
+    for name, weight in model.named_parameters():
+        assert torch.equal(weight, before[name])
 
 
 def test_pairs_are_counted_once() -> None:
@@ -150,7 +192,7 @@ def test_pairs_are_counted_once() -> None:
     model.head.loss_module.register_forward_pre_hook(
         lambda loss, inputs: model.head.pairs(*inputs[:2])
     )
-    _TwoPasses(model, RHO, [])(_batch(0), _wrapper(model))
+    _TwoPasses(model, RHO)(_batch(0), _wrapper(model))
     assert int(model.head.pairs.counts.sum()) == 4 and model.head.pairs.training
 
 
@@ -161,7 +203,7 @@ def test_in_autocast_and_with_clipping() -> None:
         torch.optim.SGD(model.parameters(), lr=LR), clip_grad=dict(max_norm=1e-3)
     )
     before = [weight.detach().clone() for weight in model.parameters()]
-    _TwoPasses(model, RHO, [])(batch, wrapper)
+    _TwoPasses(model, RHO)(batch, wrapper)
     moved = [w.detach() - old for w, old in zip(model.parameters(), before, strict=True)]
     length = torch.cat([part.flatten() for part in moved]).norm()
     assert float(length) == pytest.approx(LR * 1e-3, rel=1e-3)  # nothing of rho is left
@@ -200,3 +242,62 @@ def test_a_run_trains_and_gets_its_step_back(tmp_path) -> None:
     assert 'train_step' not in vars(runner.model)
     assert all(weight.isfinite().all() for weight in runner.model.parameters())
     assert int(runner.model.head.loss_car.estimate.num_updates) == runner.iter
+
+
+def test_an_augment_that_comes_later_draws_the_same_twice(tmp_path) -> None:
+    later = dict(action_epoch=2, batch_augments=dict(augments=dict(type='RemixBatchAugment')))
+    runner = digits_runner(
+        tmp_path,
+        leaf='resnet8_cpmix',
+        max_epochs=2,
+        custom_hooks=[
+            dict(type='SAMHook', rho=0.02),
+            dict(type='SwitchRecipeHook', schedule=[later]),
+        ],
+    )
+    preprocessor, passes = runner.model.data_preprocessor, []
+    prepare = preprocessor.forward
+
+    def watched(data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        batch = prepare(data, training)
+        if training:
+            passes.append((float(batch['inputs'].sum()), 'gt_score' in batch['data_samples'][0]))
+        return batch
+
+    preprocessor.forward = watched
+    runner.train()
+    assert passes[::2] == passes[1::2] and passes[-1][1]
+
+
+def test_views_that_are_rendered_are_the_same_in_both_passes(tmp_path) -> None:
+    pytest.importorskip('kornia')
+    from mmlt.models import DeviceViewsDataPreprocessor
+
+    preprocessor = DeviceViewsDataPreprocessor(view_size=16, crops_in='source')
+    preprocessor.set_progress(epoch=0, max_epochs=1, iteration=0, seed=0)
+    source = torch.rand(2, 3, 32, 32) * 255
+    first = preprocessor.render(source)
+    preprocessor.rewind()
+    assert all(map(torch.equal, first, preprocessor.render(source)))
+
+
+def test_a_run_after_one_that_an_error_ended_has_two_passes(tmp_path) -> None:
+    runner = digits_runner(tmp_path)
+    hook = SAMHook()
+    hook.before_train(runner)
+    first = runner.model.train_step.own_step
+    hook.before_train(runner)
+    assert runner.model.train_step.own_step == first
+
+
+def test_whole_weights_are_expected_of_any_kind_of_shards(tmp_path, monkeypatch) -> None:
+    class MMFullyShardedDataParallel(FullyShardedDataParallel):
+        def __init__(self) -> None:
+            nn.Module.__init__(self)
+
+        modules = nn.Module.modules
+
+    runner = digits_runner(tmp_path)
+    monkeypatch.setattr(runner, 'model', MMFullyShardedDataParallel())
+    with pytest.raises(ValueError, match='got FSDP'):
+        SAMHook().before_train(runner)

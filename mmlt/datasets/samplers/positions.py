@@ -105,18 +105,29 @@ class SeededItems:
             return [self.dataset[index] for index in batch]
         if get_worker_info() is not None:
             return list(self._items(batch))
-        state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        states = generator_states()
         try:
             return list(self._items(batch))
         finally:
-            random.setstate(state[0])
-            np.random.set_state(state[1])
-            torch.set_rng_state(state[2])
+            set_generator_states(states)
 
     def _items(self, batch: PositionedBatch) -> Iterator[Any]:
         for index, position in zip(batch, batch.positions, strict=True):
             seed_generators(self.seed, batch.epoch, position)
             yield self.dataset[index]
+
+
+def generator_states() -> tuple[Any, Any, torch.Tensor]:
+    """Where the generators of the CPU stand, for :func:`set_generator_states`."""
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()
+
+
+def set_generator_states(states: tuple[Any, Any, torch.Tensor]) -> None:
+    """Put the generators of python, numpy and torch back to where they stood."""
+    for_python, for_numpy, for_torch = states
+    random.setstate(for_python)
+    np.random.set_state(for_numpy)
+    torch.set_rng_state(for_torch)
 
 
 def seed_generators(*key: int) -> int:
