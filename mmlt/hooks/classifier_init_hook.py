@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dataset import Compose
 from mmengine.dist import all_reduce, get_dist_info
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -43,7 +44,7 @@ class ClassifierInitHook(Hook):
 
     Raises:
         ValueError: before training, if the model has no linear or cosine classifier, a class has
-            no training images, or the embeddings are of other classes, of another order of them,
+            no training images, nothing says how images are prepared for a test, or the embeddings are of other classes, of another order of them,
             or of another ``D``.
 
     Reference:
@@ -103,10 +104,10 @@ class ClassifierInitHook(Hook):
         training, device = model.training, next(model.parameters()).device
         rank, world_size = get_dist_info()
         mine = torch.arange(rank, len(labels), world_size)
-        evaluated = getattr(runner._val_loop, 'dataloader', None)
-        pipeline = None if evaluated is None else pipeline_of(evaluated.dataset)
+        pipeline = _evaluation_pipeline(runner)
+        workers = runner.train_dataloader.num_workers
         sums, done = torch.zeros(0), 0
-        for features in features_of(model, dataset, mine.tolist(), pipeline):
+        for features in features_of(model, dataset, mine.tolist(), pipeline, num_workers=workers):
             if not done:
                 sums = torch.zeros(num_classes, features.shape[1], dtype=torch.float64)
             sums.index_add_(0, labels[mine[done : done + len(features)]], features.double())
@@ -117,6 +118,20 @@ class ClassifierInitHook(Hook):
         sums = sums.to(device)
         all_reduce(sums)
         return (sums / counts[:, None].to(device)).float()
+
+
+def _evaluation_pipeline(runner: Runner) -> Compose | None:
+    """Transforms of the validation or test; None for features, which need none."""
+    loop = runner.val_loop or runner.test_loop
+    if loop is not None:
+        return pipeline_of(loop.dataloader.dataset)
+    pipeline = pipeline_of(training_dataset(runner))
+    if pipeline is not None:
+        raise ValueError(
+            'ClassifierInitHook: expected a val_dataloader or test_dataloader, whose transforms '
+            'prepare the images for the class means, got none'
+        )
+    return None
 
 
 def classifiers_of(model: nn.Module) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 from torch import nn
 
@@ -33,6 +33,9 @@ class TrainingProgressHook(Hook):
     effective prior has learned is written as ``effective_prior/imbalance_ratio``: next to that of
     the class counts it tells how far a sampler or a mixing balances.
 
+    Raises:
+        ValueError: before training in a loop without epochs, if a part ``needs_epochs``.
+
     Example:
         >>> custom_hooks = [dict(type='TrainingProgressHook')]
     """
@@ -44,6 +47,13 @@ class TrainingProgressHook(Hook):
         """Begin the run."""
         self._seed = shared_seed(runner)
         self._collect(runner)
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        for part in self._progressive:
+            if getattr(part, 'needs_epochs', False) and not by_epoch:
+                raise ValueError(
+                    f'train_cfg: expected by_epoch=True, since {type(part).__name__} forgets what '
+                    f'is older than an epoch, got {type(runner.train_loop).__name__}'
+                )
         if runner.iter == 0:
             self._begin_run(runner)
 

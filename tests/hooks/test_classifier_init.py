@@ -8,22 +8,31 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
 
 import mmlt  # noqa: F401
 from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, write_features
+from mmlt.hooks import ClassifierInitHook
 from mmlt.hooks.classifier_init_hook import read_embeddings
+from mmlt.hooks.runner_parts import unwrap
+from tests.digits_runner import digits_runner
+from tests.distributed.launch import join, run_ranks
 
 CLASSES = ('cat', 'dog', 'owl')
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 
 
-def runner_of(folder: Path, source: str, head: str, **options: object) -> tuple[Runner, np.ndarray]:
+def write(folder: Path) -> np.ndarray:
     features = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float16)
     split = FeatureSplit(features, LABELS, ('',) * 6)
     network = dict(name='N', backbone='{}', sha256='0' * 64)
     write_features(folder / 'f.npz', FeatureFile(dict(train=split), CLASSES, network))
-    cfg = Config(
+    return features.astype(np.float64)
+
+
+def config_of(folder: Path, source: str, head: str, **options: object) -> Config:
+    return Config(
         dict(
             default_scope='mmpretrain',
             work_dir=str(folder / 'run'),
@@ -51,7 +60,11 @@ def runner_of(folder: Path, source: str, head: str, **options: object) -> tuple[
             **options,
         )
     )
-    return Runner.from_cfg(cfg), features.astype(np.float64)
+
+
+def runner_of(folder: Path, source: str, head: str, **options: object) -> tuple[Runner, np.ndarray]:
+    features = write(folder)
+    return Runner.from_cfg(config_of(folder, source, head, **options)), features
 
 
 @pytest.mark.parametrize('head', ['LinearClsHead', 'CosineClsHead'])
@@ -118,3 +131,58 @@ def test_other_sizes_and_sources_are_refused(tmp_path: Path) -> None:
         read_embeddings(tmp_path / 'names.npz', CLASSES)
     with pytest.raises(ValueError, match='source: expected'):
         runner_of(tmp_path, 'names.txt', 'CosineClsHead')
+
+
+def _rows_on_a_rank(rank: int, world_size: int, folder: Path) -> torch.Tensor:
+    cfg = config_of(folder, 'class_means', 'CosineClsHead')
+    cfg.work_dir = str(folder / f'run_of_{world_size}')
+    join(cfg, rank, world_size)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return unwrap(runner.model).head.fc.weight.detach()
+
+
+def test_two_ranks_begin_where_one_process_does(tmp_path: Path) -> None:
+    write(tmp_path)
+    alone = _rows_on_a_rank(0, 1, tmp_path)
+    for rows in run_ranks(_rows_on_a_rank, 2, tmp_path):
+        torch.testing.assert_close(rows, alone)
+
+
+def _begun(runner: Runner) -> tuple[torch.Tensor, torch.Tensor]:
+    """Classifier as the hook sets it, and directions of the class means, image by image."""
+    runner.train_loop  # noqa: B018 (builds it)
+    evaluated = runner.val_loop or runner.test_loop
+    training = runner.train_dataloader.dataset
+    while hasattr(training, 'dataset'):
+        training = training.dataset
+    model = runner.model.eval()
+    ClassifierInitHook().before_train(runner)
+    sums: dict[int, torch.Tensor] = {}
+    for index in range(len(training)):
+        info = training.get_data_info(index)
+        batch = pseudo_collate([evaluated.dataloader.dataset.pipeline(info)])
+        with torch.no_grad():
+            images = model.data_preprocessor(batch, training=False)['inputs']
+            features = model.backbone(images)[-1].mean(dim=(2, 3))[0]
+        sums[info['gt_label']] = sums.get(info['gt_label'], 0) + features
+    means = torch.stack([sums[k] for k in sorted(sums)])
+    return model.head.fc.weight.detach(), torch.nn.functional.normalize(means, dim=1)
+
+
+@pytest.mark.parametrize('leaf', ['resnet8_bcl', 'resnet8_concutmix'])
+def test_means_are_of_images_as_they_are_tested(tmp_path: Path, leaf: str) -> None:
+    """Not of several views, and not of partners."""
+    rows, expected = _begun(digits_runner(tmp_path, leaf))
+    torch.testing.assert_close(rows, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_without_a_validation_images_are_prepared_as_in_the_test(tmp_path: Path) -> None:
+    none = dict(val_cfg=None, val_dataloader=None, val_evaluator=None)
+    rows, expected = _begun(digits_runner(tmp_path / 'test', 'resnet8_bcl', **none))
+    torch.testing.assert_close(rows, expected, rtol=1e-3, atol=1e-4)
+    none |= dict(test_cfg=None, test_dataloader=None, test_evaluator=None)
+    runner = digits_runner(tmp_path / 'none', 'resnet8_bcl', **none)
+    runner.train_loop  # noqa: B018 (builds it)
+    with pytest.raises(ValueError, match='expected a val_dataloader or test_dataloader'):
+        ClassifierInitHook().before_train(runner)

@@ -113,17 +113,23 @@ def test_two_ranks_are_one_process() -> None:
     torch.testing.assert_close(torch.cat([part[1] for part in ranks]), gradient)
 
 
+PROCO = dict(_delete_=True, type='ProCoLoss', num_classes=10, embedding_channels=32)
+
+
 def test_a_run_on_the_digits(tmp_path) -> None:
-    runner = digits_runner(
-        tmp_path,
-        leaf='resnet8_bcl',
-        max_epochs=2,
-        **{
-            'model.head.loss_bcl': dict(
-                _delete_=True, type='ProCoLoss', num_classes=10, embedding_channels=32
-            )
-        },
-    )
+    options = {'model.head.loss_bcl': PROCO}
+    runner = digits_runner(tmp_path, leaf='resnet8_bcl', max_epochs=2, **options)
     runner.train()
     estimate = runner.model.head.loss_bcl
     assert estimate.counts.sum() == estimate.last_counts.sum() > 0
+
+
+def test_a_loop_without_epochs_is_refused(tmp_path) -> None:
+    options = {
+        'model.head.loss_bcl': PROCO,
+        'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=4),
+        'train_dataloader.sampler': dict(type='InfiniteSampler', shuffle=True),
+    }
+    runner = digits_runner(tmp_path, leaf='resnet8_bcl', **options)
+    with pytest.raises(ValueError, match='by_epoch=True, since ProCoLoss .* IterBasedTrainLoop'):
+        runner.train()

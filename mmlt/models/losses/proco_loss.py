@@ -57,6 +57,8 @@ class ProCoLoss(ClassCountsLoss):
     """
 
     derived = (*ClassCountsLoss.derived, 'train_log_prior')
+    #: Without them the embeddings of the whole run would count as those of now.
+    needs_epochs = True
 
     train_log_prior: Tensor
     sums: Tensor
