@@ -44,8 +44,8 @@ class ClassifierInitHook(Hook):
 
     Raises:
         ValueError: before training, if the model has no linear or cosine classifier, a class has
-            no training images, nothing says how images are prepared for a test, or the embeddings are of other classes, of another order of them,
-            or of another ``D``.
+            no training images, no data loader says how images are prepared for a test, or the
+            embeddings are of other classes, of another order of them, or of another ``D``.
 
     Reference:
         Shi et al., Long-Tail Learning with Foundation Model: Heavy Fine-Tuning Hurts (LIFT), ICML

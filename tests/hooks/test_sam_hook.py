@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mmengine.model import BaseDataPreprocessor
+from mmengine.model import BaseDataPreprocessor, MMDistributedDataParallel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmpretrain.models import ImageClassifier
 from mmpretrain.models.utils import ClsDataPreprocessor
@@ -23,6 +23,7 @@ from mmlt.hooks.sam_hook import _TwoPasses
 from mmlt.models.batch_augments.randomness import SeededDraws
 from mmlt.models.losses.confusion_pair_counts import ConfusionPairCounts
 from tests.digits_runner import digits_runner
+from tests.distributed.launch import run_ranks
 
 RHO, LR = 0.1, 0.5
 
@@ -301,3 +302,45 @@ def test_whole_weights_are_expected_of_any_kind_of_shards(tmp_path, monkeypatch)
     monkeypatch.setattr(runner, 'model', MMFullyShardedDataParallel())
     with pytest.raises(ValueError, match='got FSDP'):
         SAMHook().before_train(runner)
+
+
+class _Unused(nn.Module):
+    """A backbone with a layer that only images of one rank reach, and one that none does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all, self.some, self.none = (nn.Linear(16, 16) for _ in range(3))
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor]:
+        features, reaching = self.all(inputs.flatten(1)), inputs.flatten(1).sum(dim=1) > 0
+        if reaching.any():
+            features = features + reaching[:, None] * self.some(features)
+        return (features.tanh(),)
+
+
+def _steps_on_a_rank(rank: int, world_size: int) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    head = dict(type='LinearClsHead', in_channels=16, num_classes=3)
+    model: Any = ImageClassifier(
+        backbone=_Unused(), head=head, data_preprocessor=BaseDataPreprocessor()
+    )
+    model = model.double().train()
+    inner, each = model, 4 // world_size
+    if world_size > 1:
+        model = MMDistributedDataParallel(model, find_unused_parameters=True)
+    wrapper = _wrapper(model, accumulative_counts=2)
+    wrapper.initialize_count_status(model, 0, 4)
+    step, mine = _TwoPasses(model, RHO), slice(rank * each, (rank + 1) * each)
+    for seed in range(4):
+        batch = _batch(seed)
+        batch['inputs'][2:] = -batch['inputs'][2:].abs()  # not to reach `some`
+        batch['inputs'][:2] = batch['inputs'][:2].abs() * 3
+        step({name: part[mine] for name, part in batch.items()}, wrapper)
+    return {name: value.detach() for name, value in inner.state_dict().items()}
+
+
+def test_two_ranks_are_one_process_also_with_unused_weights() -> None:
+    expected = _steps_on_a_rank(0, 1)
+    for weights in run_ranks(_steps_on_a_rank, 2):
+        for name, value in weights.items():
+            torch.testing.assert_close(value, expected[name], rtol=1e-9, atol=1e-11, msg=name)

@@ -131,5 +131,5 @@ def test_a_loop_without_epochs_is_refused(tmp_path) -> None:
         'train_dataloader.sampler': dict(type='InfiniteSampler', shuffle=True),
     }
     runner = digits_runner(tmp_path, leaf='resnet8_bcl', **options)
-    with pytest.raises(ValueError, match='by_epoch=True, since ProCoLoss .* IterBasedTrainLoop'):
+    with pytest.raises(ValueError, match=r'by_epoch=True, since ProCoLoss .* IterBasedTrainLoop'):
         runner.train()
