@@ -5,10 +5,10 @@ MMPretrain's own registries, so that ``custom_imports=dict(imports=['mmlt'])`` i
 config needs. After it, a config may also inherit from a recipe: ``_base_ = 'mmlt::...'``.
 """
 
-from .host import allow_safe_checkpoints, check_host
+from .openmmlab import allow_safe_checkpoints, check_openmmlab
 from .version import __version__
 
-check_host()
+check_openmmlab()
 allow_safe_checkpoints()
 
 from . import datasets, engine, evaluation, hooks, models, registry, weight_files  # noqa: E402

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmlt import host
+from mmlt import openmmlab
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.skipif(
-    host._numbers(torch.__version__) < (2, 6), reason='torch before 2.6 loads without safety'
+    openmmlab._numbers(torch.__version__) < (2, 6), reason='torch before 2.6 loads without safety'
 )
 
 
@@ -58,7 +58,7 @@ def test_only_the_statistics_of_a_history_are_found():
     from mmengine.logging.history_buffer import HistoryBuffer
 
     for name in ('mean', 'max', 'min', 'current'):
-        assert host._statistic_of_history(HistoryBuffer, name) is getattr(HistoryBuffer, name)
+        assert openmmlab._statistic_of_history(HistoryBuffer, name) is getattr(HistoryBuffer, name)
     for owner, name in ((getattr, '__self__'), (HistoryBuffer, '__init__'), (str, 'mean')):
         with pytest.raises(Exception, match='refused: the checkpoint asks for'):
-            host._statistic_of_history(owner, name)
+            openmmlab._statistic_of_history(owner, name)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 
-from mmlt import host
+from mmlt import openmmlab
 from tests.digits_runner import digits_runner
 
 REAL_IMPORT = importlib.import_module
@@ -22,7 +22,7 @@ needs_allow_list = pytest.mark.skipif(
 
 @pytest.fixture
 def pretend(monkeypatch):
-    """Replace a package by an error or a version for ``check_host``."""
+    """Replace a package by an error or a version for ``check_openmmlab``."""
 
     def install(**packages):
 
@@ -44,13 +44,13 @@ def missing(name):
 
 
 def test_the_stack_of_this_environment_is_accepted():
-    host.check_host()
+    openmmlab.check_openmmlab()
 
 
 def test_all_missing_packages_are_named_with_the_way_to_install_them(pretend):
     pretend(mmcv=missing('mmcv'), mmpretrain=missing('mmpretrain'))
     with pytest.raises(ImportError) as caught:
-        host.check_host()
+        openmmlab.check_openmmlab()
     message = str(caught.value)
     assert 'mmcv is not installed; mmpretrain is not installed' in message
     assert "pip install 'mmlt[openmmlab]'" in message
@@ -71,16 +71,16 @@ def test_all_missing_packages_are_named_with_the_way_to_install_them(pretend):
 def test_versions_are_compared_as_numbers(pretend, version, accepted):
     pretend(mmpretrain=version)
     if accepted:
-        host.check_host()
+        openmmlab.check_openmmlab()
     else:
         with pytest.raises(ImportError, match=f'mmpretrain {version} is too old, 1.2 is needed'):
-            host.check_host()
+            openmmlab.check_openmmlab()
 
 
 def test_a_package_that_lacks_its_own_needs_says_which(pretend):
     pretend(mmengine=missing('pkg_resources'), mmcv=missing('addict'))
     with pytest.raises(ImportError) as caught:
-        host.check_host()
+        openmmlab.check_openmmlab()
     assert "mmengine cannot be imported: it needs 'pkg_resources' (install setuptools<81)" in str(
         caught.value
     )
@@ -91,7 +91,7 @@ def test_both_stacks_at_once_are_refused(monkeypatch):
     both = [SimpleNamespace(metadata={'Name': name}) for name in ('mmengine', 'onedl_mmengine')]
     monkeypatch.setattr(importlib.metadata, 'distributions', lambda: both)
     with pytest.raises(ImportError, match='both installed'):
-        host.check_host()
+        openmmlab.check_openmmlab()
 
 
 @needs_allow_list
@@ -117,7 +117,7 @@ def test_arrays_and_numbers_of_numpy_load_safely(tmp_path, scalar):
 @needs_allow_list
 def test_the_classes_stay_allowed_when_the_host_withdraws_its_own_list(tmp_path):
     """The OneDL fork loads inside ``safe_globals`` with the bare classes of its own."""
-    if not hasattr(torch.serialization, 'safe_globals') or host._numbers(torch.__version__) < (
+    if not hasattr(torch.serialization, 'safe_globals') or openmmlab._numbers(torch.__version__) < (
         2,
         7,
     ):

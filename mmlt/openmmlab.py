@@ -10,7 +10,7 @@ import re
 import warnings
 from typing import Any
 
-__all__ = ['allow_safe_checkpoints', 'check_host']
+__all__ = ['allow_safe_checkpoints', 'check_openmmlab']
 
 INSTALL_HINT = (
     'mmlt plugs into MMPretrain and does not choose its stack for you. Install one of\n'
@@ -32,7 +32,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r'\d+', version.split('+')[0])[:3])
 
 
-def check_host() -> None:
+def check_openmmlab() -> None:
     """Import MMPretrain and what it stands on.
 
     Raises:
