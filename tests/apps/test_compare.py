@@ -164,7 +164,7 @@ def digits_run(home, seed=0, epochs=None, options=()):
 def test_a_run_knows_how_far_it_is(tmp_path):
     run = digits_run(tmp_path)
     assert run.read() == {} and not run.can_resume() and changed_settings(run) == []
-    run.note(state='started', settings=settings(run.load()))
+    run.note(state='started', settings=settings(run))
     run.note(seconds=3.5)
     assert run.read()['state'] == 'started' and run.read()['seconds'] == 3.5
     assert not run.is_finished() and not run.can_resume()
@@ -180,7 +180,7 @@ def test_a_run_knows_how_far_it_is(tmp_path):
 
 def test_a_run_with_another_config_is_refused_and_a_number_of_workers_is_not(tmp_path):
     run = digits_run(tmp_path, epochs=4)
-    run.note(state='finished', settings=settings(run.load()))
+    run.note(state='finished', settings=settings(run))
     same = digits_run(tmp_path, epochs=4, options={'train_dataloader.num_workers': 2})
     assert changed_settings(same) == []
     with pytest.raises(ValueError, match=r'max_epochs: trained with 4, now 40.* --force'):
@@ -193,6 +193,32 @@ def test_a_run_with_another_config_is_refused_and_a_number_of_workers_is_not(tmp
     }
     for item in other.items():
         assert len(changed_settings(digits_run(tmp_path, epochs=4, options=[item]))) == 1, item
+
+
+def test_a_project_moves_together_with_its_runs(tmp_path):
+    def run_in(project):
+        recipe = project / 'configs' / 'ce.py'
+        return Run(Method('ce', 'ce', recipe), 0, None, project / 'runs')
+
+    run = run_in(tmp_path / 'here')
+    run.method.config.parent.mkdir(parents=True)
+    run.method.config.write_text(
+        "_base_ = '../data.py'\n"
+        "model = dict(init_cfg=dict(checkpoint=_base_.project + '/weights/w.safetensors'))\n"
+    )
+    (tmp_path / 'here' / 'data.py').write_text(
+        'project = r"""{{ fileDirname }}"""\ntrain_cfg = dict(by_epoch=True, max_epochs=2)\n'
+        "files = dict(data_root=project, classes=project + '/splits/classes.txt')\n"
+        "train_dataloader = dict(dataset=dict(files, data_prefix='/photos'))\n"
+    )
+    run.note(state='finished', settings=settings(run))
+    assert settings(run)['weights'] == ['None', 'weights/w.safetensors']
+    moved = run_in((tmp_path / 'here').rename(tmp_path / 'there'))
+    assert moved.is_finished() and changed_settings(moved) == []
+    data = tmp_path / 'there' / 'data.py'
+    data.write_text(data.read_text().replace('/photos', '/other'))
+    changed = run_in(tmp_path / 'there')
+    assert len(changed_settings(changed)) == 1
 
 
 def test_only_folders_of_runs_are_removed(tmp_path):

@@ -78,7 +78,7 @@ def train_and_judge(run: Run, tell: Callable[[Any], None]) -> None:
             method=run.method.label,
             seed=run.seed,
             epochs=cfg.train_cfg.max_epochs,
-            settings=settings(cfg),
+            settings=settings(run),
         )
         try:
             # A copy: the tool fills in what the settings above do not hold.
