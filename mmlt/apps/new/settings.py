@@ -81,6 +81,8 @@ def choose_settings(
     batch_size = 8
     while batch_size < largest and train_images >= 20 * batch_size:
         batch_size *= 2
+    while train_images % batch_size == 1:  # BatchNorm cannot train on a last batch of one image
+        batch_size -= 1
     steps = -(-train_images // batch_size)
     target = (1500 if weights else 10_000) if machine.gpu else (600 if weights else 2000)
     low, high = (5, 60) if weights else (10, 200)
