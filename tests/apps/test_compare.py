@@ -30,9 +30,10 @@ from mmlt.apps.compare.frozen import Frozen
 from mmlt.apps.compare.methods import Method, choose, find_methods, home_of
 from mmlt.apps.compare.plan import Plan, locked, read_plan, runs_of
 from mmlt.apps.compare.processes import Ended, Task, Told, work_apart
-from mmlt.apps.compare.runs import Run, changed_settings, last_checkpoint, settings
+from mmlt.apps.compare.runs import Run, changed_settings, settings
 from mmlt.apps.compare.table import Comparison, save_tables, to_markdown, to_text
 from mmlt.apps.compare.work import train_and_judge
+from mmlt.checkpoints import last_checkpoint
 from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, write_features
 from tests.configs.recipes import CONFIGS
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmlt.checkpoints import write_text_whole
+from mmlt.checkpoints import last_checkpoint, write_text_whole
 from mmlt.hooks.settings import changes, settings_of
 
 from .methods import Method
 from .schedule import epochs_of, scale_epochs
 
-__all__ = ['Run', 'changed_settings', 'last_checkpoint', 'settings']
+__all__ = ['Run', 'changed_settings', 'settings']
 
 STATE = 'run.json'
 LOG = 'run.log'
@@ -93,17 +93,6 @@ class Run:
         """Delete the folder of an earlier run; of any other folder, nothing."""
         if (self.folder / STATE).is_file():
             shutil.rmtree(self.folder)
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint that a training has saved last; None without one."""
-    note = folder / 'last_checkpoint'
-    if note.is_file():
-        named = folder / Path(note.read_text(encoding='utf-8').strip()).name
-        if named.is_file():
-            return named
-    found = [*folder.glob('epoch_*.pth'), *folder.glob('iter_*.pth')]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def settings(run: Run) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import mmlt
+from mmlt.checkpoints import last_checkpoint
 
 from ..evaluate.command import evaluate_run
 from ..evaluate.inference import same_images
-from .runs import Figures, Run, last_checkpoint, settings
+from .runs import Figures, Run, settings
 
 __all__ = ['build_runner', 'train_and_judge', 'why_no_best']
 
