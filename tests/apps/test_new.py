@@ -17,9 +17,11 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS, MODELS
 from rich.console import Console
 
+from mmlt.apps import pretrained
 from mmlt.apps.main import main as mmlt_main
 from mmlt.apps.new.histogram import about_test, advice, histogram
 from mmlt.apps.new.methods import METHODS
+from mmlt.apps.new.network import choose_network
 from mmlt.apps.new.settings import Machine, choose_settings
 from mmlt.models.backbones import CIFARResNet
 from tests.apps.test_check_files import photograph
@@ -379,6 +381,12 @@ def test_settings_follow_data_and_machine() -> None:
             made = choose_settings(images, 160, False, False, machine)
             assert made.epochs >= 10 and 1 <= made.log_interval <= max(made.steps // 5, 1)
             assert made.workers >= 1 and set(made.reasons) <= set(vars(made))
+
+
+def test_without_packaged_weights_there_is_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, 'has_efficientnet_lite0', lambda: False)
+    assert choose_network(side=200).name == 'resnet18'
+    assert choose_network(side=200).channels == 512 and choose_network(side=32).channels == 64
 
 
 def test_no_batch_is_a_single_image() -> None:
