@@ -25,7 +25,7 @@ from mmpretrain.registry import MODELS
 
 from mmlt.apps.compare import frozen, main
 from mmlt.apps.compare.budget import SAFETY, Costs, fit_epochs, makespan, seconds_of
-from mmlt.apps.compare.command import _plan
+from mmlt.apps.compare.command import _conclude, _plan
 from mmlt.apps.compare.frozen import Frozen
 from mmlt.apps.compare.methods import Method, choose, find_methods, home_of
 from mmlt.apps.compare.plan import Plan, locked, read_plan, runs_of
@@ -398,6 +398,17 @@ def test_the_epoch_of_validation_has_a_table_of_its_own(tmp_path):
     assert len(rows) == 1 + 2 * 3 * 4
     markdown = to_markdown(Comparison({'a|b': states['CE']}))
     assert '| a\\|b | 52.0±2.0 |' in markdown
+
+
+def test_the_proposed_report_is_of_runs_that_there_are(tmp_path, capsys):
+    runs = [digits_run(tmp_path / 'my runs', seed) for seed in range(2)]
+    for run in runs:
+        run.note(**{**state(run.seed), 'state': 'finished'})
+    assert _conclude(runs, [runs[0].method], tmp_path, {}) == 0
+    assert f"mmlt report 'ce={runs[0].folder}' --out" in capsys.readouterr().out
+    runs[0].note(state='started')
+    assert _conclude(runs, [runs[0].method], tmp_path, {runs[0]: 'failed'}) == 1
+    assert 'mmlt report' not in capsys.readouterr().out
 
 
 # Classifiers on features
