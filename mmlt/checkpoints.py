@@ -17,6 +17,7 @@ from .functional.checks import OptionError
 __all__ = [
     'TRUST',
     'fault_of',
+    'last_checkpoint',
     'newest_whole',
     'progress_of',
     'remove_partial',
@@ -148,6 +149,20 @@ def progress_of(path: Path) -> tuple[int, int]:
             'got one without'
         )
     return iteration, epoch
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """What a training has saved last in its work directory, which may have moved; None: nothing.
+
+    A best epoch is no last one, though it may have been written later.
+    """
+    note = folder / 'last_checkpoint'
+    if note.is_file():
+        named = folder / Path(note.read_text(encoding='utf-8').strip()).name
+        if named.is_file():
+            return named
+    found = [*folder.glob('epoch_*.pth'), *folder.glob('iter_*.pth')]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def newest_whole(

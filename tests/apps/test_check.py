@@ -295,7 +295,7 @@ def test_options_of_the_config_can_be_overridden(birds: Path) -> None:
         (['words.txt'], 'config: expected a config that can be read, got words.txt: '),
         (['bare.py'], 'expected a config with train_dataloader'),
         (['bare.py', '--out', 'x.txt'], "--out: expected a file .csv/.json, got 'x.txt'"),
-        (['bare.py', '--workers', '0'], '--workers: expected at least 1, got 0'),
+        (['bare.py', '--workers', '0'], "--workers: expected an integer of at least 1, got '0'"),
         (['bare.py', '--timeout', 'nan'], '--timeout: expected a number in (0, inf), got nan'),
     ],
 )

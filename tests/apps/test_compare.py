@@ -25,14 +25,15 @@ from mmpretrain.registry import MODELS
 
 from mmlt.apps.compare import frozen, main
 from mmlt.apps.compare.budget import SAFETY, Costs, fit_epochs, makespan, seconds_of
-from mmlt.apps.compare.command import _plan
+from mmlt.apps.compare.command import _conclude, _plan
 from mmlt.apps.compare.frozen import Frozen
 from mmlt.apps.compare.methods import Method, choose, find_methods, home_of
 from mmlt.apps.compare.plan import Plan, locked, read_plan, runs_of
 from mmlt.apps.compare.processes import Ended, Task, Told, work_apart
-from mmlt.apps.compare.runs import Run, changed_settings, last_checkpoint, settings
+from mmlt.apps.compare.runs import Run, changed_settings, settings
 from mmlt.apps.compare.table import Comparison, save_tables, to_markdown, to_text
 from mmlt.apps.compare.work import train_and_judge
+from mmlt.checkpoints import last_checkpoint
 from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, write_features
 from tests.configs.recipes import CONFIGS
 
@@ -164,7 +165,7 @@ def digits_run(home, seed=0, epochs=None, options=()):
 def test_a_run_knows_how_far_it_is(tmp_path):
     run = digits_run(tmp_path)
     assert run.read() == {} and not run.can_resume() and changed_settings(run) == []
-    run.note(state='started', settings=settings(run.load()))
+    run.note(state='started', settings=settings(run))
     run.note(seconds=3.5)
     assert run.read()['state'] == 'started' and run.read()['seconds'] == 3.5
     assert not run.is_finished() and not run.can_resume()
@@ -180,7 +181,7 @@ def test_a_run_knows_how_far_it_is(tmp_path):
 
 def test_a_run_with_another_config_is_refused_and_a_number_of_workers_is_not(tmp_path):
     run = digits_run(tmp_path, epochs=4)
-    run.note(state='finished', settings=settings(run.load()))
+    run.note(state='finished', settings=settings(run))
     same = digits_run(tmp_path, epochs=4, options={'train_dataloader.num_workers': 2})
     assert changed_settings(same) == []
     with pytest.raises(ValueError, match=r'max_epochs: trained with 4, now 40.* --force'):
@@ -193,6 +194,32 @@ def test_a_run_with_another_config_is_refused_and_a_number_of_workers_is_not(tmp
     }
     for item in other.items():
         assert len(changed_settings(digits_run(tmp_path, epochs=4, options=[item]))) == 1, item
+
+
+def test_a_project_moves_together_with_its_runs(tmp_path):
+    def run_in(project):
+        recipe = project / 'configs' / 'ce.py'
+        return Run(Method('ce', 'ce', recipe), 0, None, project / 'runs')
+
+    run = run_in(tmp_path / 'here')
+    run.method.config.parent.mkdir(parents=True)
+    run.method.config.write_text(
+        "_base_ = '../data.py'\n"
+        "model = dict(init_cfg=dict(checkpoint=_base_.project + '/weights/w.safetensors'))\n"
+    )
+    (tmp_path / 'here' / 'data.py').write_text(
+        'project = r"""{{ fileDirname }}"""\ntrain_cfg = dict(by_epoch=True, max_epochs=2)\n'
+        "files = dict(data_root=project, classes=project + '/splits/classes.txt')\n"
+        "train_dataloader = dict(dataset=dict(files, data_prefix='/photos'))\n"
+    )
+    run.note(state='finished', settings=settings(run))
+    assert settings(run)['weights'] == ['None', 'weights/w.safetensors']
+    moved = run_in((tmp_path / 'here').rename(tmp_path / 'there'))
+    assert moved.is_finished() and changed_settings(moved) == []
+    data = tmp_path / 'there' / 'data.py'
+    data.write_text(data.read_text().replace('/photos', '/other'))
+    changed = run_in(tmp_path / 'there')
+    assert len(changed_settings(changed)) == 1
 
 
 def test_only_folders_of_runs_are_removed(tmp_path):
@@ -371,6 +398,17 @@ def test_the_epoch_of_validation_has_a_table_of_its_own(tmp_path):
     assert len(rows) == 1 + 2 * 3 * 4
     markdown = to_markdown(Comparison({'a|b': states['CE']}))
     assert '| a\\|b | 52.0±2.0 |' in markdown
+
+
+def test_the_proposed_report_is_of_runs_that_there_are(tmp_path, capsys):
+    runs = [digits_run(tmp_path / 'my runs', seed) for seed in range(2)]
+    for run in runs:
+        run.note(**{**state(run.seed), 'state': 'finished'})
+    assert _conclude(runs, [runs[0].method], tmp_path, {}) == 0
+    assert f"mmlt report 'ce={runs[0].folder}' --out" in capsys.readouterr().out
+    runs[0].note(state='started')
+    assert _conclude(runs, [runs[0].method], tmp_path, {runs[0]: 'failed'}) == 1
+    assert 'mmlt report' not in capsys.readouterr().out
 
 
 # Classifiers on features

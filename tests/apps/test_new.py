@@ -17,9 +17,11 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS, MODELS
 from rich.console import Console
 
+from mmlt.apps import pretrained
 from mmlt.apps.main import main as mmlt_main
 from mmlt.apps.new.histogram import about_test, advice, histogram
 from mmlt.apps.new.methods import METHODS
+from mmlt.apps.new.network import choose_network
 from mmlt.apps.new.settings import Machine, choose_settings
 from mmlt.models.backbones import CIFARResNet
 from tests.apps.test_check_files import photograph
@@ -370,7 +372,7 @@ def test_the_readme_says_what_the_test_images_are_like(project: Path) -> None:
 def test_settings_follow_data_and_machine() -> None:
     laptop, server = Machine(2, False), Machine(32, True)
     small = choose_settings(89, 160, True, False, laptop)
-    assert (small.batch_size, small.steps, small.image_size) == (8, 12, 96)
+    assert (small.batch_size, small.steps, small.image_size) == (7, 13, 96)
     large = choose_settings(100_000, 500, True, False, server)
     assert (large.batch_size, large.image_size, large.workers) == (64, 224, 8)
     assert choose_settings(1000, 32, False, True, laptop).image_size == 32
@@ -379,6 +381,21 @@ def test_settings_follow_data_and_machine() -> None:
             made = choose_settings(images, 160, False, False, machine)
             assert made.epochs >= 10 and 1 <= made.log_interval <= max(made.steps // 5, 1)
             assert made.workers >= 1 and set(made.reasons) <= set(vars(made))
+
+
+def test_without_packaged_weights_there_is_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, 'has_efficientnet_lite0', lambda: False)
+    assert choose_network(side=200).name == 'resnet18'
+    assert choose_network(side=200).channels == 512 and choose_network(side=32).channels == 64
+
+
+def test_no_batch_is_a_single_image() -> None:
+    """BatchNorm refuses it where the last features have one place, as those of 32 pixels have."""
+    for machine in (Machine(2, False), Machine(32, True)):
+        for images in range(2, 4000):
+            made = choose_settings(images, 160, False, False, machine)
+            assert images % made.batch_size != 1 and made.batch_size >= 6
+            assert made.steps == -(-images // made.batch_size)
 
 
 def test_a_thousand_classes(tmp_path: Path) -> None:

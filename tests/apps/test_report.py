@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from mmlt.apps.report import main
 from mmlt.apps.report.command import write_report
 from mmlt.apps.report.content import describe
 from mmlt.apps.report.differences import class_differences, differences
+from mmlt.apps.report.entries import checkpoint_file
 from mmlt.apps.report.runs import load_runs
 from mmlt.apps.report.suspects import find_doubles, find_suspects
 
@@ -84,6 +86,18 @@ def report(tmp_path_factory):
 
 def data_of(page):
     return json.loads(re.search(r'^const DATA = (.*);$', page, re.MULTILINE)[1])
+
+
+def test_the_last_epoch_is_evaluated_though_the_best_was_written_after_it(tmp_path):
+    """In a copied folder, without the note of MMEngine."""
+    assert checkpoint_file(tmp_path) is None
+    for seconds, name in enumerate(('epoch_4.pth', 'epoch_5.pth', 'best_top1_epoch_5.pth')):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (seconds, seconds))
+    assert checkpoint_file(tmp_path).name == 'epoch_5.pth'
+    for path in tmp_path.glob('epoch_*'):
+        path.unlink()
+    assert checkpoint_file(tmp_path).name == 'best_top1_epoch_5.pth'
 
 
 def test_the_page_tells_what_the_figures_are(report):

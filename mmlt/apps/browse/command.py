@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 import mmlt  # noqa: F401  registers everything
 from mmlt.datasets.reading import ANY_ERROR
 from mmlt.evaluation.names import write_csv
 
 from ..check.command import read_config
-from ..command_line import end_of, parser_of
+from ..command_line import add_cfg_options, command_of, integer_from, parser_of, progress_bar
 from .drawing import draw_batch, draw_classes
 from .feed import Feed
 from .run import confusion_of, has_rectifier, read_checkpoint, rectifier_of
@@ -44,12 +42,12 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     add('--out', type=Path, metavar='FOLDER', help='default: work_dirs/NAME_OF_CONFIG/browse')
     add(
         '--batches',
-        type=int,
+        type=integer_from(0),
         default=1,
         metavar='N',
         help='how many batches to draw, mixed ones first (default: 1)',
     )
-    add('--epoch', type=int, default=0, metavar='N', help='which epoch, from 0 (default: 0)')
+    add('--epoch', type=integer_from(0), default=0, metavar='N', help='from 0 on (default: 0)')
     add(
         '--checkpoint',
         type=Path,
@@ -58,33 +56,11 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         'confusion (CP-Mix) or rectify labels by its features (ConCutMix)',
     )
     add('--force', action='store_true', help='replace the pictures of an earlier call')
-    add(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, as in tools/train.py',
-    )
+    add_cfg_options(parser)
     args = parser.parse_args(arguments)
-    for name, least in (('batches', 0), ('epoch', 0)):
-        if getattr(args, name) < least:
-            parser.error(f'--{name}: expected at least {least}, got {getattr(args, name)}')
     if args.out is None:
         args.out = Path('work_dirs') / Path(args.config).stem / 'browse'
     return args
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw what a recipe feeds.
-
-    Args:
-        arguments: of the command line by default.
-
-    Returns:
-        see :func:`~mmlt.apps.command_line.end_of`.
-    """
-    args = parse_args(arguments)
-    return end_of('browse', lambda: _browse(args))
 
 
 def _browse(args: argparse.Namespace) -> None:
@@ -133,21 +109,14 @@ def _browse(args: argparse.Namespace) -> None:
 
 def _feed_epoch(feed: Feed) -> tuple[NDArray[np.float64], int, list[int]]:
     """Labels of the epoch summed, ``(K,)``, its images, and which batches are mixed."""
-    console = Console(stderr=True)
     total, images, mixed = np.zeros(len(feed.counts)), 0, []
-    steps = track(
-        feed.fed(),
-        'batches',
-        total=len(feed),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
-    for index, (labels, size, is_mixed) in enumerate(steps):
-        total += labels
-        images += size
-        if is_mixed:
-            mixed.append(index)
+    with progress_bar() as bar:
+        steps = bar.track(feed.fed(), len(feed), description='batches')
+        for index, (labels, size, is_mixed) in enumerate(steps):
+            total += labels
+            images += size
+            if is_mixed:
+                mixed.append(index)
     return total, images, mixed
 
 
@@ -177,3 +146,6 @@ def _notes(
     elif start is not None:
         notes.append('classes.png sums the labels of the pixels, before the head rectifies them')
     return notes
+
+
+main = command_of('browse', parse_args, _browse)

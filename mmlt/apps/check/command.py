@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from mmengine.config import Config
 
-from ..command_line import end_of, parser_of
+from ..command_line import add_cfg_options, command_of, cores, integer_from, parser_of, progress_bar
 from .duplicates import find_duplicates
 from .files import Scanned, Settings, scan_file
 from .kinds import Finding
@@ -40,19 +37,18 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = parser_of('check', DESCRIPTION, EXAMPLE)
     add = parser.add_argument
     add('config', help='path of the config file, as tools/train.py takes it')
+    add_cfg_options(parser)
     add(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, as in tools/train.py',
+        '--workers',
+        type=integer_from(1),
+        default=cores(),
+        metavar='N',
+        help='processes (default: all cores)',
     )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    add('--workers', type=int, default=cores, metavar='N', help='processes (default: all cores)')
     add('--out', type=Path, metavar='FILE', help='write every finding as .csv or .json')
     add(
         '--show',
-        type=int,
+        type=integer_from(0),
         default=10,
         metavar='N',
         help='files of each kind to print (default: 10)',
@@ -60,7 +56,7 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     add('--strict', action='store_true', help='exit with 1 for warnings too')
     add(
         '--max-pixels',
-        type=int,
+        type=integer_from(1),
         default=Settings().max_pixels,
         metavar='N',
         help='an image with more pixels is a fault and is not decoded (default: %(default)s)',
@@ -73,10 +69,6 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         help='a file that takes longer is a fault (default: 60)',
     )
     args = parser.parse_args(arguments)
-    for name, least in (('workers', 1), ('show', 0), ('max_pixels', 1)):
-        if getattr(args, name) < least:
-            option = name.replace('_', '-')
-            parser.error(f'--{option}: expected at least {least}, got {getattr(args, name)}')
     if not 0 < args.timeout < float('inf'):
         parser.error(f'--timeout: expected a number in (0, inf), got {args.timeout}')
     if args.out is not None and args.out.suffix not in FORMATS:
@@ -126,12 +118,8 @@ def scan(
     """
     files = list(dict.fromkeys(image.path for split in splits for image in split.images))
     scanned: dict[str, Scanned] = {}
-    console = Console(stderr=True)
-    columns = (TextColumn('images'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Refreshed here, not by a thread, which a fork could catch holding a lock.
-    bar = Progress(*columns, console=console, auto_refresh=False, disable=not console.is_terminal)
-    with bar:
-        task, shown = bar.add_task('', total=len(files)), time.monotonic()
+    with progress_bar(auto_refresh=False) as bar:
+        task, shown = bar.add_task('images', total=len(files)), time.monotonic()
         for position, result in map_files(
             partial(scan_file, settings=settings), files, min(workers, len(files)), timeout
         ):
@@ -184,20 +172,6 @@ def describe_splits(splits: Sequence[Split]) -> str:
     return '\n'.join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Check the images of a config.
-
-    Args:
-        arguments: of the command line by default.
-
-    Returns:
-        0 without faults, 1 with faults, 2 if the config or an argument is wrong, 130 if it was
-        stopped by Ctrl-C.
-    """
-    args = parse_args(arguments)
-    return end_of('check', lambda: _check(args))
-
-
 def _check(args: argparse.Namespace) -> int:
     start = time.monotonic()
     splits = read_splits(read_config(args.config, args.cfg_options))
@@ -215,3 +189,6 @@ def _check(args: argparse.Namespace) -> int:
             raise ValueError(f'--out: {error}') from error
         print(f'\n{args.out}: all {len(rows)} findings')
     return int(has_faults(rows) or (args.strict and bool(rows)))
+
+
+main = command_of('check', parse_args, _check)

@@ -12,9 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from mmlt.functional.checks import check_integer
-
-from ..command_line import end_of, parser_of
+from ..command_line import end_of, integer_from, parser_of
 from .budget import Costs, duration, text_of
 from .frozen import Frozen
 from .methods import Method, choose, find_methods, home_of
@@ -51,14 +49,14 @@ EXAMPLE = """examples:
 def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; ends the process with status 2 if it is wrong."""
     parser = parser_of('compare', DESCRIPTION, EXAMPLE)
-    add = parser.add_argument
+    add, count = parser.add_argument, integer_from(1)
     add('project', nargs='+', type=Path, metavar='PROJECT', help='folder, recipes, or a study')
     add('--methods', metavar='NAME,NAME', help='which, the baseline first (default: all)')
-    add('--seeds', type=_positive, default=3, metavar='N', help='runs of each (default: 3)')
+    add('--seeds', type=count, default=3, metavar='N', help='runs of each (default: 3)')
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
         '--epochs',
-        type=_positive,
+        type=count,
         metavar='N',
         help='of each run, with the schedule scaled (default: those of the recipes)',
     )
@@ -70,7 +68,7 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add(
         '--jobs',
-        type=_positive,
+        type=count,
         metavar='N',
         help='runs at a time (default: one for each GPU; with --frozen at least two)',
     )
@@ -98,15 +96,6 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     if args.out is None:
         args.out = home_of(args.project, args.frozen)
     return args
-
-
-def _positive(text: str) -> int:
-    try:
-        return check_integer('number', int(text), '[1, inf)')
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f'expected an integer of at least 1, got {text!r}'
-        ) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -315,8 +304,10 @@ def _conclude(
         print(f'\n{text}\n')
         print(f'{home}: table.txt, .md, .csv, .json; a folder for each run')
         done = [run for run in runs if run.seed == 0 and run not in failures]
-        parts = [f'{shlex.quote(f"{run.method.name}={run.folder}")}' for run in done]
-        print(f'class by class: mmlt report {" ".join(parts)} --out {home / "report.html"}')
+        command = ['mmlt', 'report', *(f'{run.method.name}={run.folder}' for run in done)]
+        if done:
+            out = ['--out', str(home / 'report.html')]
+            print(f'class by class: {shlex.join([*command, *out])}')
     for failure in failures.values():
         print(f'mmlt compare: {failure}', file=sys.stderr)
     return 1 if failures else 0

@@ -11,13 +11,13 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmlt.checkpoints import write_text_whole
+from mmlt.checkpoints import last_checkpoint, write_text_whole
 from mmlt.hooks.settings import changes, settings_of
 
 from .methods import Method
 from .schedule import epochs_of, scale_epochs
 
-__all__ = ['Run', 'changed_settings', 'last_checkpoint']
+__all__ = ['Run', 'changed_settings', 'settings']
 
 STATE = 'run.json'
 LOG = 'run.log'
@@ -95,19 +95,12 @@ class Run:
             shutil.rmtree(self.folder)
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint that a training has saved last; None without one."""
-    note = folder / 'last_checkpoint'
-    if note.is_file():
-        named = folder / Path(note.read_text(encoding='utf-8').strip()).name
-        if named.is_file():
-            return named
-    found = [*folder.glob('epoch_*.pth'), *folder.glob('iter_*.pth')]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+def settings(run: Run) -> dict[str, Any]:
+    """What the result of a run depends on, as JSON knows it.
 
-
-def settings(cfg: Config) -> dict[str, Any]:
-    """What the result of a run depends on, as JSON knows it."""
+    Paths inside the project are relative to it, so that it may move together with its runs.
+    """
+    cfg = run.load()
     known = settings_of(cfg, (cfg.get('train_dataloader') or {}).get('batch_size'))
     test = settings_of(
         dict(val_dataloader=cfg.get('test_dataloader'), val_evaluator=cfg.get('test_evaluator')),
@@ -115,8 +108,20 @@ def settings(cfg: Config) -> dict[str, Any]:
     )
     known.update({name.replace('val_', 'test_'): part for name, part in test.items() if part})
     known['weights'] = [str(cfg.get('load_from')), *_checkpoints(cfg.get('model'))]
-    plain: dict[str, Any] = json.loads(json.dumps(known, default=str))
+    root = run.method.config.parent
+    root = root.parent if root.name == 'configs' else root
+    plain: dict[str, Any] = _relative(json.loads(json.dumps(known, default=str)), root)
     return plain
+
+
+def _relative(node: Any, root: Path) -> Any:
+    if isinstance(node, dict):
+        return {key: _relative(part, root) for key, part in node.items()}
+    if isinstance(node, list):
+        return [_relative(part, root) for part in node]
+    if isinstance(node, str) and Path(node).is_relative_to(root):
+        return Path(node).relative_to(root).as_posix()
+    return node
 
 
 def _checkpoints(node: Any) -> Iterator[str]:
@@ -135,4 +140,4 @@ def changed_settings(run: Run) -> list[str]:
     before = run.read().get('settings')
     if before is None:
         return []
-    return [change.text for change in changes(before, settings(run.load()), 0, False)]
+    return [change.text for change in changes(before, settings(run), 0, False)]

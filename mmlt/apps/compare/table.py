@@ -14,19 +14,12 @@ from mmlt.checkpoints import write_text_whole
 from mmlt.evaluation.names import write_csv
 from mmlt.functional.metrics.uncertainty import t_interval
 
+from ..evaluate.results import COLUMNS
 from .budget import text_of
 
 __all__ = ['Cell', 'Comparison', 'save_tables', 'to_markdown', 'to_text']
 
-FIGURES = {
-    'top1': 'all',
-    'many_shot': 'many',
-    'medium_shot': 'medium',
-    'few_shot': 'few',
-    'worst_class': 'worst',
-    'harmonic_mean': 'harmonic',
-    'ece': 'ECE',
-}
+FIGURES = {k: v for k, v in COLUMNS.items() if k not in ('class_mean', 'macro_f1')}
 EPOCHS = {'last': 'last epoch', 'best': 'epoch chosen on validation'}
 # Of which it is said what is within noise of the best.
 DECISIVE = ('top1', 'few_shot', 'worst_class')

@@ -17,10 +17,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import mmlt
+from mmlt.checkpoints import last_checkpoint
 
 from ..evaluate.command import evaluate_run
 from ..evaluate.inference import same_images
-from .runs import Figures, Run, last_checkpoint, settings
+from .runs import Figures, Run, settings
 
 __all__ = ['build_runner', 'train_and_judge', 'why_no_best']
 
@@ -78,7 +79,7 @@ def train_and_judge(run: Run, tell: Callable[[Any], None]) -> None:
             method=run.method.label,
             seed=run.seed,
             epochs=cfg.train_cfg.max_epochs,
-            settings=settings(cfg),
+            settings=settings(run),
         )
         try:
             # A copy: the tool fills in what the settings above do not hold.

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 import mmlt
 from mmlt.checkpoints import TRUST
 
 from ..check.command import read_config
-from ..command_line import end_of, parser_of
+from ..command_line import add_cfg_options, add_thresholds, command_of, parser_of
 from ..predictions import Predictions, load_predictions
 from .counts import HOW_TO_GIVE, counts_from, counts_of_checkpoint, counts_of_config
 from .inference import check_readable, predict_split, same_images
@@ -83,14 +83,7 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar='PREDICTIONS',
         help='predictions of the validation images, for --tau sweep without CONFIG',
     )
-    add(
-        '--thresholds',
-        type=int,
-        nargs=2,
-        metavar=('MANY', 'FEW'),
-        help='training images above which a class is many-shot, and below which it is few-shot '
-        '(default: those of the LongTailMetric of CONFIG, or 100 20)',
-    )
+    add_thresholds(parser, 'those of the LongTailMetric of CONFIG, or 100 20')
     add(
         '--features',
         action='store_true',
@@ -105,20 +98,12 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         help='load checkpoint and .pkl as they are; they can run any code: only for files that you '
         'or people you trust have made',
     )
-    add(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, as in tools/test.py',
-    )
+    add_cfg_options(parser, 'test')
     args = parser.parse_args(arguments)
     if len(args.source) > 2:
         parser.error(f'expected CONFIG CHECKPOINT or PREDICTIONS, got {len(args.source)} arguments')
     if len(args.source) == 1 and Path(args.source[0]).suffix == '.py':
         parser.error(f'expected a checkpoint after the config {args.source[0]}, got none')
-    if args.thresholds and not 0 <= args.thresholds[1] <= args.thresholds[0] + 1:
-        parser.error(f'--thresholds: expected FEW of at most MANY + 1, got {args.thresholds}')
     if len(args.source) == 1 and args.tau is None and args.validation is None:
         parser.error('--tau sweep: expected --validation PREDICTIONS to choose on, got none')
     if len(args.source) == 1 and args.features:
@@ -128,19 +113,6 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         name = 'evaluation' if len(args.source) == 2 else f'{home.stem}_evaluation'
         args.out_dir = home.parent / name
     return args
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge a model.
-
-    Args:
-        arguments: of the command line by default.
-
-    Returns:
-        see :func:`~mmlt.apps.command_line.end_of`.
-    """
-    args = parse_args(arguments)
-    return end_of('evaluate', lambda: _evaluate(args))
 
 
 def evaluate_run(config: Path, checkpoint: Path, out_dir: Path, pictures: bool = True) -> None:
@@ -159,7 +131,7 @@ def _evaluate(args: argparse.Namespace, quiet: bool = False, pictures: bool = Tr
             f'--out-dir: expected a folder without an evaluation, got {folder}; --force replaces it'
         )
     about: dict[str, Any] = dict(mmlt=mmlt.__version__, source=[str(part) for part in args.source])
-    thresholds = tuple(args.thresholds or (100, 20))
+    thresholds = args.thresholds or (100, 20)
     cfg = None
     if len(args.source) == 2:
         cfg, predictions = _from_model(args)
@@ -259,3 +231,6 @@ def _strength(
     results = sweep_tau(validation.with_counts(predictions.class_counts))
     best = max(results, key=lambda tau: (results[tau], -abs(tau - 1)))
     return best, notes, {f'{tau:g}': round(value, 4) for tau, value in results.items()}
+
+
+main = command_of('evaluate', parse_args, _evaluate)

@@ -20,9 +20,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import METRICS
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..command_line import progress_bar
 from ..predictions import Predictions, gather
 
 __all__ = ['check_readable', 'predict_split', 'same_images']
@@ -56,13 +55,11 @@ class _ShowProgress(Hook):
     """A bar of the batches on stderr, where that is a terminal."""
 
     def __init__(self, split: str) -> None:
-        columns = (TextColumn(split), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        console = Console(stderr=True)
-        self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.split, self.bar = split, progress_bar()
 
     def before_test(self, runner: Runner) -> None:
         self.bar.start()
-        self.task = self.bar.add_task('', total=len(runner.test_dataloader))
+        self.task = self.bar.add_task(self.split, total=len(runner.test_dataloader))
 
     def after_test_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         self.bar.advance(self.task)

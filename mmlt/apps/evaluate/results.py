@@ -18,8 +18,9 @@ from ..predictions import Predictions, save_predictions
 from .judge import Judged
 from .pictures import confusion_shares, draw_accuracy, draw_confusion
 
-__all__ = ['confused_pairs', 'save_results', 'table_of', 'worst_line']
+__all__ = ['COLUMNS', 'confused_pairs', 'save_results', 'table_of', 'worst_line']
 
+# Of the metric's figures, for tables and pages.
 COLUMNS = {
     'top1': 'all',
     'class_mean': 'class mean',

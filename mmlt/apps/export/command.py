@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mmlt.apps.command_line import end_of, parser_of
+from mmlt.apps.command_line import add_model, command_of, parser_of
 from mmlt.apps.model import Model, load_model
 from mmlt.apps.predict.images import find_images
 from mmlt.datasets.reading import ANY_ERROR
@@ -39,7 +39,7 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; ends the process with status 2 if it is wrong."""
     parser = parser_of('export', DESCRIPTION, EXAMPLE)
     add = parser.add_argument
-    add('model', metavar='MODEL', type=Path, help='checkpoint')
+    add_model(parser, 'checkpoint')
     add('--format', choices=list(FORMATS), required=True, help='onnx needs mmlt[export]')
     add(
         '--images',
@@ -47,14 +47,6 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         nargs='+',
         required=True,
         help=f'images, folders or lists to compare on; the first {COMPARED} are used',
-    )
-    add('--config', type=Path, help='of a checkpoint that does not describe its model; it is run')
-    add(
-        '--base',
-        type=Path,
-        metavar='FILE',
-        help='pre-trained weights that a checkpoint of a TunedBackbone was trained on, where they '
-        'are not where the run had them',
     )
     add('--out', type=Path, metavar='FILE', help='(default: beside MODEL, with another suffix)')
     add('--force', action='store_true', help='replace the file')
@@ -69,19 +61,6 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     if args.out.exists() and not args.force:
         parser.error(f'--out: expected a new file, got {args.out}; --force replaces it')
     return args
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Export a model.
-
-    Args:
-        arguments: of the command line by default.
-
-    Returns:
-        0; 2 if an argument or the model does not fit, or the file predicts something else.
-    """
-    args = parse_args(arguments)
-    return end_of('export', lambda: _export(args))
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -161,3 +140,6 @@ def _first_images(model: Model, paths: Sequence[str]) -> list[Tensor]:
             f'{len(sizes)} sizes'
         )
     return images
+
+
+main = command_of('export', parse_args, _export)

@@ -6,10 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from ..check.command import read_config
-from ..command_line import end_of, parser_of
+from ..command_line import add_cfg_options, command_of, integer_from, parser_of
 from .extraction import extract_features
 
 __all__ = ['main']
@@ -32,33 +30,13 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     add('config', metavar='CONFIG', help='config file, as tools/train.py takes it')
     add('checkpoint', metavar='CHECKPOINT', type=Path, nargs='?', help='weights of the network')
     add('--out', type=Path, required=True, metavar='FILE', help='.npz or .safetensors')
-    add('--batch-size', type=int, metavar='N', help='(default: that of the test loader)')
+    add(
+        '--batch-size', type=integer_from(1), metavar='N', help='(default: that of the test loader)'
+    )
     add('--device', help='such as cpu or cuda:1 (default: a GPU where there is one)')
     add('--force', action='store_true', help='replace the file, and parts of a stopped pass')
-    add(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, as in tools/train.py',
-    )
-    args = parser.parse_args(arguments)
-    if args.batch_size is not None and args.batch_size < 1:
-        parser.error(f'--batch-size: expected at least 1, got {args.batch_size}')
-    return args
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Extract features.
-
-    Args:
-        arguments: of the command line by default.
-
-    Returns:
-        see :func:`~mmlt.apps.command_line.end_of`.
-    """
-    args = parse_args(arguments)
-    return end_of('features', lambda: _features(args))
+    add_cfg_options(parser)
+    return parser.parse_args(arguments)
 
 
 def _features(args: argparse.Namespace) -> None:
@@ -74,3 +52,6 @@ def _features(args: argparse.Namespace) -> None:
         f'({max(counts)} .. {min(counts)}), {content.channels:,} features each, of '
         f'{content.identity}'
     )
+
+
+main = command_of('features', parse_args, _features)

@@ -16,9 +16,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mmlt.apps.command_line import progress_bar
 from mmlt.apps.evaluate.inference import same_images
 from mmlt.apps.model import choose_device
 from mmlt.checkpoints import written_whole
@@ -114,7 +113,7 @@ def extract_features(
             )
     done, total = 0, sum(map(len, labels_of.values()))
     splits = {}
-    with _progress() as bar:
+    with progress_bar() as bar:
         for name, dataset in datasets.items():
             labels = labels_of[name]
             parts = _Parts(folder / name, digests[name])
@@ -249,14 +248,3 @@ def _half(features: NDArray[np.float32]) -> NDArray[np.float16]:
             f'{np.abs(features).max():g}'
         )
     return half
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    columns = (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, disable=not console.is_terminal)

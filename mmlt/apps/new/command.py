@@ -19,7 +19,7 @@ from ..check.files import Scanned
 from ..check.files import Settings as ScanSettings
 from ..check.kinds import KINDS
 from ..check.sources import Listed, Split
-from ..command_line import end_of, parser_of
+from ..command_line import command_of, parser_of
 from ..predict.output import printable
 from .histogram import about_test, advice, histogram, summary
 from .network import choose_network
@@ -67,19 +67,6 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     add('--seed', type=int, default=0, metavar='N', help='of the splits (default: 0)')
     add('--force', action='store_true', help='replace the files of a project; runs are set aside')
     return parser.parse_args(arguments)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Make a project.
-
-    Args:
-        arguments: of the command line by default.
-
-    Returns:
-        0; 2 if the images or an argument do not fit; 130 if it was stopped by Ctrl-C.
-    """
-    args = parse_args(arguments)
-    return end_of('new', lambda: _new(args))
 
 
 def _new(args: argparse.Namespace) -> None:
@@ -273,3 +260,6 @@ def _about_splits(
             f'{classes[min(doubtful)]}: there only equal files count as copies'
         )
     return lines
+
+
+main = command_of('new', parse_args, _new)

@@ -121,7 +121,8 @@ def _named(name: str) -> tuple[Network, Any]:
             mean, std = ([255 * value for value in part] for part in (cfg.mean, cfg.std))
         backbone = dict(type='TIMMBackbone', model_name=name)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        module = MODELS.build(backbone).eval()
+        module = MODELS.build(backbone)
+    module.eval()  # of MMPretrain's networks some return None
     with torch.no_grad():
         try:
             output = module(torch.zeros(1, 3, 64, 64))[-1]

@@ -5,7 +5,6 @@ The rules are few, so that the README of a project can say them.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from PIL import Image
 
 from mmlt.datasets.reading import ANY_ERROR
 
+from ..command_line import cores
 from .network import SMALL
 
 __all__ = ['Machine', 'Settings', 'choose_settings', 'median_side']
@@ -31,11 +31,7 @@ class Machine:
     @classmethod
     def here(cls) -> Machine:
         """This one."""
-        if hasattr(os, 'sched_getaffinity'):
-            cores = len(os.sched_getaffinity(0))
-        else:
-            cores = os.cpu_count() or 1
-        return cls(cores, torch.cuda.is_available())
+        return cls(cores(), torch.cuda.is_available())
 
 
 @dataclass(frozen=True)
@@ -81,6 +77,8 @@ def choose_settings(
     batch_size = 8
     while batch_size < largest and train_images >= 20 * batch_size:
         batch_size *= 2
+    while train_images % batch_size == 1:  # BatchNorm cannot train on a last batch of one image
+        batch_size -= 1
     steps = -(-train_images // batch_size)
     target = (1500 if weights else 10_000) if machine.gpu else (600 if weights else 2000)
     low, high = (5, 60) if weights else (10, 200)

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmlt.apps.command_line import end_of, parser_of
+from mmlt.apps.command_line import add_model, command_of, integer_from, parser_of, progress_bar
 from mmlt.apps.model import load_model
 
 from .api import predict_batches
@@ -35,52 +33,28 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; ends the process with status 2 if it is wrong."""
     parser = parser_of('predict', DESCRIPTION, EXAMPLE)
     add = parser.add_argument
-    add('model', metavar='MODEL', type=Path, help='checkpoint or exported file')
+    add_model(parser, 'checkpoint or exported file')
     add('images', metavar='IMAGES', nargs='+', help='images, folders, or lists (.txt) of paths')
     add('--root', metavar='FOLDER', help='what the paths of lists are relative to')
-    add('--config', type=Path, help='of a checkpoint that does not describe its model; it is run')
-    add(
-        '--base',
-        type=Path,
-        metavar='FILE',
-        help='pre-trained weights that a checkpoint of a TunedBackbone was trained on, where they '
-        'are not where the run had them',
-    )
     add('--out', type=Path, metavar='FILE', help='write .csv or .json in place of the table')
     add('--force', action='store_true', help='replace --out')
-    add('--top-k', type=int, default=3, metavar='K', help='classes per image (default: 3)')
+    count = integer_from(1)
+    add('--top-k', type=count, default=3, metavar='K', help='classes per image (default: 3)')
     add(
         '--test-prior',
         metavar='PRIOR',
         help='how frequent the classes are among these images: uniform, train (as in training), '
         'or a file with a number for each class; else as the model has it',
     )
-    add('--batch-size', type=int, default=32, metavar='N', help='images at a time (default: 32)')
+    add('--batch-size', type=count, default=32, metavar='N', help='images at a time (default: 32)')
     add('--device', help='cpu, cuda, cuda:1 (default: a GPU where there is one)')
     args = parser.parse_args(arguments)
-    for name, value in (('top-k', args.top_k), ('batch-size', args.batch_size)):
-        if value < 1:
-            parser.error(f'--{name}: expected at least 1, got {value}')
     if args.out is not None:
         if args.out.suffix not in FORMATS:
             parser.error(f'--out: expected a file {"/".join(FORMATS)}, got {str(args.out)!r}')
         if args.out.exists() and not args.force:
             parser.error(f'--out: expected a new file, got {args.out}; --force replaces it')
     return args
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Predict images.
-
-    Args:
-        arguments: of the command line by default.
-
-    Returns:
-        0; 1 if no image could be read; 2 if an argument or the model does not fit; 130 if it was
-        stopped by Ctrl-C.
-    """
-    args = parse_args(arguments)
-    return end_of('predict', lambda: _predict(args))
 
 
 def _predict(args: argparse.Namespace) -> int:
@@ -95,10 +69,8 @@ def _predict(args: argparse.Namespace) -> int:
         )
     rows: list[Row] = []
     skipped: list[tuple[str, str]] = []
-    console = Console(stderr=True)
-    columns = (TextColumn('images'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task('', total=len(paths))
+    with progress_bar() as bar:
+        task = bar.add_task('images', total=len(paths))
         for batch in predict_batches(model, paths, args.batch_size, args.test_prior):
             names = model.class_names(batch.probabilities.shape[1])
             best = np.argsort(-batch.probabilities, axis=1, kind='stable')[:, : args.top_k]
@@ -118,3 +90,6 @@ def _predict(args: argparse.Namespace) -> int:
         count = f'{len(skipped)} of {len(paths)} images could not be read'
         print(f'mmlt predict: {count}', file=sys.stderr)
     return 0 if rows else 1
+
+
+main = command_of('predict', parse_args, _predict)

@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..command_line import end_of, parser_of
+from ..command_line import add_thresholds, command_of, parser_of
 from .files import write_files
 from .runs import Run, load_runs
 
@@ -39,34 +39,12 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         '--out', type=Path, default=Path('report.html'), metavar='FILE', help='default: report.html'
     )
     add('--title', help='of the page')
-    add(
-        '--thresholds',
-        type=int,
-        nargs=2,
-        metavar=('MANY', 'FEW'),
-        help='training images above which a class is many-shot, and below which it is few-shot '
-        '(default: those of the evaluation of the first run)',
-    )
+    add_thresholds(parser, 'those of the evaluation of the first run')
     add('--force', action='store_true', help='replace an earlier report')
     args = parser.parse_args(arguments)
     if args.out.suffix not in ('.html', '.htm'):
         parser.error(f'--out: expected a file .html, got {str(args.out)!r}')
-    if args.thresholds and not 0 <= args.thresholds[1] <= args.thresholds[0] + 1:
-        parser.error(f'--thresholds: expected FEW of at most MANY + 1, got {args.thresholds}')
     return args
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write a report.
-
-    Args:
-        arguments: of the command line by default.
-
-    Returns:
-        0, or 2 if a run or an argument is wrong.
-    """
-    args = parse_args(arguments)
-    return end_of('report', lambda: _report(args))
 
 
 def _report(args: argparse.Namespace) -> None:
@@ -77,7 +55,7 @@ def _report(args: argparse.Namespace) -> None:
             )
     if args.out.exists() and not args.force:
         raise ValueError(f'--out: expected a new file, got {args.out}; --force replaces it')
-    runs = load_runs(args.runs, tuple(args.thresholds) if args.thresholds else None)
+    runs = load_runs(args.runs, args.thresholds)
     beside = write_report(args.out, runs, args.title)
     number = f'{len(runs)} entries' if len(runs) > 1 else '1 entry'
     print(f'{args.out}: {number}; pictures and tables in {beside}')
@@ -113,3 +91,6 @@ def write_report(out: Path, runs: Sequence[Run], title: str | None = None) -> Pa
     beside = out.with_name(f'{out.stem}_files')
     write_files(beside, runs, known['tables'])
     return beside
+
+
+main = command_of('report', parse_args, _report)

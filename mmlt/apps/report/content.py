@@ -18,7 +18,7 @@ from mmlt.functional.metrics.tallies import most_confused_with
 from mmlt.functional.metrics.uncertainty import wilson_interval
 
 from ..evaluate.pictures import GROUPED_ABOVE
-from ..evaluate.results import confused_pairs
+from ..evaluate.results import COLUMNS, confused_pairs
 from . import charts
 from .differences import Difference, differences
 from .images import thumbnail
@@ -27,16 +27,7 @@ from .suspects import find_doubles, find_suspects, rare_classes
 
 __all__ = ['describe', 'script_json']
 
-FIGURES = {
-    'top1': 'all',
-    'class_mean': 'class mean',
-    'many_shot': 'many',
-    'medium_shot': 'medium',
-    'few_shot': 'few',
-    'worst_class': 'worst',
-    'harmonic_mean': 'harmonic',
-    'ece': 'ECE',
-}
+FIGURES = {name: text for name, text in COLUMNS.items() if name != 'macro_f1'}
 CURVES = ('top1', 'many_shot', 'medium_shot', 'few_shot', 'worst_class', 'loss')
 # Of the metric, too: what the others show already.
 OTHER_CURVES = ('top5', 'harmonic_mean', 'geometric_mean', 'macro_f1')

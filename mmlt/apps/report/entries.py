@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-__all__ = ['config_file', 'entries_of', 'last_checkpoint']
+from mmlt.checkpoints import last_checkpoint
+
+__all__ = ['checkpoint_file', 'config_file', 'entries_of']
 
 # Of `mmlt compare`: PROJECT/runs/METHOD/seed_S, and tables beside the methods.
 SEED = re.compile(r'seed_(\d+)')
@@ -77,7 +79,7 @@ def _is_run(folder: Path) -> bool:
     return (
         (folder / 'predictions.npz').is_file()
         or (folder / 'evaluation' / 'predictions.npz').is_file()
-        or last_checkpoint(folder) is not None
+        or checkpoint_file(folder) is not None
     )
 
 
@@ -113,14 +115,9 @@ def _add(found: dict[str, dict[str, Path]], name: str, seeds: dict[str, Path]) -
         entry[seed] = path
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """Of a work directory; None if there is none."""
-    note = folder / 'last_checkpoint'
-    if note.is_file():
-        named = folder / Path(note.read_text(encoding='utf-8').strip()).name
-        if named.is_file():
-            return named
-    return _newest(folder.glob('*.pth'))
+def checkpoint_file(folder: Path) -> Path | None:
+    """That of the last epoch of a work directory, else any; None if there is none."""
+    return last_checkpoint(folder) or _newest(folder.glob('*.pth'))
 
 
 def config_file(folder: Path) -> Path | None:

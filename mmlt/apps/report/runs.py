@@ -13,7 +13,7 @@ from ..evaluate.command import evaluate_run
 from ..evaluate.judge import Judged, judge, mean_of_seeds
 from ..predictions import Predictions, load_predictions
 from .curves import Curve, mean_of_curves, read_curves
-from .entries import config_file, entries_of, last_checkpoint
+from .entries import checkpoint_file, config_file, entries_of
 
 __all__ = ['Run', 'load_runs', 'merge_seeds', 'same_images']
 
@@ -136,7 +136,7 @@ def _predictions_in(folder: Path) -> Path:
     here, below = folder / 'predictions.npz', folder / 'evaluation' / 'predictions.npz'
     if here.is_file():
         return here
-    checkpoint, config = last_checkpoint(folder), config_file(folder)
+    checkpoint, config = checkpoint_file(folder), config_file(folder)
     fresh = below.is_file() and (
         checkpoint is None or below.stat().st_mtime >= checkpoint.stat().st_mtime
     )

@@ -7,7 +7,6 @@ by points.
 from __future__ import annotations
 
 import importlib.util
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from ..check.command import read_config, scan
 from ..check.duplicates import Found, find_duplicates
 from ..check.files import Settings
 from ..check.sources import Listed, Split, read_splits
+from ..command_line import cores
 from .entries import config_file
 from .runs import Run, same_images
 
@@ -162,7 +162,7 @@ def find_doubles(run: Run, rare: NDArray[np.bool_]) -> tuple[list[Double], str]:
     )
     if (tested, sizes[0][0]) != (all_tested, sizes[0][1]):
         shown += ', those of the rarest classes'
-    scanned = scan(splits, Settings(), _workers(), FILE_SECONDS)
+    scanned = scan(splits, Settings(), cores(), FILE_SECONDS)
     doubles = []
     for found in find_duplicates(splits, scanned):
         if found.finding.kind in ACROSS and found.other is not None:
@@ -219,9 +219,3 @@ def _double(found: Found, other: Listed) -> Double:
 
 def _class(image: Listed) -> int:
     return image.label if isinstance(image.label, int) else -1
-
-
-def _workers() -> int:
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
