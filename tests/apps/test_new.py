@@ -202,7 +202,7 @@ def test_copies_stay_on_one_side_and_broken_images_stay_out(
         assert side[f'a/{k:03d}.jpg'] == side[f'a/{k:03d}_large.jpg']
     left_out = (tmp_path / 'p' / 'splits' / 'left_out.txt').read_text().splitlines()
     assert sorted(re.findall(r'(\w+\.\w+)\t', '\n'.join(left_out))) == ['broken.jpg', 'page.png']
-    assert '2 images cannot be read and are left out' in capsys.readouterr().out
+    assert 'left out, because they cannot be read: 2 of ' in capsys.readouterr().out
 
 
 def test_weights_are_copied_and_loaded(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
