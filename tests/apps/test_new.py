@@ -256,7 +256,7 @@ def broken(root: Path) -> None:
 
 
 BAD = {
-    'absent': (lambda root: None, [], r'expected a folder, a table or lists, got no \S+absent'),
+    'absent': (lambda root: None, [], r'expected a folder, a table or lists, got no file or folder \S+absent'),
     'one_class': (lambda root: draw(root, {'a': 3}), [], "got one class, 'a', in"),
     'nested': (
         lambda root: draw(root, {'photos/a': 2, 'photos/b': 2}),
@@ -345,7 +345,8 @@ def test_advice_has_its_figures_from_the_page_that_it_names() -> None:
     lines = advice([5000, 500, 50, 10])
     text = ' '.join(lines)
     assert 'docs/which_method.md' in lines[-1]
-    for figure in ('+9.5', '+12.1', '7 → 61', '12 → 48', '+2.5 ± 0.7'):
+    photographs = ('+3.1 ± 0.2', '+15.0 ± 1.0', '+1.1 ± 0.2')
+    for figure in ('+9.5', '+12.1', '7 → 61', '12 → 48', '+2.5 ± 0.7', *photographs):
         assert figure in text and figure in page
     for exact, rounded in (('84.1', '84.1'), ('93.7', '93.7'), ('71.7', '72'), ('29.3', '29')):
         assert rounded in text and exact in page
