@@ -256,7 +256,7 @@ def broken(root: Path) -> None:
 
 
 BAD = {
-    'absent': (lambda root: None, [], r'expected a folder, a table or lists, got no file or folder \S+absent'),
+    'absent': (lambda root: None, [], r'a table or lists, got no file or folder \S+absent'),
     'one_class': (lambda root: draw(root, {'a': 3}), [], "got one class, 'a', in"),
     'nested': (
         lambda root: draw(root, {'photos/a': 2, 'photos/b': 2}),

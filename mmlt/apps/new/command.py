@@ -100,8 +100,8 @@ def _new(args: argparse.Namespace) -> None:
     notes += _about_splits(images, labels, numbers.tolist(), splits, classes, doubtful)
     if left_out:
         notes.append(
-            f'left out, because they cannot be read: {len(left_out)} of {len(found.images)} images, '
-            'see splits/left_out.txt'
+            f'left out, because they cannot be read: {len(left_out)} of {len(found.images)} '
+            'images, see splits/left_out.txt'
         )
     root = found.root
     rows: dict[str, list[tuple[str, int]]] = {name: [] for name in SPLITS}
