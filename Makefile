@@ -30,7 +30,7 @@ $(ONEDL)/installed: requirements/onedl-pinned.txt requirements/runtime.txt setup
 
 install: $(VENV)/installed ## the environment of all targets, in .venv
 
-demo: install ## train on long-tailed digits and print one table and write a report (2 to 4 minutes)
+demo: install ## train on long-tailed digits and print one table and write a report (2 to 5 minutes)
 	$(BIN)/python tools/demo.py
 
 test: lint types docs fast ## the gate: lint, types, docs, fast (5 minutes)

@@ -120,7 +120,7 @@ class Recipe:
         model = cfg.get('model')
         if not isinstance(model, dict) or 'type' not in model:
             raise ValueError('config: expected model = dict(type=...), got none')
-        power, corrections = _trained_prior(cfg)
+        power, corrections = trained_prior(cfg)
         if cfg.get('data_preprocessor') is not None:
             model.setdefault('data_preprocessor', cfg['data_preprocessor'])
         preprocessor = model.get('data_preprocessor')
@@ -355,8 +355,8 @@ def _is_plain_timm(part: dict[str, Any]) -> bool:
     return named and set(part) == {'type', 'model_name'} and part['type'] == 'TIMMBackbone'
 
 
-def _trained_prior(cfg: dict[str, Any]) -> tuple[float, tuple[str, ...]]:
-    """``prior_power`` and ``corrections`` of a config."""
+def trained_prior(cfg: dict[str, Any]) -> tuple[float, tuple[str, ...]]:
+    """``prior_power`` and ``corrections`` of a config, see :class:`Recipe`."""
     head = cfg['model'].get('head')
     losses = _classification_losses(head)
     if any(part.get('type') == 'VSLoss' for part in losses):

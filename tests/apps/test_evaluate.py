@@ -64,7 +64,7 @@ def test_classes_that_are_as_low_as_the_worst_are_named():
     names = np.array([f'class_{k}' for k in range(10)])
     predictions = Predictions(np.full(10, ''), np.arange(10), probabilities, names)
     line = worst_line(predictions, judge(predictions))
-    assert line.startswith('worst class: class_1 (0.0 % of 1 images')
+    assert line.startswith('worst class: class_1 (0.0 % of 1 image,')
     assert line.endswith('; as low: class_2, class_3, class_4, class_5, class_6 and 3 others')
 
 
@@ -109,6 +109,18 @@ def test_saved_predictions_are_judged(tmp_path, capsys):
     assert main([*arguments, '--force', '--tau', '0']) == 0
 
 
+def test_a_sweep_that_finds_no_correction_says_so(tmp_path, capsys):
+    balanced = toy(images=3000)
+    balanced.probabilities[:] /= np.array(COUNTS) / sum(COUNTS)
+    balanced.probabilities[:] /= balanced.probabilities.sum(1, keepdims=True)
+    save_predictions(tmp_path / 'p.npz', balanced)
+    path = str(tmp_path / 'p.npz')
+    assert main([path, '--tau', 'sweep', '--validation', path]) == 0
+    shown = capsys.readouterr()
+    assert 'post-hoc' not in shown.out
+    assert 'no strength of the post-hoc correction helps' in shown.err
+
+
 def test_without_counts_it_says_what_to_give(tmp_path, capsys):
     save_predictions(tmp_path / 'p.npz', toy(counts=None))
     assert main([str(tmp_path / 'p.npz'), '--out-dir', str(tmp_path / 'out')]) == 0
@@ -130,6 +142,11 @@ def test_a_pickle_and_a_list_of_training_images(tmp_path, capsys):
     assert main(command) == 0
     assert 'post-hoc, tau 1' in capsys.readouterr().out
     assert (tmp_path / 'p_evaluation' / 'metrics.json').is_file()
+    for text, known in (('red $fox$\ndog\ncat\n', True), ('red $fox$\ndog\n', False)):
+        (tmp_path / 'classes.txt').write_text(text)
+        assert main([*command, '--force']) == 0
+        worst = 'worst class: cat (' if known else 'worst class: 2 ('
+        assert worst in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -234,6 +251,11 @@ def test_a_checkpoint_without_counts_is_judged_by_its_config(tmp_path, capsys):
     # The features are those from which the classifier made these probabilities, image by image.
     logits = model.head.fc(torch.from_numpy(kept.features)).detach()
     np.testing.assert_allclose(logits.softmax(1), kept.probabilities, atol=1e-5)
+
+    adjusted = ['--cfg-options', 'model.head.loss.type=LogitAdjustedLoss']
+    assert main([str(config), str(tmp_path / 'a.pth'), '--force', *adjusted]) == 0
+    error = capsys.readouterr().err
+    assert 'trained with LogitAdjustedLoss(tau=1)' in error and 'corrected twice' in error
 
     other = {name.replace('head.fc.', 'head.layer.'): w for name, w in model.state_dict().items()}
     torch.save(dict(state_dict=other), tmp_path / 'other.pth')

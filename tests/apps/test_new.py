@@ -204,7 +204,7 @@ def test_copies_stay_on_one_side_and_broken_images_stay_out(
         assert side[f'a/{k:03d}.jpg'] == side[f'a/{k:03d}_large.jpg']
     left_out = (tmp_path / 'p' / 'splits' / 'left_out.txt').read_text().splitlines()
     assert sorted(re.findall(r'(\w+\.\w+)\t', '\n'.join(left_out))) == ['broken.jpg', 'page.png']
-    assert '2 images cannot be read and are left out' in capsys.readouterr().out
+    assert 'left out, because they cannot be read: 2 of ' in capsys.readouterr().out
 
 
 def test_weights_are_copied_and_loaded(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -258,7 +258,7 @@ def broken(root: Path) -> None:
 
 
 BAD = {
-    'absent': (lambda root: None, [], r'expected a folder, a table or lists, got no \S+absent'),
+    'absent': (lambda root: None, [], r'a table or lists, got no file or folder \S+absent'),
     'one_class': (lambda root: draw(root, {'a': 3}), [], "got one class, 'a', in"),
     'nested': (
         lambda root: draw(root, {'photos/a': 2, 'photos/b': 2}),
@@ -347,7 +347,8 @@ def test_advice_has_its_figures_from_the_page_that_it_names() -> None:
     lines = advice([5000, 500, 50, 10])
     text = ' '.join(lines)
     assert 'docs/which_method.md' in lines[-1]
-    for figure in ('+9.5', '+12.1', '7 → 61', '12 → 48', '+2.5 ± 0.7'):
+    photographs = ('+3.1 ± 0.2', '+15.0 ± 1.0', '+1.1 ± 0.2')
+    for figure in ('+9.5', '+12.1', '7 → 61', '12 → 48', '+2.5 ± 0.7', *photographs):
         assert figure in text and figure in page
     for exact, rounded in (('84.1', '84.1'), ('93.7', '93.7'), ('71.7', '72'), ('29.3', '29')):
         assert rounded in text and exact in page

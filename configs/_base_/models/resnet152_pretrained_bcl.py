@@ -1,18 +1,11 @@
 # BCL on ResNet-152 from ImageNet weights, cosine classifier. The leaf sets num_classes.
+_base_ = './resnet50_bcl.py'
+
 model = dict(
-    type='MultiViewClassifier',
     backbone=dict(
+        _delete_=True,
         type='ResNet',
         depth=152,
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet152'),
-    ),
-    neck=dict(type='BCLNeck', in_channels=2048, out_channels=1024),
-    head=dict(
-        type='ContrastiveClsHead',
-        in_channels=2048,
-        embedding_channels=1024,
-        cosine=True,
-        loss=dict(type='LogitAdjustedLoss', tau=0.99, loss_weight=1.0),
-        loss_bcl=dict(type='BalancedContrastiveLoss', temperature=0.07, loss_weight=0.35),
-    ),
+    )
 )

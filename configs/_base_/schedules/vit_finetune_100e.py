@@ -5,21 +5,7 @@ _base_ = './vit_200e.py'
 
 optim_wrapper = dict(optimizer=dict(lr=5e-5))
 param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-2,
-        by_epoch=True,
-        begin=0,
-        end=5,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        by_epoch=True,
-        begin=5,
-        end=100,
-        eta_min=1e-6,
-        convert_to_iter_based=True,
-    ),
+    dict(_base_.param_scheduler[0], start_factor=1e-2, end=5),
+    dict(_base_.param_scheduler[1], begin=5, end=100, eta_min=1e-6),
 ]
 train_cfg = dict(max_epochs=100)

@@ -7,18 +7,21 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 
 import mmlt
 from mmlt.checkpoints import TRUST
+from mmlt.recipe import trained_prior
 
 from ..check.command import read_config
 from ..command_line import add_cfg_options, add_thresholds, command_of, parser_of
 from ..predictions import Predictions, load_predictions
-from .counts import HOW_TO_GIVE, counts_from, counts_of_checkpoint, counts_of_config
+from .counts import HOW_TO_GIVE, counts_from, counts_of_checkpoint, counts_of_config, names_beside
 from .inference import check_readable, predict_split, same_images
 from .judge import can_correct, judge, sweep_tau
 from .results import save_results, table_of, worst_line
@@ -146,6 +149,14 @@ def _evaluate(args: argparse.Namespace, quiet: bool = False, pictures: bool = Tr
         tau, said, about['sweep'] = _strength(args, cfg, predictions)
         about['tau'] = tau
         notes += said
+        corrected = trained_prior(cfg)[1] if cfg is not None else ()
+        if args.tau is None and not tau:
+            notes.append('no strength of the post-hoc correction helps on the validation data')
+        if tau and corrected:
+            notes.append(
+                f'the model was trained with {", ".join(corrected)}: with the post-hoc correction '
+                'it is corrected twice'
+            )
         if tau:
             judged[f'post-hoc, tau {tau:g}'] = judge(predictions, thresholds, tau)
     elif fault is None:
@@ -186,8 +197,10 @@ def _with_counts(
     """The predictions with class counts, where these come from, or what to give."""
     classes = len(predictions.classes)
     if args.class_counts_from is not None:
-        counts = counts_from(args.class_counts_from, predictions.classes.tolist())
-        return predictions.with_counts(counts), str(args.class_counts_from), None
+        names = names_beside(args.class_counts_from, predictions.classes.tolist())
+        counts = counts_from(args.class_counts_from, names)
+        predictions = replace(predictions, classes=np.array(names)).with_counts(counts)
+        return predictions, str(args.class_counts_from), None
     reason = 'the predictions do not tell them'
     if cfg is not None:
         try:

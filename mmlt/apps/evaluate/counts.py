@@ -19,7 +19,7 @@ from mmlt.functional.counts import count_labels
 
 from ..check.command import read_config
 
-__all__ = ['HOW_TO_GIVE', 'counts_from', 'counts_of_checkpoint', 'counts_of_config']
+__all__ = ['HOW_TO_GIVE', 'counts_from', 'counts_of_checkpoint', 'counts_of_config', 'names_beside']
 
 HOW_TO_GIVE = (
     '--class-counts-from FILE gives them: a list of the training images (path and label in each '
@@ -83,6 +83,23 @@ def counts_from(path: Path, classes: Sequence[str]) -> list[int]:
         return _from_table(rows, classes, f'{name}: {path}')
     labels = [line.split()[-1] for line in text.splitlines() if line.strip()]
     return _count(labels, classes, f'{name}: {path}')
+
+
+def names_beside(path: Path, classes: Sequence[str]) -> list[str]:
+    """Names of classes that are only numbered, from ``classes.txt`` beside a list or a table.
+
+    Args:
+        path: the list or table.
+        classes: ``K`` names.
+
+    Returns:
+        ``K`` names: those of the file if it has as many, else ``classes`` as they are.
+    """
+    file = path.parent / 'classes.txt'
+    if not file.is_file() or list(classes) != [str(k) for k in range(len(classes))]:
+        return list(classes)
+    names = file.read_text(encoding='utf-8-sig').removesuffix('\n').split('\n')
+    return names if len(names) == len(classes) else list(classes)
 
 
 def _from_table(rows: list[dict[str, Any]], classes: Sequence[str], where: str) -> list[int]:

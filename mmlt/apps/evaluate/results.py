@@ -61,7 +61,8 @@ def worst_line(predictions: Predictions, judged: Judged) -> str:
     images = judged.tallies.targets[worst[0]]
     low, high = judged.intervals['worst_class']
     return (
-        f'worst class: {predictions.classes[worst[0]]} ({100 * lowest:.1f} % of {images} images, '
+        f'worst class: {predictions.classes[worst[0]]} ({100 * lowest:.1f} % of {images} '
+        f'image{"s" if images > 1 else ""}, '
         f'95 % interval {low:.0f} to {high:.0f}{trained}){others}'
     )
 

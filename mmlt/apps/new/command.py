@@ -86,7 +86,10 @@ def _new(args: argparse.Namespace) -> None:
     splits = draw_splits(labels, numbers.tolist(), [image.split for image in images], args.seed)
     notes += _about_splits(images, labels, numbers.tolist(), splits, classes, doubtful)
     if left_out:
-        notes.append(f'{len(left_out)} images cannot be read and are left out: splits/left_out.txt')
+        notes.append(
+            f'left out, because they cannot be read: {len(left_out)} of {len(found.images)} '
+            'images, see splits/left_out.txt'
+        )
     root = found.root
     rows: dict[str, list[tuple[str, int]]] = {name: [] for name in SPLITS}
     for image, label, split in zip(images, labels, splits, strict=True):

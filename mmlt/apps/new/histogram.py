@@ -123,7 +123,7 @@ def advice(counts: Sequence[int]) -> list[str]:
     """
     ratio = max(counts) / max(min(counts), 1)
     rare = int(shot_groups(counts)['few'].sum())
-    page = f'Figures: {PAGE}, two small data sets. Measure on yours: mmlt compare.'
+    page = f'Figures: {PAGE}, small data sets. Measure on yours: mmlt compare.'
     if ratio < 3:
         return [
             f'An imbalance ratio of {ratio:.2g} is hardly a long tail: ce is likely to do; la '
@@ -132,13 +132,15 @@ def advice(counts: Sequence[int]) -> list[str]:
         ]
     lines = [
         'First la (logit adjustment), at no cost: +9.5 (digits, ratio 50) and +12.1 points '
-        '(CIFAR-10-LT, ratio 100) over ce, worst class 7 → 61 and 12 → 48.'
+        '(CIFAR-10-LT, ratio 100) over ce, worst class 7 → 61 and 12 → 48; on features of a '
+        'pre-trained network +3.1 ± 0.2, few-shot +15.0 ± 1.0 (34 classes of photographs, ratio '
+        '17).'
     ]
     if ratio < 20:
         lines.append(f'These tails are longer than yours (ratio {ratio:.2g}): expect less.')
     lines.append(
         'Then la_car, of the same cost: +2.5 ± 0.7 (digits), -2.5 but medium-shot +2.5 '
-        '(CIFAR-10-LT, one seed).'
+        '(CIFAR-10-LT, one seed), +1.1 ± 0.2 (photographs).'
     )
     if rare:
         lines.append(

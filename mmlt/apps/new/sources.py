@@ -79,7 +79,9 @@ def gather(sources: Sequence[Path], root: Path | None = None, test: Path | None 
     """
     for source in sources:
         if not source.exists():
-            raise ValueError(f'IMAGES: expected a folder, a table or lists, got no {source}')
+            raise ValueError(
+                f'IMAGES: expected a folder, a table or lists, got no file or folder {source}'
+            )
     read = _reader(sources)
     if root is not None and not root.is_dir():
         raise ValueError(f'--root: expected a folder, got {root}')
