@@ -100,7 +100,9 @@ def find_suspects(runs: Sequence[Run], rare: NDArray[np.bool_]) -> tuple[list[Su
     labels, probabilities = _mean_probabilities(runs)
     kept = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
     if len(np.unique(labels[kept])) < 2:
-        what = 'there are test images of one class only' if len(kept) else 'no prediction is a number'
+        what = (
+            'there are test images of one class only' if len(kept) else 'no prediction is a number'
+        )
         return [], f'Not looked for: {what}.'
     from cleanlab.filter import find_label_issues
 
