@@ -410,6 +410,8 @@ def test_copies_of_training_images_of_rare_classes_are_found(tmp_path):
         paths=[str(tmp_path / 'test_0.png'), str(tmp_path / 'test_5.jpg')], labels=[0, 1],
     )  # fmt: skip
     (run / 'config.py').write_text(DATA_OF_FILES.format(home=tmp_path))
+    assert 'the run has no config' in find_doubles(load_runs([str(run)])[0], np.ones(2, bool))[1]
+    (run / '20260101_000000' / 'vis_data').mkdir(parents=True)  # now it is of MMEngine
     (found,), said = find_doubles(load_runs([str(run)])[0], np.array([False, True]))
     assert (Path(found.path).name, Path(found.other).name) == ('test_5.jpg', 'train_5.png')
     assert found.split == 'test' and 'of 128 bits differ' in found.text

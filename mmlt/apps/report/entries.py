@@ -126,8 +126,12 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def config_file(folder: Path) -> Path | None:
-    """The config that MMEngine leaves in a work directory; None if there is none."""
-    return _newest(folder.glob('*.py'))
+    """The config that MMEngine leaves in a work directory; None if there is none.
+
+    A script beside predictions is none: reading a config runs it.
+    """
+    trained = any(folder.glob('*.pth')) or any(folder.glob('*/vis_data'))
+    return _newest(folder.glob('*.py')) if trained else None
 
 
 def _newest(paths: Iterator[Path]) -> Path | None:
