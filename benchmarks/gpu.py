@@ -63,37 +63,27 @@ class Case(NamedTuple):
         return f'{self.net.name}: {self.method}, views: {self.views}{extras}'
 
 
+RECIPES = {
+    PLAIN: 'ce',
+    'LA': 'logit_adjustment',
+    'CAR': 'car',
+    'CP-Mix': 'cpmix',
+    'BCL': 'bcl',
+    'ProCo': 'proco',
+    COMPILED: 'concutmix_car',
+}
 NETS = (
     Net(
         'ResNet-32, 32 pixels, 100 classes',
-        {
-            name: f'cifar100_lt/resnet32_{recipe}_ir100'
-            for name, recipe in {
-                'CE': 'ce',
-                'LA': 'logit_adjustment',
-                'CAR': 'car',
-                'CP-Mix': 'cpmix',
-                'BCL': 'bcl',
-                'ProCo': 'proco',
-                'ConCutMix + CAR': 'concutmix_car',
-            }.items()
-        },
+        {name: f'cifar100_lt/resnet32_{leaf}_ir100' for name, leaf in RECIPES.items()},
         images=256,
         pixels=32,
     ),
     Net(
         'ResNet-50, 224 pixels, 1,000 classes',
         {
-            name: f'imagenet_lt/resnet50_{recipe}'
-            for name, recipe in {
-                'CE': 'ce',
-                'LA': 'logit_adjustment',
-                'CAR': 'car',
-                'CP-Mix': 'cpmix',
-                'BCL': 'bcl',
-                'ProCo': 'bcl',
-                'ConCutMix + CAR': 'concutmix_car',
-            }.items()
+            name: f'imagenet_lt/resnet50_{leaf}'
+            for name, leaf in {**RECIPES, 'ProCo': 'bcl'}.items()
         },
         images=64,
         pixels=224,

@@ -14,7 +14,7 @@ from mmlt.datasets.samplers.positions import PositionedBatches, draw_by_position
 
 from .runner_parts import shared_seed
 
-__all__ = ['EpochSeedHook']
+__all__ = ['EpochSeedHook', 'seed_iteration']
 
 # Set the draws of the main process apart from those of images, whose key has three numbers.
 _EPOCH, _ITERATION = 1, 2
@@ -51,14 +51,26 @@ class EpochSeedHook(Hook):
         by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
         if by_epoch and isinstance(batches, PositionedBatches):
             batches.epoch = runner.epoch
-        self._seed_process(runner.epoch, runner.rank, _EPOCH)
+        _seed_process(self._seed, runner.epoch, runner.rank, _EPOCH)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Seed this process for the iteration."""
-        self._seed_process(runner.iter, runner.rank, _ITERATION)
+        seed_iteration(self._seed, runner.iter, runner.rank)
 
-    def _seed_process(self, *key: int) -> None:
-        seed = seed_generators(self._seed, *key)
-        # On a CPU alone it would do nothing more, at a hundred times the cost.
-        if get_device() != 'cpu':
-            torch.manual_seed(seed)
+
+def seed_iteration(seed: int, iteration: int, rank: int) -> None:
+    """Seed this process for what a training step draws.
+
+    Args:
+        seed: of the run, the same on all ranks.
+        iteration: of the run, from 0.
+        rank: of this process.
+    """
+    _seed_process(seed, iteration, rank, _ITERATION)
+
+
+def _seed_process(*key: int) -> None:
+    seed = seed_generators(*key)
+    if get_device() != 'cpu':
+        torch.manual_seed(seed)
+        seed_generators(*key)  # of the CPU, which draws the same with and without a device

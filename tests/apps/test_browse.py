@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
 
 from mmlt.apps.browse.colours import Colours
 from mmlt.apps.browse.feed import Feed
-from mmlt.apps.browse.run import confusion_of, read_checkpoint
+from mmlt.apps.browse.run import confusion_of, read_checkpoint, rectifier_of
 from mmlt.apps.main import main
 from tests.digits_runner import CONFIGS, digits_runner
 
@@ -19,17 +21,36 @@ def digits_feed(leaf, epoch=0, confusion=None, **options):
     return Feed(cfg, epoch, confusion)
 
 
+# MMPretrain's Mixup draws from the generators of the process, those of mmlt from their own.
+SWITCHED = dict(
+    action_epoch=2,
+    train_pipeline=[
+        dict(type='RandomCrop', crop_size=32, padding=4),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackInputs'),
+    ],
+    batch_augments=dict(
+        augments=[dict(type='Mixup', alpha=1.0), dict(type='CutMix', alpha=1.0)], probs=[0.5, 0.5]
+    ),
+)
+SWITCHES = {
+    'custom_hooks': [dict(type='SwitchRecipeHook', schedule=[SWITCHED])],
+    'model.train_cfg': dict(augments=dict(type='ResizeMix', alpha=1.0)),
+}
+
+
 @pytest.mark.parametrize(
-    ('leaf', 'epoch'),
+    ('leaf', 'epoch', 'options'),
     [
-        ('cpmix', 1),
-        pytest.param('remix', 0, marks=pytest.mark.slow),
-        pytest.param('concutmix_car', 0, marks=pytest.mark.slow),
+        ('cpmix', 1, {}),
+        ('ce', 1, SWITCHES),
+        pytest.param('remix', 0, {}, marks=pytest.mark.slow),
+        pytest.param('concutmix_car', 0, {}, marks=pytest.mark.slow),
     ],
 )
-def test_batches_are_those_of_a_run(tmp_path, leaf, epoch):
+def test_batches_are_those_of_a_run(tmp_path, leaf, epoch, options):
     no_validation = dict(val_dataloader=None, val_cfg=None, val_evaluator=None)
-    runner = digits_runner(tmp_path, f'resnet8_{leaf}', epoch + 1, **no_validation)
+    runner = digits_runner(tmp_path, f'resnet8_{leaf}', epoch + 1, **no_validation, **options)
     seen = []
 
     def keep(module, args, output):
@@ -40,7 +61,7 @@ def test_batches_are_those_of_a_run(tmp_path, leaf, epoch):
     runner.model.data_preprocessor.register_forward_hook(keep)
     runner.train()
     confusion = confusion_of(read_checkpoint(tmp_path / f'epoch_{epoch}.pth')) if epoch else None
-    feed = digits_feed(f'resnet8_{leaf}', epoch, confusion)
+    feed = digits_feed(f'resnet8_{leaf}', epoch, confusion, **options)
     fed = list(feed.fed())
     of_epoch = seen[epoch * len(feed) :]
     assert len(of_epoch) == len(feed) == len(fed)
@@ -50,7 +71,8 @@ def test_batches_are_those_of_a_run(tmp_path, leaf, epoch):
         batch = feed.batch(index)
         for shown, given in zip(batch.views, views, strict=True):
             assert np.array_equal(shown, colours.images(given))
-        assert batch.mixed == mixed == (scores is not None)
+        is_mixed = scores is not None and bool((scores.amax(dim=1) < 1).any())
+        assert batch.mixed == mixed == is_mixed
         if scores is not None:
             assert np.allclose(batch.scores, scores.numpy())
             assert np.allclose(summed, scores.sum(dim=0).numpy(), atol=1e-4)
@@ -78,6 +100,48 @@ def test_pixels_and_linear_labels_have_the_same_shares(leaf, augment):
     np.add.at(expected, (rows, batch.partner_labels), 1 - batch.area)
     assert batch.mixed
     assert np.abs(batch.scores - expected).max() < 1e-3
+
+
+def test_rectified_labels_are_those_that_the_head_trains_with():
+    feed = digits_feed('resnet8_concutmix', **{'train_dataloader.batch_sampler.prob': 1.0})
+    cfg = Config.fromfile(CONFIGS / 'digits_lt' / 'resnet8_concutmix.py')
+    cfg.model.head.label_start_epoch = 3
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).train()
+    checkpoint = dict(state_dict={name: part.clone() for name, part in model.state_dict().items()})
+    assert rectifier_of(cfg, checkpoint, feed.counts, epoch=2) is None
+    rectify, given, used = rectifier_of(cfg, checkpoint, feed.counts, epoch=3), [], []
+
+    def keep(views, scores):
+        given.extend((views, scores))
+        return rectify(views, scores)
+
+    batch = feed.batch(0, keep)
+    for part in model.modules():
+        if hasattr(part, 'set_class_counts'):
+            part.set_class_counts(feed.counts)
+        if hasattr(part, 'set_progress'):
+            part.set_progress(epoch=3, max_epochs=4, iteration=15, seed=0)
+    model.head.rectifier.register_forward_hook(lambda module, args, output: used.append(output[0]))
+    samples = [
+        DataSample(metainfo=dict(mixed=True)).set_gt_label(int(label)).set_gt_score(score)
+        for label, score in zip(batch.labels, given[1], strict=True)
+    ]
+    model.loss(list(given[0]), samples)
+    assert np.allclose(batch.rectified, used[0].detach().numpy(), atol=1e-6)
+    assert np.abs(batch.rectified - batch.scores).max() > 1e-4
+    del checkpoint['state_dict']['head.fc.weight']
+    with pytest.raises(ValueError, match='got none for head'):
+        rectifier_of(cfg, checkpoint, feed.counts, epoch=3)
+
+
+def test_an_endless_sampler_goes_on_in_a_later_epoch():
+    sampler = dict(type='InfiniteSampler', _delete_=True)
+    feeds = [digits_feed('resnet8_ce', n, **{'train_dataloader.sampler': sampler}) for n in (0, 1)]
+    drawn = [index for feed in feeds for batch in feed.plan for index in batch]
+    images = len(feeds[0].labels)
+    for n in (0, 1):
+        assert sorted(drawn[n * images : (n + 1) * images]) == list(range(images))
 
 
 def test_a_mixture_by_factor_is_that_of_anchor_and_partner():

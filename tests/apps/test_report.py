@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import html
+import io
 import json
 import os
 import re
@@ -11,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +22,14 @@ from PIL import Image
 
 pytest.importorskip('plotly', reason="the report needs plotly: pip install 'mmlt[report]'")
 
-from mmlt.apps.predictions import Predictions, save_predictions
+from mmlt.apps.predictions import Predictions, load_predictions, save_predictions
 from mmlt.apps.report import main
 from mmlt.apps.report.command import write_report
 from mmlt.apps.report.content import describe
+from mmlt.apps.report.curves import read_curves
 from mmlt.apps.report.differences import class_differences, differences
 from mmlt.apps.report.entries import checkpoint_file
+from mmlt.apps.report.images import thumbnail
 from mmlt.apps.report.runs import load_runs
 from mmlt.apps.report.suspects import find_doubles, find_suspects
 
@@ -312,6 +317,53 @@ def test_seeds_have_to_be_tested_on_the_same_images(tmp_path):
         load_runs([str(tmp_path / 'ce')])
 
 
+def test_seeds_of_one_folder_only_are_one_entry(tmp_path, capsys):
+    alone = toy(tmp_path / 'a' / 'ce', noise=1)
+    for home, seed in (('b', 0), ('b', 1), ('c', 2)):
+        toy(tmp_path / home / 'runs' / 'ce' / f'seed_{seed}', noise=seed)
+    for runs in ([alone, tmp_path / 'b'], [tmp_path / 'b', tmp_path / 'c']):
+        with pytest.raises(ValueError, match=r"different names \(NAME=PATH\), got 'ce' twice"):
+            load_runs([str(run) for run in runs])
+    found = load_runs([f'old={alone}', str(tmp_path / 'b'), f'new={tmp_path / "c/runs/ce"}'])
+    assert {run.name: list(run.seeds) for run in found} == {
+        'old': ['ce'], 'ce': ['seed_0', 'seed_1'], 'new': ['seed_2'],
+    }  # fmt: skip
+
+
+def test_a_run_that_diverged_stands_beside_the_others(tmp_path):
+    runs = [toy(tmp_path / name, noise=k) for k, name in enumerate(('good', 'bad'))]
+    known = load_predictions(runs[1] / 'predictions.npz')
+    nothing = np.full_like(known.probabilities, np.nan)
+    save_predictions(runs[1] / 'predictions.npz', replace(known, probabilities=nothing))
+    good, bad = load_runs([str(run) for run in runs])
+    rare = np.ones(5, dtype=bool)
+    suspects, said = find_suspects([good, bad], rare)
+    assert (suspects, said) == find_suspects([good], rare) and suspects
+    assert find_suspects([bad], rare) == ([], 'Not looked for: no prediction is a number.')
+    for order in (runs, runs[::-1]):
+        out = tmp_path / f'{order[0].name}.html'
+        assert main([*map(str, order), '--out', str(out)]) == 0
+
+
+def test_curves_of_a_copied_folder_are_in_the_order_of_the_runs(tmp_path):
+    for age, (begun, top) in enumerate((('20260102_000000', 60.0), ('20260101_000000', 40.0))):
+        log = tmp_path / begun / 'vis_data' / 'scalars.json'
+        log.parent.mkdir(parents=True)
+        log.write_text(json.dumps({'long_tail/top1': top, 'step': 1}) + '\n')
+        os.utime(log, (age, age))  # as a copy may set it
+    assert read_curves(tmp_path)['top1'] == ([1], [60])
+
+
+def test_a_thumbnail_stands_upright(tmp_path):
+    image = Image.new('RGB', (40, 20), 'blue')
+    exif = image.getexif()
+    exif[0x0112] = 6  # the camera was turned by 90 degrees
+    image.save(tmp_path / 'a.jpg', exif=exif)
+    shown = base64.b64decode(thumbnail(str(tmp_path / 'a.jpg')).split(',')[1])
+    with Image.open(io.BytesIO(shown)) as small:
+        assert small.size == (42, 84)
+
+
 def test_wrong_labels_of_rare_classes_are_suspected(tmp_path):
     pytest.importorskip('cleanlab', reason="pip install 'mmlt[cleanlab]'")
     labels = np.repeat(np.arange(4), 20)
@@ -371,10 +423,22 @@ def test_copies_of_training_images_of_rare_classes_are_found(tmp_path):
         paths=[str(tmp_path / 'test_0.png'), str(tmp_path / 'test_5.jpg')], labels=[0, 1],
     )  # fmt: skip
     (run / 'config.py').write_text(DATA_OF_FILES.format(home=tmp_path))
+    assert 'the run has no config' in find_doubles(load_runs([str(run)])[0], np.ones(2, bool))[1]
+    (run / '20260101_000000' / 'vis_data').mkdir(parents=True)  # now it is of MMEngine
     (found,), said = find_doubles(load_runs([str(run)])[0], np.array([False, True]))
     assert (Path(found.path).name, Path(found.other).name) == ('test_5.jpg', 'train_5.png')
     assert found.split == 'test' and 'of 128 bits differ' in found.text
     assert said == '2 of 2 images of test were compared with 6 of 6 training images.'
+    (tmp_path / 'test_0.png').rename(tmp_path / 'away.png')
+    _, said = find_doubles(load_runs([str(run)])[0], np.array([False, True]))
+    assert said == (
+        '1 of 2 images of test were compared with 6 of 6 training images; 1 cannot be read.'
+    )
+    (tmp_path / 'test_5.jpg').rename(tmp_path / 'away.jpg')
+    _, said = find_doubles(load_runs([str(run)])[0], np.array([False, True]))
+    assert said == 'Not looked for: the images of test cannot be read.'
+    for name in ('0.png', '5.jpg'):
+        (tmp_path / f'away.{name[2:]}').rename(tmp_path / f'test_{name}')
     both, _ = find_doubles(load_runs([str(run)])[0], np.array([True, True]))
     assert [one.text for one in both if 'same file' in one.text] == ['the same file']
     out = tmp_path / 'a.html'

@@ -56,19 +56,41 @@ def test_check_writes_nothing(tmp_path, monkeypatch, capsys):
     assert tool.main(['--check']) == 0
 
 
-def test_a_table_of_the_book_holds_one_league_and_one_data_set():
+def test_a_table_of_the_book_is_one_study_and_stands_under_its_data_and_league():
     book = logs.read_book()
-    parts = tables.book_tables(book).split('### ')[1:]
-    about = [study.about for study in book.studies.values()]
-    assert len(parts) == len({(one['data'], one['league']) for one in about}) > 3
-    for part in parts:
-        header, _, *rows = [
-            [cell.strip() for cell in line.split('|')[1:-1]]
-            for line in part.splitlines()
-            if line.startswith('|')
-        ]
-        for column in ('league', 'data'):
-            assert len({row[header.index(column)] for row in rows}) == 1
+    text = tables.book_tables(book)
+    headings = re.findall(r'^### (.*)$', text, re.MULTILINE)
+    assert len(headings) == len(set(headings)) > 3
+    found = {}
+    for part in text.split('### ')[1:]:
+        for block in re.findall(r'(?:^\|.*\n?)+', part, re.MULTILINE):
+            labels = tuple(line.split(' | ')[0][2:] for line in block.splitlines()[2:])
+            found.setdefault(part.splitlines()[0], []).append(labels)
+    expected = {}
+    for study in book.studies.values():
+        heading = f'{study.about["data"]}; {tables.LEAGUES[study.about["league"]]}'
+        expected.setdefault(heading, []).append(tuple(study.methods))
+    assert found == expected
+
+
+def test_what_all_rows_of_a_study_share_is_said_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, 'LOGS', tmp_path)
+    about = dict(data='D', league='A', net='N', epochs=1, hardware='H')
+    runs = {}
+    for name, commit, seeds in (('a', 'c1', [0]), ('b', 'c2', [0, 1])):
+        runs[name.upper()] = dict(log=name, commit=commit, command='x')
+        for seed in seeds:
+            line = json.dumps({'long_tail/top1': 50.0, 'step': 1})
+            (tmp_path / f'{name}_seed{seed}.json').write_text(line)
+    study = logs.Study('s', dict(about, runs=runs))
+    _, said, table = tables.book_tables(logs.Book({'s': study}, {})).split('\n\n')
+    assert said == 'Net: N; epochs: 1; hardware: H; command: `x`.'
+    assert table.splitlines() == [
+        '| method | last epoch | best epoch on the test images | seeds | commit |',
+        '| --- | ---: | ---: | ---: | --- |',
+        '| A | 50.0 | 50.0 (1) | 1 (0) | `c1` |',
+        '| B | 50.0 ± 0.0 | 50.0 (1) | 2 (0 to 1) | `c2` |',
+    ]
 
 
 def test_every_log_of_accuracies_is_in_the_list():
@@ -89,6 +111,8 @@ def test_every_log_of_accuracies_is_in_the_list():
 def test_the_best_epoch_is_of_the_test_images_and_not_the_last_one():
     method = logs.Method({}, {0: {'top1': 50.0}}, {0: {5: 40.0, 10: 52.0, 15: 50.0}})
     assert (method.cell('top1'), method.best(), method.seeds()) == ('50.0', '52.0 (10)', '1 (0)')
+    courses = {seed: {10: top} for seed, top in enumerate((50.0, 50.0, 56.0))}
+    assert logs.Method({}, {}, courses).best() == '52.0 (10)'  # two seeds alike count twice
 
 
 def test_spreads_over_seeds():
@@ -121,7 +145,8 @@ def test_a_run_that_is_not_finished_has_an_epoch_and_no_figure(tmp_path, monkeyp
     (tmp_path / 'ce_seed0.json').write_text(json.dumps({**top1, 'step': 2}))
     study = logs.Study('a', study.about)
     text = tables.book_tables(logs.Book({'a': study}, {}))
-    assert '| CE | 50.0 | 50.0 (2) | 2 | 1 (0) | A |' in text
+    assert 'Net: N; epochs: 2; seeds: 1 (0); hardware: H; commit: `c`; command: `x`.' in text
+    assert text.endswith('| CE | 50.0 | 50.0 (2) |')
 
 
 def test_the_metafiles_agree_with_the_logs():

@@ -68,7 +68,7 @@ class Method:
         """The best evaluated epoch of each seed, mean over seeds, with its number; or nothing."""
         if not self.course:
             return ''
-        tops = {max((top, epoch) for epoch, top in run.items()) for run in self.course.values()}
+        tops = [max((top, epoch) for epoch, top in run.items()) for run in self.course.values()]
         epochs = sorted({epoch for _, epoch in tops})
         mean = statistics.fmean(top for top, _ in tops)
         return f'{mean:.1f} ({", ".join(map(str, epochs))})'

@@ -24,9 +24,8 @@ SCORES = (
     'best epoch on the test images',
     'published',
     'published, best epoch on the test images',
-    'epochs',
-    'seeds',
 )
+ABOUT = ('net', 'epochs', 'seeds', 'hardware', 'commit', 'command')
 LEAGUES = {
     'A': 'league A: one ResNet-32 of 0.46 M parameters',
     'B': 'league B: a wide ResNet-32 or a ResNet-34',
@@ -90,24 +89,26 @@ def _cell(method: Method, column: str, spread: str) -> str:
 
 
 def book_tables(book: Book) -> str:
-    """All studies, one table for each pair of data and league."""
-    groups: dict[tuple[str, str], list[Study]] = {}
+    """A table for each study, under a heading for its data and league."""
+    parts: dict[tuple[str, str], list[str]] = {}
     for study in book.studies.values():
-        groups.setdefault((study.about['data'], study.about['league']), []).append(study)
-    parts = []
-    for (data, league), studies in groups.items():
-        rows = [
-            _book_row(label, method)
-            for study in studies
-            for label, method in study.methods.items()
-            if method.last
-        ]
-        if not rows:  # none has finished
-            continue
-        parts.append(f'### {data}; {LEAGUES[league]}')
-        header = [name for name in rows[0] if any(row[name] for row in rows)]
-        parts.append(markdown(header, [[row[name] for name in header] for row in rows], SCORES))
-    return '\n\n'.join(parts)
+        rows = [_book_row(label, method) for label, method in study.methods.items() if method.last]
+        if rows:
+            key = study.about['data'], study.about['league']
+            parts.setdefault(key, []).append(_book_table(rows))
+    return '\n\n'.join(
+        '\n\n'.join([f'### {data}; {LEAGUES[league]}', *tables])
+        for (data, league), tables in parts.items()
+    )
+
+
+def _book_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Methods and their scores, below a line with what is the same for all of them."""
+    same = [name for name in ABOUT if len({row[name] for row in rows}) == 1]
+    header = [name for name in rows[0] if name not in same and any(row[name] for row in rows)]
+    line = '; '.join(f'{name}: {rows[0][name]}' for name in same)
+    table = markdown(header, [[row[name] for name in header] for row in rows], (*SCORES, 'seeds'))
+    return f'{line[:1].upper()}{line[1:]}.\n\n{table}'
 
 
 def _book_row(label: str, method: Method) -> dict[str, str]:
@@ -116,13 +117,13 @@ def _book_row(label: str, method: Method) -> dict[str, str]:
         f'{about[key]} ({about["published_epochs"]} epochs)' if key in about else ''
         for key in ('published', 'published_best')
     ]
-    scores = [method.cell('top1'), method.best(), *published, str(about['epochs']), method.seeds()]
+    scores = [method.cell('top1'), method.best(), *published]
+    facts = [about['net'], str(about['epochs']), method.seeds(), about['hardware']]
+    facts += [f'`{about[name]}`' for name in ('commit', 'command')]
     return {
         'method': label,
         **dict(zip(SCORES, scores, strict=True)),
-        **{name: about[name] for name in ('league', 'data', 'net', 'hardware')},
-        'commit': f'`{about["commit"]}`',
-        'command': f'`{about["command"]}`',
+        **dict(zip(ABOUT, facts, strict=True)),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
 from types import SimpleNamespace
@@ -13,23 +12,22 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.dataset import InfiniteSampler
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
-from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import IterableDataset
 
 from mmlt.datasets.labels import dataset_labels, names_of_classes, training_class_counts
 from mmlt.datasets.samplers.pairs import PairSampler
-from mmlt.datasets.samplers.positions import PositionedBatch, SeededItems, seed_generators
-from mmlt.hooks.epoch_seed_hook import _ITERATION
+from mmlt.datasets.samplers.positions import PositionedBatch, SeededItems
+from mmlt.hooks.epoch_seed_hook import seed_iteration
 from mmlt.hooks.runner_parts import batch_augments
 from mmlt.models.preprocessors import PairedDataPreprocessor
 
 from .colours import Colours
+from .parts import build_loader, build_preprocessor, switch_recipe
 
 __all__ = ['Batch', 'Feed']
 
@@ -90,8 +88,9 @@ class Feed:
         self.max_epochs = int((cfg.get('train_cfg') or {}).get('max_epochs') or epoch + 1)
         try:
             with DefaultScope.overwrite_default_scope('mmpretrain'):
-                self.loader = self._loader(cfg)
-                self.preprocessor = _preprocessor(cfg)
+                self.loader = build_loader(cfg, self.seed)
+                self.preprocessor = build_preprocessor(cfg)
+                switch_recipe(cfg, epoch, self.loader, self.preprocessor)
         except (KeyError, TypeError, AttributeError, AssertionError, ImportError) as error:
             raise ValueError(f'the config cannot be built: {_line(error)}') from error
         self.labels = dataset_labels(self.loader.dataset)
@@ -112,25 +111,15 @@ class Feed:
         self._hand_out(confusion)
         self.plan = self._plan()
 
-    def _loader(self, cfg: Config) -> Any:
-        loader = deepcopy(cfg.get('train_dataloader'))
-        if not loader or not loader.get('dataset'):
-            raise ValueError('train_dataloader.dataset: expected the training data, got none')
-        loader.setdefault('collate_fn', dict(type='default_collate'))
-        loader.num_workers, loader.persistent_workers, loader.pin_memory = 0, False, False
-        loader.pop('prefetch_factor', None)
-        built = Runner.build_dataloader(loader, seed=self.seed)
-        if built.batch_sampler is None or isinstance(built.dataset, IterableDataset):
-            raise ValueError('train_dataloader.dataset: expected images with indices, got a stream')
-        return built
-
     def _plan(self) -> list[list[Any]]:
         """What the data set is asked for, batch by batch."""
         sampler, start = self.loader.batch_sampler.sampler, 0
-        if hasattr(sampler, 'set_epoch'):
-            sampler.set_epoch(self.epoch)
-        else:  # an endless stream
+        self._begins = self.epoch, 0  # of the positions by which images draw
+        if isinstance(sampler, InfiniteSampler):  # one stream through all epochs
             start = self.epoch * len(self.loader)
+            self._begins = 0, start * self.loader.batch_sampler.batch_size
+        elif hasattr(sampler, 'set_epoch'):
+            sampler.set_epoch(self.epoch)
         return list(islice(iter(self.loader.batch_sampler), start, start + len(self.loader)))
 
     def _hand_out(self, confusion: Tensor | None) -> None:
@@ -172,7 +161,8 @@ class Feed:
     def fed(self) -> Iterator[tuple[NDArray[np.float64], int, bool]]:
         """Sum of the labels ``(K,)``, images, and whether they are mixed, of each batch.
 
-        No image is read but the first; labels are mixed with blank images in place of real ones.
+        No images are read but those of the first batch; labels are mixed with blank images in
+        place of real ones.
         """
         num_classes = len(self.counts)
         height, width = self.image_size() if self.may_mix else (1, 1)
@@ -250,12 +240,13 @@ class Feed:
         for part in parts:
             if hasattr(part, 'set_progress'):
                 part.set_progress(self.epoch, self.max_epochs, iteration, self.seed)
-        torch.manual_seed(seed_generators(self.seed, iteration, 0, _ITERATION))
+        seed_iteration(self.seed, iteration, 0)
 
     def _load(self, index: int) -> dict[str, Any]:
         """The batch as the data loader gives it; ``EpochSeedHook`` lets images draw so."""
-        batch, start = self.plan[index], sum(map(len, self.plan[:index]))
-        placed = PositionedBatch(batch, self.epoch, range(start, start + len(batch)))
+        batch, (epoch, start) = self.plan[index], self._begins
+        start += sum(map(len, self.plan[:index]))
+        placed = PositionedBatch(batch, epoch, range(start, start + len(batch)))
         data: dict[str, Any] = self.loader.collate_fn(self._items(placed))
         return data
 
@@ -308,17 +299,6 @@ class Feed:
         apart = own[place] - own
         share = np.divide(change, apart, out=np.zeros(images), where=apart != 0)
         return scores, (1 - share.clip(0, 1), np.where(changed, place, np.arange(images)))
-
-
-def _preprocessor(cfg: Config) -> Any:
-    """As the runner and ``ImageClassifier`` build it."""
-    model = deepcopy(cfg.get('model') or {})
-    config = model.get('data_preprocessor') or deepcopy(cfg.get('data_preprocessor')) or {}
-    if not isinstance(config, dict):
-        raise ValueError(f'data_preprocessor: expected a dict, got {type(config).__name__}')
-    config.setdefault('type', 'ClsDataPreprocessor')
-    config.setdefault('batch_augments', model.get('train_cfg'))
-    return MODELS.build(config)
 
 
 def _pairs(batch: Sequence[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:

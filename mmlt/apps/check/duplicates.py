@@ -53,6 +53,8 @@ def find_duplicates(splits: Sequence[Split], scanned: Mapping[str, Scanned]) -> 
 
 
 Pairs = Sequence[tuple[Split, Listed]]
+Looks = NDArray[np.uint16]
+Allowed = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
 
 
 def _listed_again(listed: Pairs) -> Iterator[Found]:
@@ -126,18 +128,9 @@ def _alike(listed: Pairs, scanned: Mapping[str, Scanned]) -> Iterator[Found]:
 
 
 def nearest(
-    looks: NDArray[np.uint16],
-    gallery: NDArray[np.uint16],
-    allowed: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]],
-    most_bits: int = MOST_BITS,
+    looks: Looks, gallery: Looks, allowed: Allowed, most_bits: int = MOST_BITS
 ) -> Iterator[tuple[int, int, int]]:
-    """For each look its nearest in a gallery, if there is one within a few bits.
-
-    Args:
-        looks: ``(N, 8)`` fingerprints.
-        gallery: ``(M, 8)`` fingerprints.
-        allowed: of rows and columns, ``(P,)`` each, whether a pair counts.
-        most_bits: how many bits may differ.
+    """For each look its nearest in a gallery, of the :func:`close_pairs` of the same arguments.
 
     Yields:
         Row, column and bits, in the order of the rows.
@@ -154,10 +147,7 @@ def nearest(
 
 
 def close_pairs(
-    looks: NDArray[np.uint16],
-    gallery: NDArray[np.uint16],
-    allowed: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]],
-    most_bits: int = MOST_BITS,
+    looks: Looks, gallery: Looks, allowed: Allowed, most_bits: int = MOST_BITS
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
     """All pairs of a look and one of a gallery that differ in a few bits, some of them repeated.
 
@@ -262,7 +252,7 @@ def _chunks(count: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _looks(scanned: Sequence[Scanned]) -> NDArray[np.uint16]:
+def _looks(scanned: Sequence[Scanned]) -> Looks:
     joined = b''.join(one.looks or b'' for one in scanned)
     return np.frombuffer(joined, dtype=np.uint16).reshape(len(scanned), -1 if scanned else 8)
 

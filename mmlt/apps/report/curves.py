@@ -27,8 +27,7 @@ def read_curves(folder: Path) -> dict[str, Curve]:
         folder: work directory of a run.
     """
     series: dict[str, dict[float, float]] = {}
-    files = sorted(folder.glob('*/vis_data/scalars.json'), key=lambda path: path.stat().st_mtime)
-    for path in files:
+    for path in sorted(folder.glob('*/vis_data/scalars.json')):  # folders are named by their time
         epoch = 1.0
         for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
             try:

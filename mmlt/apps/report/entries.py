@@ -110,7 +110,9 @@ def _goes_on(folder: Path) -> bool:
 def _add(found: dict[str, dict[str, Path]], name: str, seeds: dict[str, Path]) -> None:
     for seed, path in seeds.items():
         entry = found.setdefault(name, {})
-        if seed in entry or (entry and not SEED.fullmatch(seed)):
+        alike = all(map(SEED.fullmatch, (seed, *entry)))
+        one_folder = len({part.resolve().parent for part in (path, *entry.values())}) == 1
+        if entry and (seed in entry or not alike or not one_folder):
             raise ValueError(f'RUN: expected different names (NAME=PATH), got {name!r} twice')
         entry[seed] = path
 
@@ -121,8 +123,12 @@ def checkpoint_file(folder: Path) -> Path | None:
 
 
 def config_file(folder: Path) -> Path | None:
-    """The config that MMEngine leaves in a work directory; None if there is none."""
-    return _newest(folder.glob('*.py'))
+    """The config that MMEngine leaves in a work directory; None if there is none.
+
+    A script beside predictions is none: reading a config runs it.
+    """
+    trained = any(folder.glob('*.pth')) or any(folder.glob('*/vis_data'))
+    return _newest(folder.glob('*.py')) if trained else None
 
 
 def _newest(paths: Iterator[Path]) -> Path | None:

@@ -6,7 +6,9 @@ import base64
 import io
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
+
+from mmlt.datasets.reading import ANY_ERROR
 
 __all__ = ['thumbnail']
 
@@ -27,8 +29,9 @@ def thumbnail(path: str) -> str | None:
             return None
         with Image.open(path) as opened:
             opened.draft('RGB', (2 * SIDE, 2 * SIDE))
-            image = opened.convert('RGB')
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            # As it is looked at: cameras note how they were held.
+            image = ImageOps.exif_transpose(opened).convert('RGB')
+    except ANY_ERROR:
         return None
     scale = SIDE / max(image.size)
     size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)

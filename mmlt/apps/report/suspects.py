@@ -97,12 +97,15 @@ def find_suspects(runs: Sequence[Run], rare: NDArray[np.bool_]) -> tuple[list[Su
             [],
             f'Not looked for: cleanlab takes too long for more than {MOST_CLASSES:,} classes.',
         )
-    if len(np.unique(runs[0].predictions.labels)) < 2:
-        return [], 'Not looked for: there are test images of one class only.'
-    from cleanlab.filter import find_label_issues
-
     labels, probabilities = _mean_probabilities(runs)
     kept = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
+    if len(np.unique(labels[kept])) < 2:
+        what = (
+            'there are test images of one class only' if len(kept) else 'no prediction is a number'
+        )
+        return [], f'Not looked for: {what}.'
+    from cleanlab.filter import find_label_issues
+
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # it warns of every class with few images
         found = find_label_issues(
@@ -123,6 +126,7 @@ def find_suspects(runs: Sequence[Run], rare: NDArray[np.bool_]) -> tuple[list[Su
 
 
 def _mean_probabilities(runs: Sequence[Run]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Labels ``(N,)``, and means ``(N, K)`` over the runs, ``nan`` where none is a number."""
     first = runs[0]
     labels = first.predictions.labels[: first.images]
     blocks = [
@@ -130,11 +134,14 @@ def _mean_probabilities(runs: Sequence[Run]) -> tuple[NDArray[np.int64], NDArray
         for run in runs
         if same_images(first, run)
     ]
-    mean = np.zeros(blocks[0].shape[1:], dtype=np.float32)
+    total = np.zeros(blocks[0].shape[1:], dtype=np.float32)
     for block in blocks:
-        mean += block.mean(axis=0) / len(blocks)
+        mean = block.mean(axis=0)
+        known = np.isfinite(mean).all(axis=1)  # a run that diverged has none
+        total[known] += mean[known]
     # Of float16 or rounded ones the sum is not quite 1, which cleanlab expects.
-    return labels, mean / mean.sum(axis=1, keepdims=True)
+    sums = total.sum(axis=1, keepdims=True)
+    return labels, np.divide(total, sums, out=np.full_like(total, np.nan), where=sums > 0)
 
 
 def find_doubles(run: Run, rare: NDArray[np.bool_]) -> tuple[list[Double], str]:
@@ -151,18 +158,26 @@ def find_doubles(run: Run, rare: NDArray[np.bool_]) -> tuple[list[Double], str]:
         splits = _splits(run)
     except ValueError as error:
         return [], f'Not looked for: {error}.'
-    sizes = []
-    for place, split in enumerate(splits):
-        splits[place] = replace(split, images=_rarest(split.images, run))
-        sizes.append((len(splits[place].images), len(split.images)))
-    tested, all_tested = (sum(column) for column in zip(*sizes[1:], strict=True))
-    shown = (
-        f'{tested:,} of {all_tested:,} images of {" and ".join(one.name for one in splits[1:])} '
-        f'were compared with {sizes[0][0]:,} of {sizes[0][1]:,} training images'
-    )
-    if (tested, sizes[0][0]) != (all_tested, sizes[0][1]):
-        shown += ', those of the rarest classes'
+    listed = [len(split.images) for split in splits]
+    splits = [replace(split, images=_rarest(split.images, run)) for split in splits]
     scanned = scan(splits, Settings(), cores(), FILE_SECONDS)
+    wanted = [len(split.images) for split in splits]
+    read = [
+        sum(scanned[image.path].digest is not None for image in split.images) for split in splits
+    ]
+    if not read[0] or not sum(read[1:]):
+        of = splits[1:] if read[0] else splits[:1]
+        names = ' and '.join(split.name for split in of)
+        return [], f'Not looked for: the images of {names} cannot be read.'
+    shown = (
+        f'{sum(read[1:]):,} of {sum(listed[1:]):,} images of '
+        f'{" and ".join(one.name for one in splits[1:])} '
+        f'were compared with {read[0]:,} of {listed[0]:,} training images'
+    )
+    if wanted != listed:
+        shown += ', those of the rarest classes'
+    if read != wanted:
+        shown += f'; {sum(wanted) - sum(read):,} cannot be read'
     doubles = []
     for found in find_duplicates(splits, scanned):
         if found.finding.kind in ACROSS and found.other is not None:
