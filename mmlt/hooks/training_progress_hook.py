@@ -47,9 +47,10 @@ class TrainingProgressHook(Hook):
         """Begin the run."""
         self._seed = shared_seed(runner)
         self._collect(runner)
-        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
         for part in self._progressive:
-            if getattr(part, 'needs_epochs', False) and not by_epoch:
+            if getattr(part, 'needs_epochs', False) and not isinstance(
+                runner.train_loop, EpochBasedTrainLoop
+            ):
                 raise ValueError(
                     f'train_cfg: expected by_epoch=True, since {type(part).__name__} forgets what '
                     f'is older than an epoch, got {type(runner.train_loop).__name__}'
