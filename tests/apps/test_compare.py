@@ -210,16 +210,24 @@ def test_a_project_moves_together_with_its_runs(tmp_path):
     (tmp_path / 'here' / 'data.py').write_text(
         'project = r"""{{ fileDirname }}"""\ntrain_cfg = dict(by_epoch=True, max_epochs=2)\n'
         "files = dict(data_root=project, classes=project + '/splits/classes.txt')\n"
-        "train_dataloader = dict(dataset=dict(files, data_prefix='/photos'))\n"
+        "listed = dict(files, data_prefix='/photos', ann_file='train.txt')\n"
+        'train_dataloader = dict(dataset=listed)\n'
     )
+    (tmp_path / 'here' / 'train.txt').write_text('a.jpg 0\n')
     run.note(state='finished', settings=settings(run))
     assert settings(run)['weights'] == ['None', 'weights/w.safetensors']
     moved = run_in((tmp_path / 'here').rename(tmp_path / 'there'))
     assert moved.is_finished() and changed_settings(moved) == []
     data = tmp_path / 'there' / 'data.py'
-    data.write_text(data.read_text().replace('/photos', '/other'))
-    changed = run_in(tmp_path / 'there')
-    assert len(changed_settings(changed)) == 1
+    data.write_text(data.read_text().replace('/photos', '/disk/photos'))
+    assert changed_settings(run_in(tmp_path / 'there')) == [], 'the images have moved'
+    data.write_text(data.read_text().replace('/photos', '/resized'))
+    (change,) = changed_settings(run_in(tmp_path / 'there'))
+    assert change.startswith("train_dataloader.dataset.data_prefix: trained with 'photos', now ")
+    data.write_text(data.read_text().replace('/resized', '/photos'))
+    (tmp_path / 'there' / 'train.txt').write_text('b.jpg 0\n')
+    (change,) = changed_settings(run_in(tmp_path / 'there'))
+    assert change.startswith("train_dataloader.dataset.ann_file: trained with 'train.txt (sha256 ")
 
 
 def test_only_folders_of_runs_are_removed(tmp_path):

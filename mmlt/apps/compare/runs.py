@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -98,7 +99,9 @@ class Run:
 def settings(run: Run) -> dict[str, Any]:
     """What the result of a run depends on, as JSON knows it.
 
-    Paths inside the project are relative to it, so that it may move together with its runs.
+    Paths inside the project are relative to it, so that it may move together with its runs. The
+    folder of images that a list names may move too, but keeps its name; what the list says may
+    not change.
     """
     cfg = run.load()
     known = settings_of(cfg, (cfg.get('train_dataloader') or {}).get('batch_size'))
@@ -116,12 +119,36 @@ def settings(run: Run) -> dict[str, Any]:
 
 def _relative(node: Any, root: Path) -> Any:
     if isinstance(node, dict):
-        return {key: _relative(part, root) for key, part in node.items()}
+        listed = _content(node)
+        known = {key: _relative(part, root) for key, part in node.items()}
+        if listed is not None:
+            known['data_prefix'] = _names(known.get('data_prefix'))
+            known['ann_file'] = f'{known["ann_file"]} ({listed})'
+        return known
     if isinstance(node, list):
         return [_relative(part, root) for part in node]
     if isinstance(node, str) and Path(node).is_relative_to(root):
         return Path(node).relative_to(root).as_posix()
     return node
+
+
+def _names(prefix: Any) -> Any:
+    """A folder of images, or several by their use, without where they are."""
+    if isinstance(prefix, dict):
+        return {key: _names(part) for key, part in prefix.items()}
+    return Path(prefix).name if isinstance(prefix, str) and Path(prefix).is_absolute() else prefix
+
+
+def _content(dataset: dict[str, Any]) -> str | None:
+    """What the list of a data set says, in short; None where there is none to be read."""
+    name, root = dataset.get('ann_file'), dataset.get('data_root')
+    if not isinstance(name, str) or not name:
+        return None
+    try:
+        content = Path(root if isinstance(root, str) else '', name).read_bytes()
+    except OSError:
+        return None
+    return f'sha256 {hashlib.sha256(content).hexdigest()[:12]}'
 
 
 def _checkpoints(node: Any) -> Iterator[str]:
