@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
-from mmpretrain import registry
 
 from .datasets.reading import unwrapped
+from .trained_prior import trained_prior
+from .trusted_parts import LEFT_OUT, check_model_parts, check_transforms
 from .version import __version__
 
 __all__ = ['KEY', 'Recipe', 'store_recipe']
@@ -27,38 +27,9 @@ __all__ = ['KEY', 'Recipe', 'store_recipe']
 #: Entry of a checkpoint's ``meta``, and of the meta data of exported files.
 KEY = 'mmlt'
 
-# Prediction begins from the weights of the checkpoint, and mixes no batches.
-_LEFT_OUT = ('init_cfg', 'pretrained', 'train_cfg', 'backend_args', 'file_client_args')
 _LOADER = 'LoadImageFromFile'
 _PAIRED = ('PairedDataPreprocessor', 'DeviceViewsDataPreprocessor')
 _NORMALISING = ('mean', 'std', 'to_rgb', 'pad_size_divisor', 'pad_value', 'num_classes')
-# Where parts are defined that only compute. Others of the same registries download weights when
-# they are built.
-_MODEL_PARTS = (
-    'mmlt.models.',
-    'mmpretrain.models.backbones.',
-    'mmpretrain.models.classifiers.image',
-    'mmpretrain.models.heads.',
-    'mmpretrain.models.losses.',
-    'mmpretrain.models.necks.',
-    'mmpretrain.models.utils.',
-    'mmcv.cnn.',
-    'torch.nn.',
-)
-_DOWNLOADING = (
-    'mmpretrain.models.backbones.timm_backbone',
-    'mmpretrain.models.utils.clip_generator_helper',
-    'mmpretrain.models.utils.huggingface',
-)
-# Of those modules, what CLIP's networks compute with.
-_HARMLESS = ('QuickGELU',)
-_TRANSFORMS = (
-    'mmlt.datasets.transforms.',
-    'mmpretrain.datasets.transforms.',
-    'mmcv.transforms.',
-    'torchvision.',
-    'functools',  # how MMPretrain registers those of torchvision
-)
 # JSON has no tuples, and some parts of MMPretrain tell them from lists.
 _TUPLE = '__tuple__'
 
@@ -181,8 +152,8 @@ class Recipe:
         MMEngine imports whatever module stands before a dot in a ``type``, or in ``_scope_``.
         """
         if self.model is not None:
-            _check_parts(self.model, registry.MODELS, _MODEL_PARTS)
-        _check_parts(self.pipeline, registry.TRANSFORMS, _TRANSFORMS)
+            check_model_parts(self.model)
+        check_transforms(self.pipeline)
 
     def _is_well_formed(self) -> bool:
         size = self.image_size
@@ -284,7 +255,7 @@ def _simple(value: Any) -> Any:
 def _without(value: Any) -> Any:
     """Without what only training needs, or what names a file or server to load from."""
     if isinstance(value, dict):
-        return {key: _without(item) for key, item in value.items() if key not in _LEFT_OUT}
+        return {key: _without(item) for key, item in value.items() if key not in LEFT_OUT}
     if isinstance(value, tuple):
         return tuple(_without(item) for item in value)
     return [_without(item) for item in value] if isinstance(value, list) else value
@@ -308,107 +279,3 @@ def _decoded(value: Any) -> Any:
     if isinstance(value, list):
         return [_decoded(item) for item in value]
     return value
-
-
-def _dicts(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        yield value
-        for item in value.values():
-            yield from _dicts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _dicts(item)
-
-
-def _check_parts(value: Any, parts: Any, homes: Sequence[str]) -> None:
-    parts.import_from_location()
-    for part in _dicts(value):
-        if homes is _MODEL_PARTS and _is_plain_timm(part):
-            continue
-        for name in (*_LEFT_OUT, '_scope_', 'custom_imports', 'model_name'):
-            if name in part:
-                raise ValueError(f'{name}: expected none in the description of a model, got one')
-        if 'type' not in part:
-            continue
-        found, kind = None, part['type']
-        level = parts
-        while isinstance(kind, str) and found is None and level is not None:
-            found = level.module_dict.get(kind)
-            level = level.parent
-        home = str(getattr(found, '__module__', type(found).__module__)) + '.'
-        downloads = home.startswith(_DOWNLOADING) and kind not in _HARMLESS
-        if found is None or not home.startswith(tuple(homes)) or downloads:
-            raise ValueError(
-                f'type: expected the name of a part of MMPretrain or mmlt that only computes, got '
-                f'{kind!r}'
-            )
-
-
-def _is_plain_timm(part: dict[str, Any]) -> bool:
-    """Whether a part is a network of timm by its name alone.
-
-    timm builds such a one without weights, so that nothing is asked of a server: names of those
-    that it would look up elsewhere have a colon or a slash.
-    """
-    name = part.get('model_name')
-    named = isinstance(name, str) and re.fullmatch(r'[a-z0-9_]+', name) is not None
-    return named and set(part) == {'type', 'model_name'} and part['type'] == 'TIMMBackbone'
-
-
-def trained_prior(cfg: dict[str, Any]) -> tuple[float, tuple[str, ...]]:
-    """``prior_power`` and ``corrections`` of a config, see :class:`Recipe`."""
-    head = cfg['model'].get('head')
-    losses = _classification_losses(head)
-    if any(part.get('type') == 'VSLoss' for part in losses):
-        # Factors and offsets together: no power of the training prior is left to name.
-        return 0.0, ('VSLoss',)
-    taus = [
-        (float(part.get('tau', 1.0)) if part.get('type') == 'LogitAdjustedLoss' else None)
-        for part in losses
-    ]
-    adjusted = [tau for tau in taus if tau is not None]
-    if any(adjusted):
-        # Experts count together, and their logits are averaged.
-        tau = sum(adjusted) / len(taus)
-        return 1.0 - tau, (f'LogitAdjustedLoss(tau={tau:g})',)
-    balancing = tuple(dict.fromkeys(_balancing(cfg)))
-    return (0.0, balancing) if balancing else (1.0, ())
-
-
-def _classification_losses(head: Any) -> list[dict[str, Any]]:
-    """The loss of a head, or one for each expert; a criterion inside a regulariser is the loss."""
-    loss = head.get('loss') if isinstance(head, dict) else None
-    losses = list(loss) if isinstance(loss, (list, tuple)) else [loss]
-    found = []
-    for part in losses:
-        while isinstance(part, dict) and isinstance(part.get('criterion'), dict):
-            part = part['criterion']
-        found.append(part if isinstance(part, dict) else {})
-    return found
-
-
-def _balancing(cfg: dict[str, Any]) -> Iterator[str]:
-    """Everything else that compensates how frequent classes are; as in ``hooks/run_checks.py``."""
-    for part in _dicts(cfg['model'].get('head')):
-        if part.get('class_weight') is not None:
-            yield f'{part.get("type")}(class_weight=...)'
-    for part in _dicts(cfg['model'].get('train_cfg')):
-        kind = part.get('type')
-        rule = part.get('label_rule', 'prior')
-        if kind == 'RemixBatchAugment':
-            yield kind
-        elif kind == 'CPMixBatchAugment' and (
-            rule == 'remix' or (rule == 'prior' and part.get('tau', 1.0) > 0)
-        ):
-            yield f'{kind}(label_rule={rule!r})'
-    for part in _dicts(cfg.get('train_dataloader')):
-        kind = part.get('type')
-        if kind == 'ClassBalancedDataset' or (
-            kind == 'ClassBalancedSampler'
-            and (part.get('effective_number') is not None or part.get('power', 0) != 1)
-        ):
-            yield str(kind)
-    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or ())]
-    for part in hooks:
-        if isinstance(part, dict) and part.get('type') == 'DeferredReweightingHook':
-            yield 'DeferredReweightingHook'

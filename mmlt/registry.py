@@ -11,7 +11,7 @@ evaluates the name of a base before it looks for the file, and so can be made to
 ``_base_ = __import__('mmlt').__name__ + '::imagenet_lt/resnext50_concutmix_car.py'``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mmengine.config.utils import MODULE2PACKAGE
@@ -21,7 +21,14 @@ from torch import nn
 
 from mmlt.functional.checks import refuse
 
-__all__ = ['build_module', 'build_part', 'build_transforms', 'check_config', 'check_init_cfg']
+__all__ = [
+    'build_module',
+    'build_part',
+    'build_transforms',
+    'check_config',
+    'check_init_cfg',
+    'dicts_in',
+]
 
 # This module, not the installed distribution: MMEngine then looks for recipes beside the code that
 # was imported, from a wheel, an editable install or a checkout on PYTHONPATH.
@@ -75,3 +82,12 @@ def check_init_cfg(value: Any) -> None:
         return
     for one in value if isinstance(value, list) else [value]:
         check_config(registries_of_mmpretrain.WEIGHT_INITIALIZERS, 'init_cfg', one)
+
+
+def dicts_in(config: Any) -> Iterator[dict[str, Any]]:
+    """A config and every dict inside it, whatever lists and dicts are between."""
+    if isinstance(config, dict):
+        yield config
+        config = list(config.values())
+    for part in config if isinstance(config, (list, tuple)) else ():
+        yield from dicts_in(part)

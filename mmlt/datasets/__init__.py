@@ -5,7 +5,8 @@ from .cifar_lt import CIFAR10LT, CIFAR100LT
 from .digits_lt import DigitsLT
 from .features import FeaturesLT
 from .lists import LongTailListDataset
-from .long_tail import LongTailDataset, LongTailMixin
+from .long_tail import LongTailMixin
+from .long_tail_dataset import LongTailDataset
 from .paired_dataset import PairedDataset
 from .reading import UnreadableImageError
 from .samplers import ClassBalancedSampler, PairBatchSampler, PairSampler

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from os.path import isfile
 from typing import Any
@@ -13,14 +13,13 @@ import numpy.typing as npt
 from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
-from mmpretrain.registry import DATASETS
 
 from mmlt.functional.checks import check_choice, check_flag, check_integer, check_number, refuse
 from mmlt.functional.counts import count_labels
 from mmlt.functional.imbalance import IMBALANCE_TYPES, long_tail_indices
-from mmlt.registry import build_part, build_transforms
+from mmlt.registry import build_transforms
 
-from .labels import Labels, dataset_labels, dataset_num_classes, is_dataset, leaves, read_labels
+from .labels import Labels, dataset_num_classes, leaves, read_labels
 from .reading import (
     ANY_ERROR,
     Pipeline,
@@ -31,7 +30,7 @@ from .reading import (
     unwrapped,
 )
 
-__all__ = ['LongTailDataset', 'LongTailMixin']
+__all__ = ['LongTailMixin', 'begin_epoch', 'policy_of', 'read_sample', 'refuse_pickled', 'skips']
 
 
 def _check_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -323,7 +322,7 @@ def begin_epoch(dataset: Any, seed: int, epoch: int) -> None:
 
 def skips(dataset: Any) -> bool:
     """Whether a data set inside wrappers replaces what it cannot read."""
-    return any(_policy_of(leaf) == 'skip' for leaf in leaves(dataset))
+    return any(policy_of(leaf) == 'skip' for leaf in leaves(dataset))
 
 
 def refuse_pickled(ann_file: Any, trust: bool) -> None:
@@ -335,16 +334,8 @@ def refuse_pickled(ann_file: Any, trust: bool) -> None:
         )
 
 
-def _ann_files(config: Any) -> Iterator[Any]:
-    """Annotation files that a config names, also inside wrappers."""
-    if isinstance(config, dict):
-        yield config.get('ann_file')
-        config = list(config.values())
-    for part in config if isinstance(config, (list, tuple)) else ():
-        yield from _ann_files(part)
-
-
-def _policy_of(leaf: Any) -> str:
+def policy_of(leaf: Any) -> str:
+    """What a data set does with an image that it cannot read; those of others raise."""
     return leaf.on_error if isinstance(leaf, LongTailMixin) else 'raise'
 
 
@@ -358,112 +349,3 @@ def _check_indices(indices: Any, size: int) -> None:
         left = check_integer('indices', indices)
     if left == 0:
         raise refuse('indices', f'to leave some of {size} images', indices)
-
-
-@DATASETS.register_module()
-class LongTailDataset(LongTailMixin):
-    """Imposes an imbalance on any data set, or takes it as it is, and counts its classes.
-
-    It is a data set of MMPretrain itself, with the pipeline, the ``test_mode`` and the
-    ``metainfo`` of the wrapped one, which is left unchanged. With an imbalance, images are
-    ordered class by class. ``sample_idx`` of an annotation is the index in the wrapped data set.
-
-    Args:
-        dataset: a data set with one integer label per image, or the config of one.
-        imbalance_ratio, imbalance_type, max_count, seed: of :class:`LongTailMixin`.
-        lazy_init: read the annotations only when they are needed.
-        max_refetch: how many other images to try in place of one, at most.
-        on_error: of :class:`LongTailMixin`; ``None``: that of the wrapped data set, or
-            ``'raise'``.
-        trust: build a data set whose annotation file is pickled.
-
-    Raises:
-        ValueError: if an option is of another form or out of range, a label is not one integer, or
-            an annotation file is pickled and not trusted.
-
-    Reference: Cao et al., NeurIPS 2019.
-
-    Example:
-        >>> from mmlt.datasets.digits_lt import DigitsLT
-        >>> balanced = dict(type='DigitsLT', imbalance_ratio=None)
-        >>> train = LongTailDataset(balanced, imbalance_ratio=10, imbalance_type='step')
-        >>> train.class_counts
-        [110, 110, 110, 110, 110, 11, 11, 11, 11, 11]
-        >>> len(train)
-        605
-    """
-
-    def __init__(
-        self,
-        dataset: Any,
-        imbalance_ratio: float | None = None,
-        imbalance_type: str = 'exp',
-        max_count: int | None = None,
-        seed: int = 0,
-        lazy_init: bool = False,
-        max_refetch: int = 1000,
-        on_error: str | None = None,
-        trust: bool = False,
-    ) -> None:
-        check_flag('lazy_init', lazy_init)
-        check_integer('max_refetch', max_refetch, '[0, inf)')
-        if isinstance(dataset, dict):
-            for ann_file in _ann_files(dataset):
-                refuse_pickled(ann_file, trust)
-        dataset = build_part(DATASETS, 'dataset', dataset, is_dataset)
-        super().__init__(
-            ann_file='',
-            imbalance_ratio=imbalance_ratio,
-            imbalance_type=imbalance_type,
-            max_count=max_count,
-            seed=seed,
-            test_mode=getattr(dataset, 'test_mode', False),
-            lazy_init=True,
-            max_refetch=max_refetch,
-            on_error=_policy_of(next(leaves(dataset))) if on_error is None else on_error,
-            trust=trust,
-        )
-        self.dataset = dataset
-        self._metainfo = dict(getattr(dataset, 'metainfo', {}))
-        if not lazy_init:
-            self.full_init()
-
-    def load_data_list(self) -> list[dict]:
-        """Class and position of every image of the wrapped data set."""
-        if hasattr(self.dataset, 'full_init'):
-            self.dataset.full_init()
-        labels = dataset_labels(self.dataset)
-        self._metainfo = dict(getattr(self.dataset, 'metainfo', {}))
-        # Counts of all images, so that a class without a name is not lost with its last image.
-        self._class_counts = count_labels(labels, dataset_num_classes(self.dataset, labels))
-        return [dict(gt_label=label, position=i) for i, label in enumerate(labels.tolist())]
-
-    @property
-    def pipeline(self) -> Any:
-        """Transforms of the wrapped data set; may be replaced while training."""
-        return self.dataset.pipeline
-
-    @pipeline.setter
-    def pipeline(self, pipeline: Any) -> None:
-        if hasattr(self, 'dataset'):  # the constructor of MMEngine sets an empty one before
-            self.dataset.pipeline = pipeline
-
-    def get_data_info(self, idx: int) -> dict:
-        """Annotation of one image, from the wrapped data set."""
-        dataset, position = self.wrapped_image(idx)
-        return dataset.get_data_info(position)
-
-    def prepare_data(self, idx: int) -> Any:
-        """One image through the pipeline, or the error that it raises."""
-        return prepare(*self.wrapped_image(idx))
-
-    def wrapped_image(self, idx: int) -> tuple[Any, int]:
-        """The wrapped data set, and the index of an image there."""
-        return self.dataset, super().get_data_info(idx)['position']
-
-    def __repr__(self) -> str:
-        state = f'{len(self)} images' if self._fully_initialized else 'not initialised'
-        return (
-            f'{type(self).__name__}({state}, imbalance_ratio={self.imbalance_ratio}, '
-            f'{self.dataset!r})'
-        )

@@ -21,6 +21,7 @@ from .epoch_seed_hook import EpochSeedHook
 from .missed_validation_hook import MissedValidationHook
 from .ranks import check_same_on_ranks, end_with_launcher
 from .resume_check_hook import ResumeCheckHook
+from .resume_from import choose_checkpoint
 from .run_checks import check_monitored_figures, warn_of_double_correction
 from .runner_parts import (
     check_pairing,
@@ -35,7 +36,7 @@ from .runner_parts import (
 from .skipped_images_hook import SkippedImagesHook, skips_images
 from .stop_signal_hook import StopSignalHook
 from .training_progress_hook import TrainingProgressHook
-from .whole_checkpoints import choose_checkpoint, keep_checkpoints_whole
+from .whole_checkpoints import keep_checkpoints_whole
 from .within_epoch_hook import WithinEpochHook
 
 __all__ = ['LongTailHook']

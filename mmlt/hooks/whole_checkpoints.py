@@ -1,4 +1,4 @@
-"""Checkpoints of a run survive a kill, and a resume takes one that is whole."""
+"""Checkpoints of a run survive a kill."""
 
 from __future__ import annotations
 
@@ -12,25 +12,16 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process, master_only
+from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import _load_checkpoint
 
-from mmlt.checkpoints import (
-    fault_of,
-    newest_whole,
-    progress_of,
-    remove_partial,
-    save_whole,
-    write_text_whole,
-    written_whole,
-)
-from mmlt.functional.checks import OptionError
+from mmlt.checkpoints import remove_partial, save_whole, write_text_whole, written_whole
 
 from .runner_parts import training_dataset
 
-__all__ = ['WholeCheckpointHook', 'choose_checkpoint', 'keep_checkpoints_whole']
+__all__ = ['WholeCheckpointHook', 'keep_checkpoints_whole']
 
 STEP, EPOCH = 'iter_{}.pth', 'epoch_{}.pth'
 
@@ -63,7 +54,7 @@ def _write_aside(runner: Runner) -> None:
     ) -> None:
         if not is_main_process():
             return
-        if not _is_local(out_dir, file_client_args, options.get('backend_args')):
+        if not is_local(out_dir, file_client_args, options.get('backend_args')):
             stock(out_dir, filename, file_client_args, **options)
             return
         with written_whole(Path(out_dir) / filename) as aside:
@@ -73,7 +64,7 @@ def _write_aside(runner: Runner) -> None:
     runner.save_checkpoint = save_checkpoint
 
 
-def _is_local(folder: Any, file_client_args: Any = None, backend_args: Any = None) -> bool:
+def is_local(folder: Any, file_client_args: Any = None, backend_args: Any = None) -> bool:
     """Whether files in a folder are written by this machine's file system."""
     return (
         '://' not in str(folder)
@@ -103,7 +94,7 @@ class WholeCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Clear what a killed run has left, and remember the checkpoint that it went on from."""
         super().before_train(runner)
-        local = _is_local(self.out_dir, self.file_client_args, self.backend_args)
+        local = is_local(self.out_dir, self.file_client_args, self.backend_args)
         if not local:
             runner.logger.info(
                 f'Checkpoints in {self.out_dir} are written by a remote backend, without the '
@@ -237,14 +228,14 @@ class WholeCheckpointHook(CheckpointHook):
         """Name of the checkpoint of a stopped run, which is no longer needed."""
         name = runner.message_hub.runtime_info.get('temporary_ckpt')
         patterns = (STEP, EPOCH, self.filename_tmpl)
-        known = isinstance(name, str) and any(_matches(name, pattern) for pattern in patterns)
+        known = isinstance(name, str) and any(matches(name, pattern) for pattern in patterns)
         if name is not None:
             runner.message_hub.update_info('temporary_ckpt', None)
         return [name] if known else []
 
     @master_only
     def _publish_model(self, runner: Runner, ckpt_path: str) -> None:
-        if not _is_local(ckpt_path, self.file_client_args, self.backend_args):
+        if not is_local(ckpt_path, self.file_client_args, self.backend_args):
             super()._publish_model(runner, ckpt_path)
             return
         checkpoint = _load_checkpoint(ckpt_path, map_location='cpu')
@@ -277,95 +268,7 @@ class _LateRemovals:
                 getattr(self._backend, deed)(path)
 
 
-def _matches(name: str, template: str) -> bool:
+def matches(name: str, template: str) -> bool:
+    """Whether a file is one of those that a template such as ``epoch_{}.pth`` names."""
     before, _, after = template.partition('{}')
     return re.fullmatch(rf'{re.escape(before)}\d+{re.escape(after)}', name) is not None
-
-
-def choose_checkpoint(runner: Runner) -> None:
-    """Verify the checkpoint that a run is about to load; on resume without a path, find it.
-
-    MMEngine goes by the file ``last_checkpoint`` alone, starts anew where that is missing, and
-    loads overwritten weights in silence. One rank decides for all.
-
-    Raises:
-        ValueError: naming the file that is damaged, or the folder without a whole checkpoint.
-    """
-    if getattr(runner, '_has_loaded', True) or not isinstance(runner, Runner):
-        return
-    given = runner._load_from
-    if (given is None and not runner._resume) or '://' in str(given):
-        return
-    answer: list[Any] = [None, None]
-    if is_main_process():
-        try:
-            answer[0] = _verified(given, runner) if given is not None else _found(runner)
-        except ValueError as error:
-            answer[1] = str(error)
-    broadcast_object_list(answer)
-    chosen, fault = answer
-    if fault is None and chosen is not None:
-        there = all_gather_object(Path(chosen).is_file())
-        if not all(there):
-            ranks = [rank for rank, found in enumerate(there) if not found]
-            fault = (
-                f'{chosen}: expected a file that all processes can read, got none on rank '
-                f'{ranks[0]} (is the folder shared among the machines?)'
-            )
-    if fault is not None:
-        raise OptionError(fault)
-    if chosen is not None and given is None:
-        runner.logger.info(f'Resumes from {chosen}')
-        runner._load_from = chosen
-
-
-def _verified(given: Any, runner: Runner) -> str:
-    name = '--resume' if runner._resume else 'load_from'
-    path = Path(given).expanduser()
-    fault = fault_of(path)
-    if fault is not None:
-        raise OptionError(f'{name}: expected a whole checkpoint, got {given}, which {fault}')
-    if runner._resume:
-        progress_of(path)
-    return str(path)
-
-
-def _found(runner: Runner) -> str | None:
-    """The newest whole checkpoint of a run; None where its files are on a remote backend."""
-    work_dir = Path(runner.work_dir)
-    note = work_dir / 'last_checkpoint'
-    text = note.read_text(errors='replace').strip('\0 \n') if note.is_file() else ''
-    if '://' in text:
-        runner.logger.info(f'{text}: on a remote backend, and not verified')
-        return None
-    hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
-    folders = [work_dir]
-    for hook in hooks:
-        if hook.out_dir is not None and _is_local(hook.out_dir):
-            folders.append(Path(hook.out_dir) / work_dir.name)
-    templates = {STEP, EPOCH, *(hook.filename_tmpl for hook in hooks)}
-    paths = [
-        path
-        for folder in dict.fromkeys(folders)
-        if folder.is_dir()
-        for path in folder.iterdir()
-        if any(_matches(path.name, template) for template in templates)
-    ]
-    named = None
-    if text:
-        # The folder may have been moved since.
-        places = [Path(text), *(folder / Path(text).name for folder in folders)]
-        named = next((path for path in places if path.is_file()), None)
-        paths = [path for path in paths if named is None or not path.samefile(named)]
-    if text and named is None:
-        runner.logger.warning(f'{note} names {text}, which is no file')
-    chosen = newest_whole(paths, named, runner.logger.warning)
-    if chosen is None:
-        damaged = [str(path) for path in [named, *paths] if path is not None]
-        raise OptionError(
-            f'--resume: expected a whole checkpoint in {work_dir}, got '
-            f'{"only damaged ones: " + ", ".join(damaged) if damaged else "none"}. To begin anew, '
-            'leave --resume (in a config: resume=True) out'
-        )
-    progress_of(chosen)
-    return str(chosen)

@@ -13,9 +13,9 @@ from mmengine.dataset import Compose, ConcatDataset, RepeatDataset
 from mmpretrain.datasets import BaseDataset, CustomDataset, KFoldDataset
 from mmpretrain.registry import DATASETS
 
+from mmlt.datasets import LongTailDataset, LongTailMixin
 from mmlt.datasets.digits_lt import DigitsLT
 from mmlt.datasets.labels import training_class_counts
-from mmlt.datasets.long_tail import LongTailDataset, LongTailMixin
 from mmlt.datasets.paired_dataset import PairedDataset
 from mmlt.datasets.reading import UnreadableImageError
 from tests.datasets.logs import mmengine_log

@@ -14,11 +14,8 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import MessageHub
 
 from mmlt.checkpoints import fault_of, save_whole
-from mmlt.hooks.whole_checkpoints import (
-    WholeCheckpointHook,
-    choose_checkpoint,
-    keep_checkpoints_whole,
-)
+from mmlt.hooks.resume_from import choose_checkpoint
+from mmlt.hooks.whole_checkpoints import WholeCheckpointHook, keep_checkpoints_whole
 from tests.digits_runner import digits_runner
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from mmengine.config import Config
 
 from mmlt.checkpoints import last_checkpoint, write_text_whole
 from mmlt.hooks.settings import changes, settings_of
+from mmlt.registry import dicts_in
 
 from .methods import Method
 from .schedule import epochs_of, scale_epochs
@@ -110,7 +110,7 @@ def settings(run: Run) -> dict[str, Any]:
         None,
     )
     known.update({name.replace('val_', 'test_'): part for name, part in test.items() if part})
-    known['weights'] = [str(cfg.get('load_from')), *_checkpoints(cfg.get('model'))]
+    known['weights'] = [str(cfg.get('load_from')), *_checkpoints(cfg)]
     root = run.method.config.parent
     root = root.parent if root.name == 'configs' else root
     plain: dict[str, Any] = _relative(json.loads(json.dumps(known, default=str)), root)
@@ -151,15 +151,10 @@ def _content(dataset: dict[str, Any]) -> str | None:
     return f'sha256 {hashlib.sha256(content).hexdigest()[:12]}'
 
 
-def _checkpoints(node: Any) -> Iterator[str]:
+def _checkpoints(cfg: Any) -> list[str]:
     """Files that parts of a model start from."""
-    if isinstance(node, dict):
-        if isinstance(node.get('checkpoint'), str):
-            yield node['checkpoint']
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for part in node:
-            yield from _checkpoints(part)
+    named = (part.get('checkpoint') for part in dicts_in(cfg.get('model')))
+    return [name for name in named if isinstance(name, str)]
 
 
 def changed_settings(run: Run) -> list[str]:

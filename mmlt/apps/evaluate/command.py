@@ -16,7 +16,7 @@ from mmengine.config import Config
 
 import mmlt
 from mmlt.checkpoints import TRUST
-from mmlt.recipe import trained_prior
+from mmlt.trained_prior import trained_prior
 
 from ..check.command import read_config
 from ..command_line import add_cfg_options, add_thresholds, command_of, parser_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from mmengine.config import Config
 
 from mmlt.apps.features.network import hash_of_weights, name_of_backbone
 from mmlt.datasets.feature_files import FeatureFile, read_features
+from mmlt.registry import dicts_in
 
 __all__ = ['check_frozen', 'frozen_config']
 
@@ -60,7 +60,7 @@ def frozen_config(cfg: Config, features_file: str | Path) -> Config:
     _check_network(cfg, content, features_file)
     _freeze_model(cfg, content)
     epochs = (cfg.get('train_cfg') or {}).get('max_epochs') or EPOCHS
-    for part in _dicts(
+    for part in dicts_in(
         [cfg.model, cfg.train_dataloader, cfg.get('default_hooks'), cfg.get('custom_hooks')]
     ):
         for name in _EPOCHS_OF:
@@ -208,12 +208,3 @@ def _batch_size(content: FeatureFile) -> int:
 def _type(part: Any) -> str:
     kind = part.get('type')
     return kind.__name__ if isinstance(kind, type) else str(kind).rpartition('.')[2]
-
-
-def _dicts(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        yield value
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _dicts(item)
