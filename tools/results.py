@@ -1,4 +1,4 @@
-"""Write the tables of docs/results from the logs in docs/results/logs.
+"""Write the tables of docs/results, README.md and docs/which_method.md from docs/results/logs.
 
 python tools/results.py
 python tools/results.py --check
@@ -23,6 +23,7 @@ from book.recipes import not_run
 from book.tables import book_tables, markdown, page_table, unfinished
 
 PAGES = ROOT / 'docs' / 'results'
+OTHERS = (ROOT / 'README.md', ROOT / 'docs' / 'which_method.md')
 BLOCK = re.compile(r'<!-- (table|typed): ([^\n]+?) -->\n(.*?)<!-- end -->', re.DOTALL)
 
 
@@ -69,7 +70,8 @@ def _typed_tables(typed: Mapping[str, Sequence[str]]) -> str:
 def pages() -> Iterator[tuple[Path, str, str]]:
     """Each page: its file, what it says and what it should say."""
     book = read_book()
-    texts = {path: path.read_text(encoding='utf-8') for path in sorted(PAGES.glob('*.md'))}
+    paths = [*sorted(PAGES.glob('*.md')), *OTHERS]
+    texts = {path: path.read_text(encoding='utf-8') for path in paths}
     typed = {
         path.name: [name for kind, name, _ in BLOCK.findall(text) if kind == 'typed']
         for path, text in texts.items()

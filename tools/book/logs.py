@@ -44,12 +44,12 @@ class Method:
         return {seed: found[figure] for seed, found in self.last.items() if figure in found}
 
     def cell(self, figure: str, spread: str = 'deviation') -> str:
-        """Mean over seeds, with the deviation of the sample or half of the 95 % interval."""
+        """Mean over seeds, alone, with the sample's deviation, or half of the 95 % interval."""
         values = list(self.values(figure).values())
         if not values:
             return ''
         mean = f'{statistics.fmean(values):.1f}'
-        if len(values) < 2:
+        if len(values) < 2 or spread == 'none':
             return mean
         half = statistics.stdev(values)
         if spread == 'interval':
@@ -114,17 +114,18 @@ class Study:
 
 @dataclass(frozen=True)
 class Book:
-    """All studies, and what the tables of the pages are."""
+    """All studies, what the tables of the pages are, and the methods that several studies have."""
 
     studies: Mapping[str, Study]
     tables: Mapping[str, Mapping[str, Any]]
+    across: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
 
 def read_book() -> Book:
     """The list; logs are read when their figures are asked for."""
     known = yaml.safe_load(LIST.read_text(encoding='utf-8'))
     studies = {name: Study(name, about) for name, about in known['studies'].items()}
-    return Book(studies, known['tables'])
+    return Book(studies, known['tables'], known['across'])
 
 
 def _of_one_file(path: Path) -> dict[str, dict[int, Figures]]:

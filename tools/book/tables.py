@@ -48,6 +48,8 @@ def page_table(book: Book, name: str) -> str:
     if name not in book.tables:
         raise ValueError(f'table: expected one of {", ".join(book.tables)}, got {name}')
     what = book.tables[name]
+    if 'study' not in what:
+        return _across(book, what)
     study = book.studies[what['study']]
     columns = what.get('columns', ALL)
     if 'pairs' in what:
@@ -66,6 +68,22 @@ def page_table(book: Book, name: str) -> str:
         cells += [study.methods[other].cell('top1') if other else '' for other in others]
         rows.append([shown, *cells])
     return markdown(header, rows)
+
+
+def _across(book: Book, what: Mapping[str, Any]) -> str:
+    """Methods that several studies have; a row of none keeps its place without figures."""
+    header = what['header'] + [heading for heading, *_ in what['columns']]
+    rows = []
+    for shown, name in what['rows'].items():
+        runs = book.across[name] if name else {}
+        row = [shown]
+        for _, data, *figures in what['columns']:
+            study, label = runs.get(data, (None, None))
+            method = book.studies[study].methods[label] if study else None
+            cells = [_cell(method, figure, what['spread']) for figure in figures if method]
+            row.append(', '.join(cells))
+        rows.append(row)
+    return markdown(header, rows, [heading for heading, *_ in what['columns']])
 
 
 def _heading(study: Study, column: str) -> str:
