@@ -155,7 +155,7 @@ def read_text_tower(folder: Path) -> TextTower:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = transformers.CLIPTokenizer.from_pretrained(folder, local_files_only=True)
         model, report = kinds[kind].from_pretrained(
             folder, local_files_only=True, output_loading_info=True
         )

@@ -266,7 +266,7 @@ def test_what_the_tool_cannot_use_is_one_line(
     save_file(state, lost / 'model.safetensors', metadata=dict(format='pt'))
     (tmp_path / 'two.txt').write_text('a\nb\n')
     (tmp_path / 'numbers.txt').write_text('0\n1\n')
-    long = ['--template', 'a photograph of one {} at the zoo of a town']
+    long = ['--template', 'a photograph of one {} at the zoo of a big town']
     both = clip / 'both'
     for arguments, message in (
         ([config, both, '--out', 'names.pth'], '--out: expected a file .npz, got names.pth'),
