@@ -105,9 +105,8 @@ def to_features(embeddings: Tensor, projection: Tensor) -> Tensor:
 
     With features :math:`x`, projection :math:`P` and embedding :math:`t`,
     :math:`\langle P x, t \rangle = \langle x, P^\top t \rangle`: :math:`P^\top t` scores an image
-    as :math:`t` does. A cosine classifier also divides by the length of :math:`P^\top t`, which is
-    not quite the same for all classes, so that it begins near CLIP's zero-shot classifier and not
-    at it.
+    as :math:`t` does. A cosine classifier also divides by the length of :math:`P^\top t`, which
+    depends on the class, so that it begins near CLIP's zero-shot classifier and not at it.
 
     Args:
         embeddings: ``(K, E)``.

@@ -68,9 +68,7 @@ def test_pretrained_weights(weights: Path, tmp_path: Path) -> None:
         r'^model\.backbone\.init_cfg\.checkpoint: expected weights of this ResNet, got .*r18\.pth'
     )
     refused(
-        f'{said}, which has 43 of its 159',
-        check_pretrained,
-        runner_of(classifier(50, init_cfg)),
+        f'{said}, which has 43 of its 159', check_pretrained, runner_of(classifier(50, init_cfg))
     )
     init_cfg['prefix'] = None
     refused(
