@@ -89,14 +89,12 @@ def embed_words(words: Sequence[str], templates: Sequence[str], encode: Encoder)
         if template.count('{}') != 1:
             raise ValueError(f'template: expected a text with one {{}}, got {template!r}')
     spoken = [one.replace('_', ' ') for one in words]
-    total: Tensor | None = None
+    total = torch.zeros(())
     for template in templates:
         before, after = template.split('{}')
         texts = [f'{before}{one}{after}' for one in spoken]
         rows = [encode(texts[i : i + _BATCH]) for i in range(0, len(texts), _BATCH)]
-        vectors = unit_vectors(torch.cat(rows).float())
-        total = vectors if total is None else total + vectors
-    assert total is not None
+        total = total + unit_vectors(torch.cat(rows).float())
     return unit_vectors(total)
 
 

@@ -18,7 +18,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from mmlt.apps.check.command import read_config
+from mmlt.apps.command_line import progress_bar
 from mmlt.apps.text_embeddings import (
     TEMPLATE,
     classes_of_config,
@@ -77,7 +80,15 @@ def _write(args: argparse.Namespace) -> str:
             f'{args.clip}: expected both towers, whose projection leads back to the features of '
             'images, got a text tower alone; --joint does without'
         )
-    vectors = embed_words(words, args.template, tower.encode)
+    with progress_bar() as bar:
+        task = bar.add_task('texts', total=len(words) * len(args.template))
+
+        def encode(texts: Sequence[str]) -> Tensor:
+            found = tower.encode(texts)
+            bar.advance(task, len(texts))
+            return found
+
+        vectors = embed_words(words, args.template, encode)
     space = 'the joint space of images and texts'
     if not args.joint:
         vectors, space = (
