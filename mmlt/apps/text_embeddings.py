@@ -226,8 +226,10 @@ def classes_of_config(cfg: Config) -> tuple[str, ...]:
 def read_names(path: Path) -> tuple[str, ...]:
     """Names from a text file, one a line; blank lines at its end do not count.
 
-    Raises ``ValueError`` if there are none, or one is blank.
+    Raises ``ValueError`` if there is no such file, or no name in one of its lines.
     """
+    if not path.is_file():
+        raise ValueError(f'names: expected a text file with one name a line, got no file {path}')
     try:
         lines = path.read_text(encoding='utf-8-sig').rstrip().split('\n')
     except UnicodeDecodeError as error:

@@ -277,6 +277,7 @@ def test_what_the_tool_cannot_use_is_one_line(
         ([config, both, '--words', tmp_path / 'two.txt'], '--words: expected 3 lines, .* got 2'),
         ([tmp_path / 'numbers.txt', both], "--words: expected words .* '0' and so on, got none"),
         ([config, both, *long], "at most 40 tokens, .* got 4[0-9] for 'a photograph of one snow"),
+        ([tmp_path / 'none.txt', both], 'names: expected a text file .* got no file'),
         ([tmp_path / 'none.py', both], 'config: expected a config file, got no such file'),
     ):
         given = arguments if '--out' in arguments else [*arguments, '--out', out]

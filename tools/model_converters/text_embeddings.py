@@ -91,10 +91,8 @@ def _write(args: argparse.Namespace) -> str:
         vectors = embed_words(words, args.template, encode)
     space = 'the joint space of images and texts'
     if not args.joint:
-        vectors, space = (
-            to_features(vectors, tower.projection),
-            'the features before the projection',
-        )
+        space = 'the features before the projection'
+        vectors = to_features(vectors, tower.projection)
     write_embeddings(args.out, vectors, classes)
     return (
         f'{args.out}: {len(classes):,} classes, vectors of {vectors.shape[1]:,} numbers for '
