@@ -89,6 +89,7 @@ setup(
             'kornia',
             'docs',
             'pretrained',
+            'text',
         )
     },
     entry_points={'console_scripts': ['mmlt = mmlt.apps.main:main']},

@@ -76,6 +76,11 @@ class ClassifierInitHook(Hook):
         else:
             names = names_of_classes(training_dataset(runner), 'train_dataloader.dataset')
             rows = read_embeddings(Path(self.source), names)
+            if not names:
+                runner.logger.warning(
+                    f'ClassifierInitHook.source: expected training data that name their classes, '
+                    f'got none: whether {self.source} has their order is not checked'
+                )
         if tuple(rows.shape) != (num_classes, channels):
             raise ValueError(
                 f'ClassifierInitHook.source: expected vectors {(num_classes, channels)}, as in the '
@@ -165,7 +170,8 @@ def read_embeddings(path: Path, classes: tuple[str, ...]) -> Tensor:
 
     Args:
         path: with ``embeddings`` and ``classes``.
-        classes: names in the order of the training data.
+        classes: names in the order of the training data; ``()`` where it has none, so that there
+            is nothing to compare.
 
     Raises:
         ValueError: one line, if it is no such file, or its classes are others or stand in another
@@ -184,9 +190,9 @@ def read_embeddings(path: Path, classes: tuple[str, ...]) -> Tensor:
         raise ValueError(
             f'{name}: expected finite numbers (K, D) for K = {len(given)} classes, got {rows.shape}'
         )
-    if len(given) != len(classes):
+    if classes and len(given) != len(classes):
         raise ValueError(f'{name}: expected {len(classes)} classes, got {len(given)}')
-    for index, (expected, got) in enumerate(zip(classes, given, strict=True)):
+    for index, (expected, got) in enumerate(zip(classes, given, strict=False)):
         if expected != got:
             where = f', which stands at {given.index(expected)}' if expected in given else ''
             raise ValueError(

@@ -36,6 +36,7 @@ from .runner_parts import (
 from .skipped_images_hook import SkippedImagesHook, skips_images
 from .stop_signal_hook import StopSignalHook
 from .training_progress_hook import TrainingProgressHook
+from .weights_check import check_checkpoint, check_pretrained
 from .whole_checkpoints import keep_checkpoints_whole
 from .within_epoch_hook import WithinEpochHook
 
@@ -77,10 +78,11 @@ class LongTailHook(Hook):
     Raises:
         ValueError: if it has another priority than its own; before training, if partners are
             drawn, loaded or mixed, but not all three, if several views of an image meet a
-            classifier for one, if the head is for several labels per image, if a figure that the
-            best model is saved by cannot be reported, if a run in shards (FSDP) is resumed or has a
-            ``TunedBackbone`` with frozen weights, or if ranks would have different numbers of
-            batches or images (:func:`check_same_on_ranks`).
+            classifier for one, if the head is for several labels per image, if the weights that it
+            starts from are those of another network, if a figure that the best model is saved by
+            cannot be reported, if a run in shards (FSDP) is resumed or has a ``TunedBackbone`` with
+            frozen weights, or if ranks would have different numbers of batches or images
+            (:func:`check_same_on_ranks`).
 
     Example:
         >>> default_hooks = dict(long_tail=dict(type='LongTailHook'))
@@ -107,6 +109,7 @@ class LongTailHook(Hook):
             needed.append(SkippedImagesHook)
         if training_dataset(runner) is not None:
             check_single_label(runner)
+            check_pretrained(runner)
             needed += [EpochSeedHook, WithinEpochHook, ResumeCheckHook, BatchNormSyncHook]
             needed += [StopSignalHook, MissedValidationHook]  # in this order: same priority
             if consumers_of_pairs(runner):
@@ -125,6 +128,7 @@ class LongTailHook(Hook):
         """Take out of a checkpoint what MMEngine would run or delete on its word."""
         _register(runner, [ClassCountsHook])  # a checkpoint may be loaded before the run
         check_shards(runner)
+        check_checkpoint(runner, checkpoint)
         drop_foreign_average(runner, checkpoint)
         meta = checkpoint.get('meta') or {}
         self.rebalanced = (meta.get('rebalanced_classifier') or {}).get('tau')

@@ -182,7 +182,8 @@ def test_inaturalist_contrasts_batches_of_128():
     ],
 )
 def test_lift(name, epochs, width):
-    """Released code: utils/config.py, README, models/peft_vit.py (width by classes and layers)."""
+    """Released code: utils/config.py, configs/model/clip_vit_b16.yaml, trainer.py (images), README,
+    models/peft_vit.py (width by classes and layers)."""
     cfg = recipe(name.format('logit_adjustment'))
     assert width == 2 ** int(math.log2(cfg.num_classes / (2 * 12)))
     backbone, head = cfg.model.backbone, cfg.model.head
@@ -195,6 +196,10 @@ def test_lift(name, epochs, width):
     pipeline = [part['type'] for part in cfg.train_dataloader.dataset.pipeline]
     expected = ['RandomResizedCrop', 'RandomFlip', 'PackInputs']
     assert [kind for kind in pipeline if kind != 'LoadImageFromFile'] == expected
+    resize, crop = cfg.test_dataloader.dataset.pipeline[-3:-1]
+    assert (resize.scale, crop.type, crop.crop_size) == (256, 'CenterCrop', 224)
+    (resize,) = (part for part in cfg.tta_pipeline if part.type == 'ResizeEdge')
+    assert (resize.scale, resize.backend) == (248, 'pillow')
     for other in ('logit_adjustment_car', 'cpmix', 'concutmix_car'):
         cfg = recipe(name.format(other))
         assert (cfg.train_cfg.max_epochs, cfg.model.backbone.width) == (epochs, width)

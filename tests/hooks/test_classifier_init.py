@@ -121,6 +121,11 @@ def test_embeddings_of_other_classes_are_refused(
         read_embeddings(tmp_path / 'names.npz', CLASSES)
 
 
+def test_classes_without_names_have_nothing_to_compare(tmp_path: Path) -> None:
+    np.savez(tmp_path / 'names.npz', embeddings=np.eye(3), classes=np.array(CLASSES))
+    assert torch.equal(read_embeddings(tmp_path / 'names.npz', ()), torch.eye(3))
+
+
 def test_other_sizes_and_sources_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / 'names.npz', embeddings=np.ones((3, 5)), classes=np.array(CLASSES))
     runner, _ = runner_of(tmp_path, str(tmp_path / 'names.npz'), 'CosineClsHead')

@@ -47,7 +47,7 @@ model = dict(
 # tools/test.py --tta: five crops of 248 pixels, as there.
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=248, edge='short'),
+    dict(type='ResizeEdge', scale=248, edge='short', backend='pillow'),
     dict(
         type='TestTimeAug',
         transforms=[

@@ -1,0 +1,108 @@
+"""Whether weights are those of the network, which MMEngine loads as far as they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
+
+from mmlt.functional.checks import OptionError
+from mmlt.models.backbones import TunedBackbone
+from mmlt.models.backbones.base_weights import local_file
+
+from .runner_parts import in_shards, unwrap
+
+__all__ = ['check_checkpoint', 'check_pretrained']
+
+# A backbone of which less is loaded is none of this architecture; parts that differ with reason,
+# such as a first layer for other channels, are few.
+LEAST_SHARE = 0.5
+_BACKBONE, _HEAD = 'backbone.', 'head.'
+
+Weights = Mapping[str, Any]
+
+
+def check_pretrained(runner: Runner) -> None:
+    """An ``OptionError`` if ``init_cfg=dict(type='Pretrained')`` names weights of another network.
+
+    MMEngine leaves out what does not fit, with a warning of many lines, and the network trains
+    from what is random.
+    """
+    if in_shards(runner):
+        return
+    for name, module in unwrap(runner.model).named_modules():
+        for part in _pretrained(module):
+            source, prefix = str(part.get('checkpoint')), part.get('prefix')
+            where = '.'.join(['model', *filter(None, [name]), 'init_cfg.checkpoint'])
+            if not local_file(source).is_file():
+                if '://' in source:
+                    continue
+                raise OptionError(f'{where}: expected a file of weights, got no file {source}')
+            read = CheckpointLoader.load_checkpoint(source, map_location='cpu')
+            weights = _plain(read.get('state_dict', read))
+            start = f'{prefix.rstrip(".")}.' if prefix else ''
+            chosen = {n[len(start) :]: v for n, v in weights.items() if n.startswith(start)}
+            _check(f'{where}', module, chosen, source, prefix)
+
+
+def check_checkpoint(runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+    """An ``OptionError`` if a checkpoint has the backbone of another network.
+
+    One without a backbone, as heads on features leave it, is none. A classifier for other classes
+    is left out by MMEngine, which is one warning here.
+    """
+    if in_shards(runner):
+        return
+    model = unwrap(runner.model)
+    weights = _plain(checkpoint.get('state_dict', checkpoint))
+    source = str(runner._load_from or 'a checkpoint')
+    if any(name.startswith(_BACKBONE) for name in weights):
+        _check('load_from', model, weights, source, None)
+    own = model.state_dict()
+    for name, value in weights.items():
+        if name.startswith(_HEAD) and name in own and _shape(value) != _shape(own[name]):
+            runner.logger.warning(
+                f'load_from: {name} has the shape {_shape(value)} in {source} and '
+                f'{_shape(own[name])} here, as for other classes: it is left out'
+            )
+            return
+
+
+def _check(
+    where: str, module: nn.Module, weights: Weights, source: str, prefix: str | None
+) -> None:
+    """Compare the backbone of a classifier, or all of another part, with weights for it."""
+    backbone = getattr(module, 'backbone', None)
+    if isinstance(backbone, TunedBackbone):  # which checks itself
+        return
+    own = dict(module.named_parameters())
+    if isinstance(backbone, nn.Module):
+        own = {name: value for name, value in own.items() if name.startswith(_BACKBONE)}
+    fitting = sum(_shape(weights.get(name)) == _shape(value) for name, value in own.items())
+    if fitting < LEAST_SHARE * len(own):
+        kind = type(module if backbone is None else backbone).__name__
+        hint = ''
+        if prefix is None and any(_BACKBONE + name in weights for name in own):
+            hint = f" (prefix='{_BACKBONE}' may be missing)"
+        raise OptionError(
+            f'{where}: expected weights of this {kind}, got {source}, which has {fitting} of its '
+            f'{len(own)} parameters{hint}'
+        )
+
+
+def _pretrained(module: nn.Module) -> Iterator[Mapping[str, Any]]:
+    found: Any = getattr(module, 'init_cfg', None)
+    for one in found if isinstance(found, (list, tuple)) else [found]:
+        if isinstance(one, Mapping) and one.get('type') == 'Pretrained':
+            yield one
+
+
+def _plain(weights: Weights) -> Weights:
+    return {str(name).removeprefix('module.'): value for name, value in weights.items()}
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    return tuple(value.shape) if isinstance(value, Tensor) else None

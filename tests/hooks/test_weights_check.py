@@ -1,0 +1,126 @@
+"""Weights of another network are one line before training, in place of a random start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from mmlt.functional.checks import OptionError
+from mmlt.hooks.weights_check import check_checkpoint, check_pretrained
+from tests.digits_runner import digits_runner
+
+
+def classifier(depth: int, init_cfg: Any = None, num_classes: int = 3) -> nn.Module:
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return MODELS.build(
+            dict(
+                type='ImageClassifier',
+                backbone=dict(type='ResNet', depth=depth, init_cfg=init_cfg),
+                neck=dict(type='GlobalAveragePooling'),
+                head=dict(
+                    type='LinearClsHead',
+                    num_classes=num_classes,
+                    in_channels=512 if depth < 50 else 2048,
+                    loss=dict(type='CrossEntropyLoss'),
+                ),
+            )
+        )
+
+
+class Said:
+    """A logger that keeps its warnings."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def warning(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def runner_of(model: nn.Module) -> Any:
+    return SimpleNamespace(model=model, _load_from='w.pth', logger=Said())
+
+
+def refused(message: str, check: Any, *arguments: Any) -> None:
+    with pytest.raises(OptionError, match=message) as caught:
+        check(*arguments)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp('weights') / 'r18.pth'
+    torch.save(dict(state_dict=classifier(18).state_dict()), path)
+    return path
+
+
+def test_pretrained_weights(weights: Path, tmp_path: Path) -> None:
+    init_cfg = dict(type='Pretrained', checkpoint=str(weights), prefix='backbone.')
+    check_pretrained(runner_of(classifier(18, init_cfg)))
+    said = (
+        r'^model\.backbone\.init_cfg\.checkpoint: expected weights of this ResNet, got .*r18\.pth'
+    )
+    refused(
+        f'{said}, which has 43 of its 159', check_pretrained, runner_of(classifier(50, init_cfg))
+    )
+    init_cfg['prefix'] = None
+    refused(
+        rf"{said}, which has 0 of its 60 parameters \(prefix='backbone\.' may be missing\)$",
+        check_pretrained,
+        runner_of(classifier(18, init_cfg)),
+    )
+    init_cfg['checkpoint'] = str(tmp_path / 'none.pth')
+    refused(
+        'expected a file of weights, got no', check_pretrained, runner_of(classifier(18, init_cfg))
+    )
+    whole = classifier(18)
+    whole.init_cfg = dict(type='Pretrained', checkpoint=str(weights))
+    check_pretrained(runner_of(whole))
+    # A first layer for other channels, as one that is replaced with reason.
+    state = torch.load(weights)['state_dict']
+    state['backbone.conv1.weight'] = state['backbone.conv1.weight'][:, :1]
+    torch.save(dict(state_dict=state), tmp_path / 'gray.pth')
+    whole.init_cfg['checkpoint'] = str(tmp_path / 'gray.pth')
+    check_pretrained(runner_of(whole))
+
+
+def test_checkpoints(weights: Path) -> None:
+    checkpoint = torch.load(weights)
+    runner = runner_of(classifier(18))
+    check_checkpoint(runner, checkpoint)
+    assert runner.logger.lines == []
+    refused(
+        '^load_from: expected weights of this ResNet, got w.pth, which has 43 of its 159',
+        check_checkpoint,
+        runner_of(classifier(50)),
+        checkpoint,
+    )
+    # The head alone, as training on features leaves it.
+    state = {n: v for n, v in checkpoint['state_dict'].items() if n.startswith('head.')}
+    check_checkpoint(runner_of(classifier(18)), dict(state_dict=state))
+
+
+def test_a_classifier_of_other_classes_is_left_out_and_said_in_one_line(weights: Path) -> None:
+    runner = runner_of(classifier(18, num_classes=5))
+    check_checkpoint(runner, torch.load(weights))
+    (line,) = runner.logger.lines
+    assert line == (
+        'load_from: head.fc.weight has the shape (3, 512) in w.pth and (5, 512) here, as for other '
+        'classes: it is left out'
+    )
+
+
+def test_a_run_is_refused_before_it_begins(weights: Path, tmp_path: Path) -> None:
+    pretrained = dict(type='Pretrained', checkpoint=str(weights), prefix='backbone.')
+    runner = digits_runner(tmp_path / 'a', 'resnet8_ce', **{'model.backbone.init_cfg': pretrained})
+    refused(r'^model\.backbone\.init_cfg\.checkpoint: expected weights of this', runner.train)
+    runner = digits_runner(tmp_path / 'b', 'resnet8_ce', load_from=str(weights))
+    refused('^load_from: expected weights of this', runner.train)
+    assert runner.iter == 0
