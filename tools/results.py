@@ -1,11 +1,11 @@
-"""Write the tables of docs/results, README.md and docs/which_method.md from docs/results/logs.
+"""Write the tables of figures in README.md and docs from the logs in docs/results/logs.
 
 python tools/results.py
 python tools/results.py --check
 
 Pages hold ``<!-- table: NAME -->`` and ``<!-- end -->``; what stands between is replaced. A table
-without a log stands between ``<!-- typed: WHAT -->`` and ``<!-- end -->`` and is left as it is;
-index.md lists it. docs/results/logs/book.yml says what the logs are of.
+of docs/results without a log stands between ``<!-- typed: WHAT -->`` and ``<!-- end -->`` and is
+left as it is; index.md lists it. docs/results/logs/book.yml says what the logs are of.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from book.recipes import not_run
 from book.tables import book_tables, markdown, page_table, unfinished
 
 PAGES = ROOT / 'docs' / 'results'
+METHODS = ROOT / 'docs' / 'methods'
 OTHERS = (ROOT / 'README.md', ROOT / 'docs' / 'which_method.md')
 BLOCK = re.compile(r'<!-- (table|typed): ([^\n]+?) -->\n(.*?)<!-- end -->', re.DOTALL)
 
@@ -70,11 +71,12 @@ def _typed_tables(typed: Mapping[str, Sequence[str]]) -> str:
 def pages() -> Iterator[tuple[Path, str, str]]:
     """Each page: its file, what it says and what it should say."""
     book = read_book()
-    paths = [*sorted(PAGES.glob('*.md')), *OTHERS]
+    paths = [*sorted(PAGES.glob('*.md')), *sorted(METHODS.glob('*.md')), *OTHERS]
     texts = {path: path.read_text(encoding='utf-8') for path in paths}
     typed = {
         path.name: [name for kind, name, _ in BLOCK.findall(text) if kind == 'typed']
         for path, text in texts.items()
+        if path.parent == PAGES
     }
     for path, text in texts.items():
         yield path, text, filled(text, book, typed)
