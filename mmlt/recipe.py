@@ -30,7 +30,7 @@ KEY = 'mmlt'
 # Prediction begins from the weights of the checkpoint, and mixes no batches.
 _LEFT_OUT = ('init_cfg', 'pretrained', 'train_cfg', 'backend_args', 'file_client_args')
 _LOADER = 'LoadImageFromFile'
-_PAIRED = ('PairedDataPreprocessor', 'DeviceViewsDataPreprocessor')
+_PAIRED = ('PairedDataPreprocessor', 'DeviceImagesDataPreprocessor', 'DeviceViewsDataPreprocessor')
 _NORMALISING = ('mean', 'std', 'to_rgb', 'pad_size_divisor', 'pad_value', 'num_classes')
 # Where parts are defined that only compute. Others of the same registries download weights when
 # they are built.

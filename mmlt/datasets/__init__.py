@@ -9,7 +9,7 @@ from .long_tail import LongTailDataset, LongTailMixin
 from .paired_dataset import PairedDataset
 from .reading import UnreadableImageError
 from .samplers import ClassBalancedSampler, PairBatchSampler, PairSampler
-from .transforms import CIFARAutoAugment, PlacedCrop
+from .transforms import CIFARAutoAugment, PackIndex, PlacedCrop
 
 __all__ = [
     'CIFAR10LT',
@@ -23,6 +23,7 @@ __all__ = [
     'LongTailDataset',
     'LongTailListDataset',
     'LongTailMixin',
+    'PackIndex',
     'PairBatchSampler',
     'PairSampler',
     'PairedDataset',

@@ -29,6 +29,7 @@ from .runner_parts import (
     check_views,
     consumers_of_pairs,
     drop_foreign_average,
+    hold_images,
     training_dataset,
     unwrap,
 )
@@ -139,10 +140,11 @@ class LongTailHook(Hook):
         warn_of_double_correction(runner, 'test')
 
     def before_train(self, runner: Runner) -> None:
-        """Check that the parts fit together."""
+        """Check that the parts fit together, and lay images on the device that are to lie there."""
         check_shards(runner)
         check_pairing(runner)
         check_views(runner)
+        hold_images(runner)
         check_same_on_ranks(runner)
         check_monitored_figures(runner)
         warn_of_double_correction(runner, 'val')

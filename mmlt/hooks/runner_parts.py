@@ -20,14 +20,16 @@ from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
+from mmlt.datasets.in_memory import images_and_labels, packs_indices
 from mmlt.datasets.labels import unsliced
 from mmlt.datasets.paired_dataset import PairedDataset, pipelines_of
 from mmlt.datasets.samplers.epoch import EpochSampler
 from mmlt.datasets.samplers.pairs import PairBatchSampler, PairSampler
 from mmlt.datasets.samplers.positions import PositionedBatches
-from mmlt.functional.checks import OptionError
+from mmlt.functional.checks import OptionError, refuse
 from mmlt.models.backbones import TunedBackbone
 from mmlt.models.batch_augments.choice import takes_partners
+from mmlt.models.device_images import DeviceImagesDataPreprocessor
 from mmlt.models.heads import ContrastiveClsHead
 from mmlt.models.preprocessors import PairedDataPreprocessor
 
@@ -42,6 +44,7 @@ __all__ = [
     'components_with',
     'consumers_of_pairs',
     'drop_foreign_average',
+    'hold_images',
     'in_shards',
     'num_classes_of',
     'sampler_of',
@@ -237,11 +240,13 @@ def check_views(runner: Runner) -> None:
         for transforms in pipelines_of(unsliced(runner.train_dataloader.dataset))
         for transform in transforms
     )
-    head = getattr(model, 'head', None)
+    head, preprocessor = getattr(model, 'head', None), getattr(model, 'data_preprocessor', None)
+    source = 'MultiView in the pipeline makes' if made else f'{type(head).__name__} takes'
+    if not made and isinstance(preprocessor, DeviceImagesDataPreprocessor):
+        made = preprocessor.num_views > 0
+        source = f'data_preprocessor.num_views={preprocessor.num_views} makes' if made else source
     if not isinstance(model, ImageClassifier) or not (made or isinstance(head, ContrastiveClsHead)):
         return
-    preprocessor = model.data_preprocessor
-    source = 'MultiView in the pipeline makes' if made else f'{type(head).__name__} takes'
     for name, part, stock, wanted in (
         ('model.type', model, ImageClassifier, 'MultiViewClassifier'),
         ('data_preprocessor.type', preprocessor, ClsDataPreprocessor, 'PairedDataPreprocessor'),
@@ -251,6 +256,26 @@ def check_views(runner: Runner) -> None:
                 f'{name}: expected {wanted!r}, got {stock.__name__!r}: {source} several views of '
                 f'each image, and {stock.__name__} is for one'
             )
+
+
+def hold_images(runner: Runner) -> None:
+    """Lay the training images where the model is, where the pipeline packs their indices.
+
+    Raises:
+        OptionError: if the preprocessor does not look indices up, or the data set has no images in
+            memory.
+    """
+    dataset = training_dataset(runner)
+    if not packs_indices(unsliced(dataset)):
+        return
+    preprocessor = getattr(unwrap(runner.model), 'data_preprocessor', None)
+    if not isinstance(preprocessor, DeviceImagesDataPreprocessor):
+        expected = "'DeviceImagesDataPreprocessor', which looks up what PackIndex packs"
+        raise refuse('data_preprocessor.type', expected, type(preprocessor).__name__)
+    images, labels = images_and_labels(dataset)
+    preprocessor.hold(images, labels)
+    size = images.numel() / 1e6
+    runner.logger.info(f'{len(images)} training images on {preprocessor.device}, {size:.0f} MB')
 
 
 def check_single_label(runner: Runner) -> None:
