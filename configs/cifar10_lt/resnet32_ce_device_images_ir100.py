@@ -6,4 +6,6 @@ _base_ = './resnet32_ce_ir100.py'
 
 data_preprocessor = dict(type='DeviceImagesDataPreprocessor', padding=4, flip_prob=0.5)
 train_pipeline = [dict(type='PackIndex')]
-train_dataloader = dict(num_workers=0, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    num_workers=1, persistent_workers=True, dataset=dict(pipeline=train_pipeline)
+)

@@ -14,4 +14,6 @@ data_preprocessor = dict(
     view=dict(crop_scale=(0.2, 1.0), blur_prob=0.5),
 )
 train_pipeline = [dict(type='PackIndex')]
-train_dataloader = dict(num_workers=0, dataset=dict(dataset=dict(pipeline=train_pipeline)))
+train_dataloader = dict(
+    num_workers=1, persistent_workers=True, dataset=dict(dataset=dict(pipeline=train_pipeline))
+)

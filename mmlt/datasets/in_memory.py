@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmlt.functional.checks import refuse
 
-from .labels import dataset_labels, leaves
+from .labels import dataset_labels, leaves, unsliced
 from .paired_dataset import pipelines_of
 from .transforms.pack_index import PackIndex
 
@@ -24,7 +24,7 @@ def packs_indices(dataset: Any) -> bool:
         OptionError: if it does something else beside, which would be lost.
     """
     packing = False
-    for transforms in pipelines_of(dataset):
+    for transforms in pipelines_of(unsliced(dataset)):
         if any(isinstance(transform, PackIndex) for transform in transforms):
             packing = True
             if len(transforms) > 1:

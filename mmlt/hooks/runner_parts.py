@@ -266,7 +266,7 @@ def hold_images(runner: Runner) -> None:
             memory.
     """
     dataset = training_dataset(runner)
-    if not packs_indices(unsliced(dataset)):
+    if not packs_indices(dataset):
         return
     preprocessor = getattr(unwrap(runner.model), 'data_preprocessor', None)
     if not isinstance(preprocessor, DeviceImagesDataPreprocessor):
