@@ -9,6 +9,7 @@ import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.dist import broadcast, get_world_size
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.datasets import RepeatAugSampler
@@ -258,24 +259,24 @@ def check_views(runner: Runner) -> None:
             )
 
 
-def hold_images(runner: Runner) -> None:
-    """Lay the training images where the model is, where the pipeline packs their indices.
+def hold_images(dataset: Any, preprocessor: Any) -> None:
+    """Lay the training images where the model is, if the pipeline packs their indices.
 
     Raises:
         OptionError: if the preprocessor does not look indices up, or the data set has no images in
             memory.
     """
-    dataset = training_dataset(runner)
     if not packs_indices(dataset):
         return
-    preprocessor = getattr(unwrap(runner.model), 'data_preprocessor', None)
     if not isinstance(preprocessor, DeviceImagesDataPreprocessor):
         expected = "'DeviceImagesDataPreprocessor', which looks up what PackIndex packs"
         raise refuse('data_preprocessor.type', expected, type(preprocessor).__name__)
     images, labels = images_and_labels(dataset)
     preprocessor.hold(images, labels)
-    size = images.numel() / 1e6
-    runner.logger.info(f'{len(images)} training images on {preprocessor.device}, {size:.0f} MB')
+    print_log(
+        f'{len(images)} training images on {preprocessor.device}: {images.numel() / 1e6:.0f} MB',
+        logger='current',
+    )
 
 
 def check_single_label(runner: Runner) -> None:

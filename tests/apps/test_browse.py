@@ -39,10 +39,19 @@ SWITCHES = {
 }
 
 
+ON_DEVICE = {
+    'data_preprocessor.type': 'DeviceImagesDataPreprocessor',
+    'data_preprocessor.padding': 1,
+    'data_preprocessor.auto_augment_fill': 128,
+    'train_dataloader.dataset.dataset.pipeline': [dict(type='PackIndex')],
+}
+
+
 @pytest.mark.parametrize(
     ('leaf', 'epoch', 'options'),
     [
         ('cpmix', 1, {}),
+        ('cpmix', 0, ON_DEVICE),
         ('ce', 1, SWITCHES),
         pytest.param('remix', 0, {}, marks=pytest.mark.slow),
         pytest.param('concutmix_car', 0, {}, marks=pytest.mark.slow),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from types import SimpleNamespace
 from unittest import mock
 
 import mmcv
@@ -12,7 +11,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, RepeatDataset, default_collate, pseudo_collate
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import MODELS, TRANSFORMS
@@ -389,34 +387,24 @@ def test_bad_input():
 
 
 def test_what_does_not_fit_is_said_before_training(cifar10, tmp_path):
-    def runner(dataset, preprocessor):
-        model = torch.nn.Module()
-        model.data_preprocessor = preprocessor
-        return SimpleNamespace(
-            model=model,
-            train_loop=None,
-            _train_loop=SimpleNamespace(dataloader=SimpleNamespace(dataset=dataset)),
-            logger=MMLogger.get_current_instance(),
-        )
-
     def cifar(*pipeline):
         return CIFAR10LT(cifar10, imbalance_ratio=None, pipeline=list(pipeline))
 
     index = dict(type='PackIndex')
     preprocessor = build()
-    hold_images(runner(cifar(dict(type='PackInputs')), preprocessor))
+    hold_images(cifar(dict(type='PackInputs')), preprocessor)
     assert preprocessor._images is None
-    hold_images(runner(cifar(index), preprocessor))
+    hold_images(cifar(index), preprocessor)
     assert preprocessor._images.shape == (200, 3, 32, 32)
     stock = MODELS.build(dict(type='ClsDataPreprocessor'))
     with pytest.raises(ValueError, match=r'^data_preprocessor.type: .*, got .*ClsData'):
-        hold_images(runner(cifar(index), stock))
+        hold_images(cifar(index), stock)
     with pytest.raises(ValueError, match=r'^train_dataloader.dataset.pipeline: .* alone'):
-        hold_images(runner(cifar(dict(type='RandomFlip', prob=0.5), index), preprocessor))
+        hold_images(cifar(dict(type='RandomFlip', prob=0.5), index), preprocessor)
     both = torch.utils.data.ConcatDataset([cifar(index), cifar(index)])
     with pytest.raises(ValueError, match=r'^train_dataloader.dataset: expected one data set'):
-        hold_images(runner(both, preprocessor))
+        hold_images(both, preprocessor)
     root = tiny_trees.make_image_folder(tmp_path / 'files', [2, 1])
     files = CustomDataset(data_prefix=root, pipeline=[index])
     with pytest.raises(ValueError, match=r'^train_dataloader.dataset: expected images in memory'):
-        hold_images(runner(files, preprocessor))
+        hold_images(files, preprocessor)
