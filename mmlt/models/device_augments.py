@@ -7,7 +7,7 @@ waits for the device. Images are ``(N, 3, H, W)`` uint8, RGB.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,8 @@ def crop_and_flip(images: Tensor, corners: Array, flipped: Array, padding: int) 
     rows = corners[:, :1] + np.arange(height)
     columns = corners[:, 1:] + np.arange(width)
     columns = np.where(flipped[:, None], columns[:, ::-1], columns)
-    rows, columns = (_on(part, images.device) for part in (rows, columns))
-    return _picked(F.pad(images, [padding] * 4), rows[:, :, None], columns[:, None])
+    places = (_on(rows[:, :, None], images.device), _on(columns[:, None], images.device))
+    return _picked(F.pad(images, [padding] * 4), *places)
 
 
 def cut_out(images: Tensor, centres: Array, side: int) -> Tensor:
@@ -115,7 +115,7 @@ def auto_augment(images: Tensor, names: Array, magnitudes: Array, fill: int) -> 
             moved = np.isin(kinds, MOVING)
             size = (images.shape[2], images.shape[3])
             matrices = _matrices(kinds[moved], values[moved], size)
-            _apply(images, moved, values, lambda part, _, by=matrices: _moved(part, by, fill))
+            _apply(images, moved, values, partial(_moved, matrices=matrices, fill=fill))
     return images
 
 
@@ -181,7 +181,8 @@ def _matrices(names: Array, magnitudes: Array, size: tuple[int, int]) -> Array:
     height, width = size
 
     def of(name: str) -> Array:
-        return np.where(names == name, magnitudes, 0.0)
+        values = np.where(names == name, magnitudes, 0.0)
+        return np.trunc(values) if name.startswith('Translate') else values
 
     angle = np.radians(of('Rotate'))
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -190,23 +191,17 @@ def _matrices(names: Array, magnitudes: Array, size: tuple[int, int]) -> Array:
     return np.stack(
         [
             np.stack(
-                [cosine, of('ShearX') - sine, x - cosine * x + sine * y - _whole(of('TranslateX'))],
-                axis=1,
+                [cosine, of('ShearX') - sine, x - cosine * x + sine * y - of('TranslateX')], axis=1
             ),
             np.stack(
-                [sine + of('ShearY'), cosine, y - sine * x - cosine * y - _whole(of('TranslateY'))],
-                axis=1,
+                [sine + of('ShearY'), cosine, y - sine * x - cosine * y - of('TranslateY')], axis=1
             ),
         ],
         axis=1,
     )
 
 
-def _whole(pixels: Array) -> Array:
-    return np.trunc(pixels)
-
-
-def _moved(images: Tensor, matrices: Array, fill: int) -> Tensor:
+def _moved(images: Tensor, _: Array, matrices: Array, fill: int) -> Tensor:
     """The nearest pixel of each place that the matrices name."""
     height, width = images.shape[2:]
     device = images.device
