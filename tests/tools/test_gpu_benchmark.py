@@ -77,3 +77,12 @@ def test_what_the_time_does_not_suffice_for_is_listed(tool, tmp_path, monkeypatc
     known = json.loads(out.read_text())
     assert len(known['rows']) == 3
     assert len(known['rows']) + len(known['left_out']) == len(tool.todo(tool.NETS))
+
+
+@pytest.mark.slow
+def test_the_data_path_alone_is_measured_on_a_cpu(tool):
+    medians = load_tool('benchmarks/passes.py').main(['--repeats', '1', '--batches', '1'])
+    assert set(medians) == {
+        f'{way.method}, {way.where}' for way in tool.WAYS if way.net.startswith('ResNet-32')
+    }
+    assert min(medians.values()) > 0
