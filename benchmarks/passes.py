@@ -76,7 +76,7 @@ WAYS = (
 )
 
 
-@DATASETS.register_module()
+@DATASETS.register_module(force=True)  # the tests load this file twice
 class RandomCIFAR(LongTailMixin):
     """Random pixels in the form of CIFAR-10-LT at ratio 100; ``max_count`` images of class 0."""
 

@@ -61,7 +61,8 @@ class LongTailHook(Hook):
 
     A checkpoint is written so that a kill leaves it whole or not there, the newest whole one is
     taken on resume, the validation that it lacks is made up, and a run that gets SIGTERM, SIGUSR1
-    or SIGINT saves before it ends.
+    or SIGINT saves before it ends. Where the pipeline packs indices in place of images
+    (:class:`mmlt.datasets.PackIndex`), it lays the images where the model is.
 
     One that the config lists itself, to set its options, is not registered a second time. Before
     the first step it checks that the parts of the run fit together. It stops where ``save_best``,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 from unittest import mock
 
 import mmcv
@@ -21,7 +22,7 @@ from torchvision.transforms.autoaugment import _apply_op
 
 from mmlt.datasets import CIFAR10LT, LongTailDataset, PairedDataset
 from mmlt.datasets.in_memory import images_and_labels
-from mmlt.hooks.runner_parts import hold_images
+from mmlt.hooks.runner_parts import check_views, hold_images
 from mmlt.models import DeviceImagesDataPreprocessor, device_images, device_views
 from mmlt.models.device_augments import auto_augment, crop_and_flip, cut_out, draw_auto_augment
 from tests.configs.recipes import CONFIGS
@@ -408,3 +409,21 @@ def test_what_does_not_fit_is_said_before_training(cifar10, tmp_path):
     files = CustomDataset(data_prefix=root, pipeline=[index])
     with pytest.raises(ValueError, match=r'^train_dataloader.dataset: expected images in memory'):
         hold_images(files, preprocessor)
+
+
+def test_several_views_need_a_classifier_for_several(cifar10):
+    dataset = CIFAR10LT(cifar10, imbalance_ratio=None, pipeline=[dict(type='PackIndex')])
+    for num_views in (0, 2):
+        preprocessor = dict(type='DeviceImagesDataPreprocessor', num_views=num_views)
+        backbone = dict(type='CIFARResNet', depth=8, base_channels=2)
+        model = MODELS.build(
+            dict(type='ImageClassifier', backbone=backbone, data_preprocessor=preprocessor)
+        )
+        runner = SimpleNamespace(model=model, train_dataloader=SimpleNamespace(dataset=dataset))
+        if num_views:
+            with pytest.raises(
+                ValueError, match=r"^model.type: expected 'Multi.*num_views=2 makes"
+            ):
+                check_views(runner)
+        else:
+            check_views(runner)
