@@ -7,6 +7,10 @@ ResNet-32 at 32 px and ResNet-50 at 224 px; float32 and automatic mixed precisio
 backbone of one method also compiled. Random pixels, on the device already. A step is what
 MMEngine's loop calls: preprocessing, mixing, forward, backward, optimiser. Median of several.
 
+Then the data: images/s of the loader, of the step and of both, where the loader makes the images
+and where the device does; with seconds per epoch of CIFAR-10-LT (random pixels, so that no file is
+needed).
+
 The figures go to docs/results/logs/gpu.json after each measurement, and tools/results.py makes
 docs/results/gpu.md of them. With --quick everything is tiny, which says whether it runs, and
 nothing is written without --out. Without a CUDA device one line says so, and the status is 0.
@@ -30,6 +34,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from passes import WAYS, Way, measure_passes
 from steps import Batch, build, fresh
 from torch import Tensor, nn
 
@@ -182,7 +187,7 @@ def _wait(device: str) -> None:
 
 
 def cases(nets: Sequence[Net]) -> Iterator[Case]:
-    """What is measured, the most telling first, since the time may not suffice for all."""
+    """Steps that are measured, the most telling first, since the time may not suffice for all."""
     for mixed in (True, False):
         for net in nets:
             yield Case(net, PLAIN, 1, mixed)
@@ -190,9 +195,16 @@ def cases(nets: Sequence[Net]) -> Iterator[Case]:
             for method in net.recipes:
                 if method != PLAIN:
                     yield Case(net, method, 3 if method in SEVERAL_VIEWS else 1, mixed)
-    for net in nets:  # last: compiling takes a minute
-        yield Case(net, PLAIN, 3, mixed=True, compiled=True)
-        yield Case(net, COMPILED, 3, mixed=True, compiled=True)
+        for net in nets if mixed else ():  # compiling takes a minute
+            yield Case(net, PLAIN, 3, mixed=True, compiled=True)
+            yield Case(net, COMPILED, 3, mixed=True, compiled=True)
+
+
+def todo(nets: Sequence[Net]) -> list[Case | Way]:
+    """All that is measured: passes after the steps in mixed precision, before those compiled."""
+    steps = list(cases(nets))
+    first = next(number for number, case in enumerate(steps) if case.compiled)
+    return [*steps[:first], *WAYS, *steps[first:]]
 
 
 def _is_quick(case: Case) -> bool:
@@ -238,20 +250,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         quick=args.quick,
         repeats=repeats,
         rows=[],
+        passes=[],
         left_out=[],
     )
-    todo, begun = list(cases(nets)), time.monotonic()
-    if args.quick:  # bfloat16 is slow on many a CPU: a few of its cases
-        todo = [case for case in todo if not case.mixed or _is_quick(case)]
-    known['left_out'] = [str(case) for case in todo]
-    for case in todo:
+    begun = time.monotonic()
+    planned = [
+        # bfloat16 is slow on many a CPU: a few of its cases
+        part
+        for part in todo(nets)
+        if not args.quick or isinstance(part, Way) or not part.mixed or _is_quick(part)
+    ]
+    known['left_out'] = [str(part) for part in planned]
+    for part in planned:
         if time.monotonic() - begun > 60 * args.minutes:
             break
-        row = measure(case, args.device, warm_up, repeats)
-        known['rows'].append(row)
-        known['left_out'].remove(str(case))
-        memory = '' if row['mb'] is None else f'{row["mb"]:10.1f} MB'
-        print(f'{case!s:70s} {row["ms"]:10.2f} ms {memory}', flush=True)
+        if isinstance(part, Way):
+            row = measure_passes(part, args.device, args.quick)
+            known['passes'].append(row)
+            told = f'{row["loader"]:10.1f} loader {row["step"]:10.1f} step {row["both"]:10.1f} both'
+        else:
+            row = measure(part, args.device, warm_up, repeats)
+            known['rows'].append(row)
+            told = f'{row["ms"]:10.2f} ms'
+            told += '' if row['mb'] is None else f' {row["mb"]:10.1f} MB'
+        known['left_out'].remove(str(part))
+        print(f'{part!s:70s} {told}', flush=True)
         if out is not None:
             out.write_text(json.dumps(known, indent=1) + '\n', encoding='utf-8')
         gc.collect()

@@ -13,6 +13,7 @@ from torch import nn
 
 import mmlt  # noqa: F401  registers everything
 from mmlt.functional.imbalance import exponential_class_counts
+from mmlt.models import DeviceImagesDataPreprocessor
 
 __all__ = ['build', 'fresh']
 
@@ -43,7 +44,14 @@ def build(
             part.set_progress(epoch=EPOCHS - 1, max_epochs=EPOCHS, iteration=0, seed=0)
     generator = torch.Generator().manual_seed(0)
 
+    by_index = isinstance(model.data_preprocessor, DeviceImagesDataPreprocessor)
+    if by_index:
+        table = torch.randint(256, (1000, 3, pixels, pixels), generator=generator).byte()
+        model.data_preprocessor.hold(table, torch.arange(1000) % classes)
+
     def half() -> Batch:
+        if by_index:  # on the CPU, as from the loader
+            return dict(inputs=torch.randint(1000, (images,), generator=generator))
         shape = (images, 3, pixels, pixels)
         inputs = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
         labels = torch.randint(classes, (images,), generator=generator)
@@ -53,7 +61,7 @@ def build(
         )
 
     batch = half()
-    if 'MultiView' in cfg['model']['type']:
+    if 'MultiView' in cfg['model']['type'] and not by_index:
         batch['inputs'] = [batch['inputs'], half()['inputs'], half()['inputs']]
     if cfg['train_dataloader']['sampler']['type'] == 'PairSampler':
         batch['partner'] = half()
@@ -62,7 +70,9 @@ def build(
 
 def fresh(batch: Batch) -> Batch:
     """The batch with data samples that no step has written into."""
-    made = dict(batch, data_samples=[sample.clone() for sample in batch['data_samples']])
+    made = dict(batch)
+    if 'data_samples' in batch:
+        made['data_samples'] = [sample.clone() for sample in batch['data_samples']]
     if 'partner' in batch:
         made['partner'] = fresh(batch['partner'])
     return made

@@ -28,7 +28,7 @@ __all__ = ['KEY', 'Recipe', 'store_recipe']
 KEY = 'mmlt'
 
 _LOADER = 'LoadImageFromFile'
-_PAIRED = ('PairedDataPreprocessor', 'DeviceViewsDataPreprocessor')
+_PAIRED = ('PairedDataPreprocessor', 'DeviceImagesDataPreprocessor', 'DeviceViewsDataPreprocessor')
 _NORMALISING = ('mean', 'std', 'to_rgb', 'pad_size_divisor', 'pad_value', 'num_classes')
 # JSON has no tuples, and some parts of MMPretrain tell them from lists.
 _TUPLE = '__tuple__'

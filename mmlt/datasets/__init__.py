@@ -10,7 +10,7 @@ from .long_tail_dataset import LongTailDataset
 from .paired_dataset import PairedDataset
 from .reading import UnreadableImageError
 from .samplers import ClassBalancedSampler, PairBatchSampler, PairSampler
-from .transforms import CIFARAutoAugment, PlacedCrop
+from .transforms import CIFARAutoAugment, PackIndex, PlacedCrop
 
 __all__ = [
     'CIFAR10LT',
@@ -24,6 +24,7 @@ __all__ = [
     'LongTailDataset',
     'LongTailListDataset',
     'LongTailMixin',
+    'PackIndex',
     'PairBatchSampler',
     'PairSampler',
     'PairedDataset',

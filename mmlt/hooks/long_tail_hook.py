@@ -30,6 +30,7 @@ from .runner_parts import (
     check_views,
     consumers_of_pairs,
     drop_foreign_average,
+    hold_images,
     training_dataset,
     unwrap,
 )
@@ -62,7 +63,8 @@ class LongTailHook(Hook):
 
     A checkpoint is written so that a kill leaves it whole or not there, the newest whole one is
     taken on resume, the validation that it lacks is made up, and a run that gets SIGTERM, SIGUSR1
-    or SIGINT saves before it ends.
+    or SIGINT saves before it ends. Where the pipeline packs indices in place of images
+    (:class:`mmlt.datasets.PackIndex`), it lays the images where the model is.
 
     One that the config lists itself, to set its options, is not registered a second time. Before
     the first step it checks that the parts of the run fit together. It stops where ``save_best``,
@@ -144,10 +146,12 @@ class LongTailHook(Hook):
         warn_of_double_correction(runner, 'test')
 
     def before_train(self, runner: Runner) -> None:
-        """Check that the parts fit together."""
+        """Check that the parts fit together, and lay images on the device that are to lie there."""
         check_shards(runner)
         check_pairing(runner)
         check_views(runner)
+        preprocessor = getattr(unwrap(runner.model), 'data_preprocessor', None)
+        hold_images(training_dataset(runner), preprocessor)
         check_same_on_ranks(runner)
         check_monitored_figures(runner)
         warn_of_double_correction(runner, 'val')

@@ -9,6 +9,7 @@ import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.dist import broadcast, get_world_size
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.datasets import RepeatAugSampler
@@ -20,14 +21,16 @@ from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
+from mmlt.datasets.in_memory import images_and_labels, packs_indices
 from mmlt.datasets.labels import unsliced
 from mmlt.datasets.paired_dataset import PairedDataset, pipelines_of
 from mmlt.datasets.samplers.epoch import EpochSampler
 from mmlt.datasets.samplers.pairs import PairBatchSampler, PairSampler
 from mmlt.datasets.samplers.positions import PositionedBatches
-from mmlt.functional.checks import OptionError
+from mmlt.functional.checks import OptionError, refuse
 from mmlt.models.backbones import TunedBackbone
 from mmlt.models.batch_augments.choice import takes_partners
+from mmlt.models.device_images import DeviceImagesDataPreprocessor
 from mmlt.models.heads import ContrastiveClsHead
 from mmlt.models.preprocessors import PairedDataPreprocessor
 
@@ -42,6 +45,7 @@ __all__ = [
     'components_with',
     'consumers_of_pairs',
     'drop_foreign_average',
+    'hold_images',
     'in_shards',
     'num_classes_of',
     'sampler_of',
@@ -237,11 +241,13 @@ def check_views(runner: Runner) -> None:
         for transforms in pipelines_of(unsliced(runner.train_dataloader.dataset))
         for transform in transforms
     )
-    head = getattr(model, 'head', None)
+    head, preprocessor = getattr(model, 'head', None), getattr(model, 'data_preprocessor', None)
+    source = 'MultiView in the pipeline makes' if made else f'{type(head).__name__} takes'
+    if not made and isinstance(preprocessor, DeviceImagesDataPreprocessor):
+        made = preprocessor.num_views > 0
+        source = f'data_preprocessor.num_views={preprocessor.num_views} makes' if made else source
     if not isinstance(model, ImageClassifier) or not (made or isinstance(head, ContrastiveClsHead)):
         return
-    preprocessor = model.data_preprocessor
-    source = 'MultiView in the pipeline makes' if made else f'{type(head).__name__} takes'
     for name, part, stock, wanted in (
         ('model.type', model, ImageClassifier, 'MultiViewClassifier'),
         ('data_preprocessor.type', preprocessor, ClsDataPreprocessor, 'PairedDataPreprocessor'),
@@ -251,6 +257,26 @@ def check_views(runner: Runner) -> None:
                 f'{name}: expected {wanted!r}, got {stock.__name__!r}: {source} several views of '
                 f'each image, and {stock.__name__} is for one'
             )
+
+
+def hold_images(dataset: Any, preprocessor: Any) -> None:
+    """Lay the training images where the model is, if the pipeline packs their indices.
+
+    Raises:
+        OptionError: if the preprocessor does not look indices up, or the data set has no images in
+            memory.
+    """
+    if not packs_indices(dataset):
+        return
+    if not isinstance(preprocessor, DeviceImagesDataPreprocessor):
+        expected = "'DeviceImagesDataPreprocessor', which looks up what PackIndex packs"
+        raise refuse('data_preprocessor.type', expected, type(preprocessor).__name__)
+    images, labels = images_and_labels(dataset)
+    preprocessor.hold(images, labels)
+    print_log(
+        f'{len(images)} training images on {preprocessor.device}: {images.numel() / 1e6:.0f} MB',
+        logger='current',
+    )
 
 
 def check_single_label(runner: Runner) -> None:

@@ -4,6 +4,7 @@ from . import backbones, batch_augments, classifiers, heads, losses, necks
 from .backbones import *
 from .batch_augments import *
 from .classifiers import *
+from .device_images import DeviceImagesDataPreprocessor
 from .device_views import DeviceViewsDataPreprocessor
 from .heads import *
 from .losses import *
@@ -15,6 +16,7 @@ from .preprocessors import PairedDataPreprocessor
 __all__ = [
     'ConfusionEstimate',
     'ConfusionPairCounts',
+    'DeviceImagesDataPreprocessor',
     'DeviceViewsDataPreprocessor',
     'PairedDataPreprocessor',
     *backbones.__all__,

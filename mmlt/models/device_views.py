@@ -81,7 +81,7 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _import_kornia()
+        import_kornia()
         pair = isinstance(view_size, (list, tuple))
         sides: Any = view_size if pair else (view_size, view_size)
         if len(sides) != 2:
@@ -92,11 +92,7 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         self.view_size = (height, width)
         self.num_views = check_integer('num_views', num_views, '[1, inf)')
         self.crops_in = check_choice('crops_in', crops_in, ('original', 'source'))
-        names = {field.name for field in fields(ViewOptions)}
-        view = {} if view is None else view
-        if not isinstance(view, dict) or not set(view) <= names:
-            raise refuse('view', f'a dict of some of {sorted(names)}', view)
-        self.view = ViewOptions(**view)
+        self.view = view_options(view)
         self._seeded = SeededDraws()
 
     def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
@@ -127,7 +123,7 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
                     f"'MultiView', num_views=[1, 1], transforms=[...]), got {found}"
                 )
             classified, source = inputs
-            rendered = self.render(_stacked(source), data.get('data_samples'))
+            rendered = self.render(stacked(source), data.get('data_samples'))
             data = {**data, 'inputs': [classified, *rendered]}
         return super().forward(data, training)
 
@@ -142,19 +138,13 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         Returns:
             ``num_views`` tensors ``(N, 3, *view_size)``, not normalised, channels as they came.
         """
-        rank, world_size = get_dist_info()
-        sizes = np.ones((len(source) * world_size, 2), dtype=np.int64)
-        sizes[rank::world_size] = self._crop_sizes(source, data_samples)
+        images = source.to(self.device, non_blocking=True)
+        images = images.flip(1) if self.to_rgb else images
+        sizes = self._crop_sizes(source, data_samples)
         # A stream of its own: batch augments draw from the same seed and iteration.
         root = int(self._seeded.rng().integers(2**63))
-        source = source.to(self.device, non_blocking=True)
-        images = source.flip(1) if self.to_rgb else source
-        views = []
-        for number in range(self.num_views):
-            drawn = draw_view_parameters(np.random.default_rng([root, number]), sizes, self.view)
-            view = render_views(images, drawn[rank::world_size], self.view_size)
-            views.append(view.flip(1) if self.to_rgb else view)
-        return views
+        views = drawn_views(images, root, self.num_views, self.view, self.view_size, sizes)
+        return [view.flip(1) if self.to_rgb else view for view in views]
 
     def _crop_sizes(self, source: Tensor, data_samples: Sequence[Any] | None) -> Any:
         if self.crops_in == 'source':
@@ -168,7 +158,47 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         return np.array(shapes)[:, :2]
 
 
-def _stacked(source: Tensor | Sequence[Tensor]) -> Tensor:
+def view_options(view: Any) -> ViewOptions:
+    """The options of a config, checked."""
+    names = {field.name for field in fields(ViewOptions)}
+    view = {} if view is None else view
+    if not isinstance(view, dict) or not set(view) <= names:
+        raise refuse('view', f'a dict of some of {sorted(names)}', view)
+    return ViewOptions(**view)
+
+
+def drawn_views(
+    images: Tensor,
+    root: int,
+    num_views: int,
+    options: ViewOptions,
+    view_size: tuple[int, int],
+    crop_sizes: Any,
+) -> list[Tensor]:
+    """Views of the images of this rank, drawn for the batch of all ranks.
+
+    Args:
+        images: ``(N, 3, H, W)``, RGB in ``[0, 255]``.
+        root: number from which view ``v`` draws, by ``[root, v]``; the same on all ranks.
+        num_views: how many.
+        options: what is drawn.
+        view_size: ``(height, width)`` of the views.
+        crop_sizes: ``(2,)`` or ``(N, 2)`` height and width in which crops are drawn.
+
+    Returns:
+        ``num_views`` tensors ``(N, 3, *view_size)`` float32 in ``[0, 255]``.
+    """
+    rank, world_size = get_dist_info()
+    sizes = np.ones((len(images) * world_size, 2), dtype=np.int64)
+    sizes[rank::world_size] = crop_sizes
+    views = []
+    for number in range(num_views):
+        drawn = draw_view_parameters(np.random.default_rng([root, number]), sizes, options)
+        views.append(render_views(images, drawn[rank::world_size], view_size))
+    return views
+
+
+def stacked(source: Tensor | Sequence[Tensor]) -> Tensor:
     if isinstance(source, Tensor):
         return source
     sizes = {tuple(image.shape) for image in source}
@@ -180,13 +210,11 @@ def _stacked(source: Tensor | Sequence[Tensor]) -> Tensor:
     return torch.stack(list(source))
 
 
-def _import_kornia() -> ModuleType:
+def import_kornia() -> ModuleType:
     try:
         import kornia
     except ImportError as error:
-        raise ImportError(
-            "DeviceViewsDataPreprocessor needs kornia: pip install 'mmlt[kornia]'"
-        ) from error
+        raise ImportError("views on the device need kornia: pip install 'mmlt[kornia]'") from error
     return kornia
 
 
@@ -206,7 +234,7 @@ def render_views(images: Tensor, parameters: ViewParameters, size: tuple[int, in
     """
     if images.ndim != 4 or images.shape[1] != 3 or len(images) != len(parameters.boxes):
         raise refuse('images', f'shape ({len(parameters.boxes)}, 3, H, W)', tuple(images.shape))
-    kornia = _import_kornia()
+    kornia = import_kornia()
     jitters = (
         kornia.enhance.adjust_brightness_accumulative,
         kornia.enhance.adjust_contrast_with_mean_subtraction,

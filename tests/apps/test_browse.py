@@ -39,6 +39,15 @@ SWITCHES = {
 }
 
 
+ON_DEVICE = {
+    'data_preprocessor.type': 'DeviceImagesDataPreprocessor',
+    'data_preprocessor.padding': 1,
+    'data_preprocessor.num_views': 2,
+    'data_preprocessor.auto_augment_fill': 128,
+    'train_dataloader.dataset.dataset.pipeline': [dict(type='PackIndex')],
+}
+
+
 @pytest.mark.parametrize(
     ('leaf', 'epoch', 'options'),
     [
@@ -46,6 +55,7 @@ SWITCHES = {
         ('ce', 1, SWITCHES),
         pytest.param('remix', 0, {}, marks=pytest.mark.slow),
         pytest.param('concutmix_car', 0, {}, marks=pytest.mark.slow),
+        pytest.param('concutmix_car', 0, ON_DEVICE, marks=pytest.mark.slow),
     ],
 )
 def test_batches_are_those_of_a_run(tmp_path, leaf, epoch, options):

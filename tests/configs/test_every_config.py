@@ -26,6 +26,7 @@ TRAINED = [
     # every data set, pipeline, backbone and schedule
     'cifar10_lt/resnet32_proco_ir100',
     'cifar10_lt/resnet32_concutmix_car_15e_ir100',
+    'cifar10_lt/resnet32_concutmix_car_device_images_ir100',
     'cifar10_lt/vit_small_car_ir100',
     'cifar100_lt/resnet32_balpoe_ir100',
     'cifar100_lt/resnet32_ce_ir10',

@@ -187,9 +187,14 @@ def test_gpu_figures_are_compared_with_plain_cross_entropy_of_the_same_views(tmp
     path = tmp_path / 'gpu.json'
     monkeypatch.setattr(gpu, 'FILE', path)
     assert gpu.gpu_tables() == 'Nothing was run on a GPU yet.'
-    path.write_text(json.dumps(dict(known, repeats=5, left_out=['ProCo'])))
+    one = dict(net='N', method='CE', where='loader', workers=8, seconds=3.25)
+    passes = [dict(one, loader=12_000.4, step=9000, both=8000), dict(one, loader=1, step=2, both=3)]
+    passes[1]['seconds'] = None
+    path.write_text(json.dumps(dict(known, passes=passes, repeats=5, left_out=['ProCo'])))
     text = gpu.gpu_tables()
     assert '| LA | 1 | float32 | no | 8 | 3.0 | 1.50 | 30.0 | 1.50 |' in text
     assert '| BCL | 3 | float32 | no | 8 | 6.0 | 1.20 | 60.0 | 1.20 |' in text
     assert '| LA | 1 | float16 | no | 8 | 4.0 |  | 40.0 |  |' in text
+    assert '| N | CE | loader | 8 | 12,000 | 9,000 | 8,000 | 3.2 |' in text
+    assert '| N | CE | loader | 8 | 1 | 2 | 3 |  |' in text
     assert text.endswith('Not measured within the time: ProCo.')

@@ -347,6 +347,9 @@ _preprocessor = dict(
     to_onehot=flag,
     num_classes=none | size,
 )
+_some_view = none | Option(
+    lambda v: v == {}, st.sampled_from([dict(hue=2), dict(flip=0.5), dict(hue='a')])
+)
 _normalised = lambda: dict(mean=[1.0, 2.0, 3.0], std=[1.0, 2.0, 3.0])  # noqa: E731
 _range = numbers('(0, inf)', 2, lambda v: v[0] <= v[1])
 _view = {
@@ -449,6 +452,7 @@ COMPONENTS: dict[str, Component] = {
         lambda: dict(sampler=_pair_sampler(), batch_size=2),
     ),
     'CIFARAutoAugment': Component(dict(fill=integer(0, 255))),
+    'PackIndex': Component({}),
     'PlacedCrop': Component(
         dict(
             crop_size=size,
@@ -576,6 +580,18 @@ COMPONENTS: dict[str, Component] = {
         lambda: dict(class_counts=COUNTS, class_weight=[1.0] * 4),
     ),
     'PairedDataPreprocessor': Component(_preprocessor, _normalised),
+    'DeviceImagesDataPreprocessor': Component(
+        dict(
+            {**_preprocessor, 'to_rgb': choice(False)},
+            padding=count,
+            flip_prob=closed_share,
+            auto_augment_fill=none | integer(0, 255),
+            cutout=none | size,
+            num_views=count,
+            view=_some_view,
+        ),
+        _normalised,
+    ),
     'DeviceViewsDataPreprocessor': Component(
         dict(
             _preprocessor,
@@ -590,10 +606,7 @@ COMPONENTS: dict[str, Component] = {
             ),
             num_views=size,
             crops_in=choice('original', 'source'),
-            view=none
-            | Option(
-                lambda v: v == {}, st.sampled_from([dict(hue=2), dict(flip=0.5), dict(hue='a')])
-            ),
+            view=_some_view,
         ),
         _normalised,
     ),

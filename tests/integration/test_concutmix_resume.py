@@ -77,11 +77,22 @@ def final_checkpoint(folder):
     return torch.load(folder / f'epoch_{EPOCHS}.pth', weights_only=True)
 
 
-@pytest.mark.parametrize('num_workers', [0, pytest.param(2, marks=pytest.mark.slow)])
-def test_resumed_equals_uninterrupted(tmp_path, num_workers):
-    workers = {'train_dataloader.num_workers': num_workers}
-    runner = train_whole(tmp_path, **workers)
-    train_in_parts(tmp_path, **workers)
+WORKERS = {'train_dataloader.num_workers': 2}
+ON_DEVICE = {
+    **WORKERS,
+    'data_preprocessor.type': 'DeviceImagesDataPreprocessor',
+    'data_preprocessor.num_views': 2,
+    'data_preprocessor.auto_augment_fill': 128,
+    'train_dataloader.dataset.dataset.pipeline': [dict(type='PackIndex')],
+}
+
+
+@pytest.mark.parametrize(
+    'options', [{}, *(pytest.param(part, marks=pytest.mark.slow) for part in (WORKERS, ON_DEVICE))]
+)
+def test_resumed_equals_uninterrupted(tmp_path, options):
+    runner = train_whole(tmp_path, **options)
+    train_in_parts(tmp_path, **options)
     whole, parts = final_checkpoint(tmp_path / 'whole'), final_checkpoint(tmp_path / 'parts')
     estimate = runner.model.head.loss_car.estimate
     assert estimate.confusion.any() and estimate.num_updates == EPOCHS * STEPS

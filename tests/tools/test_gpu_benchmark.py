@@ -62,6 +62,9 @@ def test_rehearsal_on_a_cpu(tool, tmp_path, capsys):
     assert exact == {(net.name, method) for net in tool.NETS for method in net.recipes}
     assert {row['method'] for row in known['rows'] if row['compiled']} == {'CE', 'ConCutMix + CAR'}
     assert all(row['ms'] > 0 for row in known['rows'])
+    ways = {(row['net'], row['method'], row['where']) for row in known['passes']}
+    assert ways == {way[:3] for way in tool.WAYS}
+    assert all(min(row['loader'], row['step'], row['both']) > 0 for row in known['passes'])
     assert {row['arithmetic'] for row in known['rows']} == {'float32', 'bfloat16'}
 
 
@@ -73,4 +76,13 @@ def test_what_the_time_does_not_suffice_for_is_listed(tool, tmp_path, monkeypatc
     tool.main(['--device', 'cpu', '--minutes', '3', '--out', str(out)])
     known = json.loads(out.read_text())
     assert len(known['rows']) == 3
-    assert len(known['rows']) + len(known['left_out']) == len(list(tool.cases(tool.NETS)))
+    assert len(known['rows']) + len(known['left_out']) == len(tool.todo(tool.NETS))
+
+
+@pytest.mark.slow
+def test_the_data_path_alone_is_measured_on_a_cpu(tool):
+    medians = load_tool('benchmarks/passes.py').main(['--repeats', '1', '--batches', '1'])
+    assert set(medians) == {
+        f'{way.method}, {way.where}' for way in tool.WAYS if way.net.startswith('ResNet-32')
+    }
+    assert min(medians.values()) > 0

@@ -29,9 +29,20 @@ def gpu_tables() -> str:
         header += ['ms', 'of plain ms', 'MB', 'of plain MB']
         cells = [_row(row, rows) for row in rows]
         parts.append(f'## {net}\n\n{markdown(header, cells, header[4:])}')
+    if known.get('passes'):
+        header = ['net', 'method', 'images are augmented by', 'workers', 'loader, images/s']
+        header += ['step, images/s', 'both, images/s', 'seconds per epoch']
+        table = markdown(header, map(_pass, known['passes']), header[3:])
+        parts.append(f'## Loader and step\n\n{table}')
     if known['left_out']:
         parts.append(f'Not measured within the time: {"; ".join(known["left_out"])}.')
     return '\n\n'.join(parts)
+
+
+def _pass(row: dict[str, Any]) -> list[str]:
+    rates = [f'{row[key]:,.0f}' for key in ('loader', 'step', 'both')]
+    seconds = '' if row['seconds'] is None else f'{row["seconds"]:.1f}'
+    return [row['net'], row['method'], row['where'], str(row['workers']), *rates, seconds]
 
 
 def _row(row: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:

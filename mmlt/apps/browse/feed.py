@@ -23,7 +23,8 @@ from mmlt.datasets.labels import dataset_labels, names_of_classes, training_clas
 from mmlt.datasets.samplers.pairs import PairSampler
 from mmlt.datasets.samplers.positions import PositionedBatch, SeededItems
 from mmlt.hooks.epoch_seed_hook import seed_iteration
-from mmlt.hooks.runner_parts import batch_augments
+from mmlt.hooks.runner_parts import batch_augments, hold_images
+from mmlt.models.device_images import DeviceImagesDataPreprocessor
 from mmlt.models.preprocessors import PairedDataPreprocessor
 
 from .colours import Colours
@@ -107,6 +108,7 @@ class Feed:
         self.classes = names if len(names) == len(self.counts) else range(len(self.counts))
         holder: Any = SimpleNamespace(data_preprocessor=self.preprocessor)
         self.augments = list(batch_augments(holder))
+        hold_images(self.loader.dataset, self.preprocessor)
         self._items = SeededItems(self.loader.dataset, self.seed)
         self._hand_out(confusion)
         self.plan = self._plan()
@@ -248,7 +250,8 @@ class Feed:
         start += sum(map(len, self.plan[:index]))
         placed = PositionedBatch(batch, epoch, range(start, start + len(batch)))
         data: dict[str, Any] = self.loader.collate_fn(self._items(placed))
-        return data
+        by_index = isinstance(self.preprocessor, DeviceImagesDataPreprocessor)
+        return self.preprocessor.looked_up(data) if by_index else data
 
     def _mix(
         self,

@@ -17,6 +17,7 @@ import torch
 from mmengine.dist import get_dist_info
 from torch.utils.data import DataLoader, IterableDataset, Sampler, get_worker_info
 
+from mmlt.datasets.in_memory import packs_indices
 from mmlt.datasets.labels import leaves
 
 __all__ = ['PositionedBatch', 'PositionedBatches', 'SeededItems', 'draw_by_position']
@@ -101,7 +102,8 @@ class SeededItems:
 
     def __call__(self, batch: list[Any]) -> list[Any]:
         """The items of a batch; as they come where it has no positions, or none draws."""
-        if not isinstance(batch, PositionedBatch) or not self.draws:
+        draws = self.draws and not packs_indices(self.dataset)
+        if not isinstance(batch, PositionedBatch) or not draws:
             return [self.dataset[index] for index in batch]
         if get_worker_info() is not None:
             return list(self._items(batch))
