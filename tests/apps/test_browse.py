@@ -52,6 +52,7 @@ ON_DEVICE = {
     ('leaf', 'epoch', 'options'),
     [
         ('cpmix', 1, {}),
+        pytest.param('cpmix', 0, {}, marks=pytest.mark.slow),
         ('ce', 1, SWITCHES),
         pytest.param('remix', 0, {}, marks=pytest.mark.slow),
         pytest.param('concutmix_car', 0, {}, marks=pytest.mark.slow),

@@ -142,8 +142,10 @@ class Feed:
                     f'--checkpoint: expected a checkpoint of the run, since {type(part).__name__} '
                     f'draws by what the run has confused before epoch {self.epoch}, got none'
                 )
-            else:
+            else:  # a run has counted nothing yet
                 self.waits_for_confusion = True
+                size = (len(self.counts), len(self.counts))
+                part.set_confusion_counts(torch.sparse_coo_tensor(size=size))
 
     def __len__(self) -> int:
         """Batches of the epoch."""
