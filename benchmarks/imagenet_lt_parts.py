@@ -102,7 +102,7 @@ def startup(config: str) -> Report:
 
 
 def _sizes(runner: Any) -> Report:
-    """MB of the packed list and of what a sampler holds, and seconds for the batches of an epoch."""
+    """MB of the list as it is packed, and seconds for the batches of a rank's epoch."""
     loader = runner.train_loop.dataloader
     data, sampler = loader.dataset.dataset, loader.batch_sampler
     inner = getattr(sampler, 'batch_sampler', sampler)
