@@ -43,7 +43,7 @@ def filled(text: str, book: Book, typed: Mapping[str, Sequence[str]]) -> str:
         'not run': not_run,
         'unfinished': lambda: unfinished(book),
         'gpu': gpu_tables,
-        'imagenet_lt_rehearsal': rehearsal_tables,
+        **rehearsal_tables(),
         'typed': lambda: _typed_tables(typed),
     }
 

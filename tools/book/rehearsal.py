@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from .logs import LOGS
@@ -18,26 +19,24 @@ RATES = (500, 1000, 2000)  # images that a GPU trains on in a second, each view 
 Known = dict[str, Any]
 
 
-def rehearsal_tables() -> str:
-    """What was measured, then what follows for 8 GPUs; a sentence while there are no figures."""
+def rehearsal_tables() -> dict[str, Callable[[], str]]:
+    """Name of a table to what makes it; a sentence while there are no figures."""
+    makers = {
+        'run': _run,
+        'memory': _memory,
+        'checkpoint': _checkpoint,
+        'start': _start,
+        'loader': _loader,
+        'losses': _losses,
+        'on paper': _on_paper,
+    }
+    return {f'rehearsal, {name}': partial(_made, make) for name, make in makers.items()}
+
+
+def _made(make: Callable[[Known], str]) -> str:
     if not FILE.is_file():
         return 'The rehearsal was not run yet.'
-    known = json.loads(FILE.read_text(encoding='utf-8'))
-    sections = {
-        'The run': _run,
-        'Memory': _memory,
-        'Checkpoint': _checkpoint,
-        'Start': _start,
-        'Loader': _loader,
-        'The method at 1,000 classes': _losses,
-        'Eight GPUs, on paper': _on_paper,
-    }
-    parts = [
-        f'{known["cores"]} CPU cores, PyTorch {known["torch"]}, commit `{known["commit"]}`, '
-        f'{known["date"]}.'
-    ]
-    parts += [f'## {heading}\n\n{make(known)}' for heading, make in sections.items()]
-    return '\n\n'.join(parts)
+    return make(json.loads(FILE.read_text(encoding='utf-8')))
 
 
 def _table(header: list[str], rows: Iterable[list[str]]) -> str:
@@ -79,7 +78,11 @@ def _run(known: Known) -> str:
             resumed['kill_seconds']
         ),
     }
-    return _table(['', 'measured'], ([name, value] for name, value in rows.items()))
+    table = _table(['', 'measured'], ([name, value] for name, value in rows.items()))
+    return (
+        f'{known["cores"]} CPU cores, PyTorch {known["torch"]}, commit `{known["commit"]}`, '
+        f'{known["date"]}.\n\n{table}'
+    )
 
 
 def _seconds(value: float | None) -> str:
