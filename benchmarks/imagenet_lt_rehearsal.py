@@ -150,7 +150,7 @@ def environment(args: argparse.Namespace) -> dict[str, str]:
 
 def train(
     args: argparse.Namespace, name: str, stop: Callable[[int], int | None], more: Sequence[str] = ()
-) -> tuple[list[Sample], int, float]:
+) -> tuple[list[Sample], int, float | None]:
     """The mission's command in small, watched; ``name`` is that of its folder."""
     command = [str(ROOT / 'tools' / 'dist_train.sh'), str(ROOT / CONFIG), str(PROCESSES)]
     command += ['--work-dir', str(args.folder / name), *more, '--cfg-options', *options(args)]
@@ -186,7 +186,8 @@ def stop_after(
 def run(args: argparse.Namespace) -> Report:
     """Throughput, memory, start and end of the uninterrupted run, and what its checkpoint holds."""
     work_dir = args.folder / 'run'
-    samples, status, ending = train(args, 'run', stop_after(args.iterations, signal.SIGTERM), ())
+    stop = stop_after(args.iterations, signal.SIGTERM, 60 * args.minutes)
+    samples, status, ending = train(args, 'run', stop)
     steps = logged_steps(work_dir)
     first = min(FIRST, len(steps) // 3)
     saved = half(args)
@@ -229,7 +230,9 @@ def number_of(path: Path) -> int:
 def usage(samples: Sequence[Sample], first: int) -> Report:
     """Memory of ranks and workers, whether it grows, and CPU seconds of a step."""
     trained = [sample for sample in samples if sample.steps >= first and sample.processes]
-    start, end = trained[0], trained[-1]
+    start = trained[0]
+    # At the end workers go before ranks.
+    end = [sample for sample in trained if {*start.processes} <= {*sample.processes}][-1]
     done = end.steps - start.steps
     told: Report = {'memory': {}, 'cpu_seconds_per_step': {}, 'rank_mb_at_step': {}}
     for role in ('rank', 'worker'):
@@ -238,14 +241,13 @@ def usage(samples: Sequence[Sample], first: int) -> Report:
             'peak_mb': max(p.peak_mb for p in seen),
             'own_mb': max(p.own_mb for p in seen),
         }
-        both = [
-            (start.processes[pid], end.processes[pid])
-            for pid in start.processes
-            if pid in end.processes and start.processes[pid].role == role
+        used = [
+            end.processes[pid].cpu_seconds - process.cpu_seconds
+            for pid, process in start.processes.items()
+            if process.role == role
         ]
-        if both and done:
-            used = statistics.fmean(b.cpu_seconds - a.cpu_seconds for a, b in both)
-            told['cpu_seconds_per_step'][role] = used / done
+        if done:
+            told['cpu_seconds_per_step'][role] = statistics.fmean(used) / done
     for sample in trained[:: max(1, len(trained) // 8)]:
         ranks = [p.mb for p in sample.processes.values() if p.role == 'rank']
         told['rank_mb_at_step'][sample.steps] = max(ranks, default=None)
@@ -286,7 +288,7 @@ def validate(args: argparse.Namespace) -> Report:
     command += ['test_dataloader.dataset.split=val', f'test_dataloader.num_workers={WORKERS}']
     command += [f'test_dataloader.dataset.indices={json.dumps(chosen, separators=(",", ":"))}']
     command += ['test_dataloader.batch_size=32', 'default_hooks.logger.interval=1']
-    samples, status, seconds = watch(
+    samples, status, _ = watch(
         command, work_dir, lambda *_: None, args.folder, environment=environment(args)
     )
     told = next(line for line in logged_lines(work_dir) if 'long_tail/top1' in line)
@@ -294,7 +296,7 @@ def validate(args: argparse.Namespace) -> Report:
     return {
         'images': VALIDATED,
         'exit_status': status,
-        'seconds': seconds,
+        'seconds': samples[-1].seconds,
         'seconds_of_batches': of_batches,
         'data_share': told['data_time'] / told['time'],
         'images_per_second': VALIDATED / of_batches,

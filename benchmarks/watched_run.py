@@ -49,7 +49,7 @@ def watch(
     cwd: Path,
     interval: float = 2.0,
     environment: dict[str, str] | None = None,
-) -> tuple[list[Sample], int, float]:
+) -> tuple[list[Sample], int, float | None]:
     """Run a command to its end, and look at it now and then.
 
     Args:
@@ -64,9 +64,10 @@ def watch(
 
     Returns:
         What was seen, the exit status, and the seconds from the signal to the end of the last
-        process; to the end of the launcher, where there was no signal.
+        process; None without a signal.
     """
-    begun, signalled = time.monotonic(), 0.0
+    begun = time.monotonic()
+    signalled: float | None = None
     known = logged_steps(work_dir)
     samples: list[Sample] = []
     with open(f'{work_dir}.log', 'ab') as output:
@@ -85,7 +86,7 @@ def watch(
                 seen = processes_below(launcher.pid)
                 samples.append(Sample(time.monotonic() - begun, steps, seen))
                 number = stop(steps, samples[-1].seconds)
-                if number is not None and not signalled:
+                if number is not None and signalled is None:
                     signalled = time.monotonic()
                     ranks = [pid for pid, process in seen.items() if process.role == 'rank']
                     os.kill(launcher.pid if number == signal.SIGKILL else ranks[0], number)
@@ -95,7 +96,8 @@ def watch(
         except BaseException:
             os.killpg(launcher.pid, signal.SIGKILL)
             raise
-    return samples, launcher.returncode, time.monotonic() - (signalled or begun)
+    ending = None if signalled is None else time.monotonic() - signalled
+    return samples, launcher.returncode, ending
 
 
 def logged_lines(work_dir: Path) -> list[dict[str, Any]]:

@@ -76,3 +76,22 @@ def test_a_run_is_watched_and_ended(tmp_path, number):
         assert status == -signal.SIGKILL
         assert len(steps) == 60
         assert ending > 1
+
+
+def test_memory_and_processor_time_are_those_of_the_steps_that_count():
+    watched = load_tool('benchmarks/watched_run.py')
+    tool = load_tool('benchmarks/imagenet_lt_rehearsal.py')
+
+    def sample(steps, rank, worker=None):
+        """Processor seconds; MB rise with them."""
+        seen = {1: watched.Process('rank', 10 * rank, 20 * rank, 5 * rank, rank)}
+        if worker is not None:
+            seen[2] = watched.Process('worker', worker, worker, worker, worker)
+        return watched.Sample(1.0, steps, seen)
+
+    samples = [sample(0, 1.0), sample(10, 5.0, 1.0), sample(20, 25.0, 3.0), sample(21, 40.0)]
+    told = tool.usage(samples, first=10)
+    assert told['cpu_seconds_per_step'] == {'rank': 2.0, 'worker': 0.2}
+    assert told['memory']['rank'] == {'peak_mb': 800.0, 'own_mb': 200.0}
+    assert told['memory']['worker'] == {'peak_mb': 3.0, 'own_mb': 3.0}
+    assert told['rank_mb_at_step'] == {10: 50.0, 20: 250.0, 21: 400.0}

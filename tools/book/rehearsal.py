@@ -57,14 +57,11 @@ def _run(known: Known) -> str:
         'seconds of a step, median (10 % to 90 %)': (
             f'{run["step_seconds"]:.1f} ({low:.1f} to {high:.1f})'
         ),
-        'processor seconds of a step, of a rank and of its worker': (
-            f'{busy["rank"]:.2f} and {busy["worker"]:.2f}'
-        ),
+        'processor seconds of a step, of one process': f'{busy["rank"]:.2f}',
         'images/s, both processes': f'{run["images_per_second"]:.2f}',
         'share of the time that waits for the loader': f'{100 * run["data_share"]:.1f} %',
         'loss, first and last step': ' and '.join(f'{x:.2f}' for x in run['losses']['loss']),
         'seconds that a checkpoint adds to a step': _seconds(run['save_seconds']),
-        'seconds from the signal to the end': _seconds(run['stop_seconds']),
         f'evaluation of {validated["images"]} images, both processes': (
             f'{validated["images_per_second"]:.1f} images/s'
         ),
@@ -73,6 +70,9 @@ def _run(known: Known) -> str:
         ),
         f'logged losses equal after a resume from step {resumed["from_step"]}': (
             f'{resumed["equal"]} of {resumed["compared"]}, in {len(resumed["steps"])} steps'
+        ),
+        'seconds from a signal to the end, a step and a checkpoint included': _seconds(
+            resumed['stop_seconds']
         ),
         'seconds after the launcher is killed until all has ended': _seconds(
             resumed['kill_seconds']
