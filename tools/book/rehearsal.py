@@ -49,9 +49,8 @@ def _run(known: Known) -> str:
     low, high = run['step_seconds_spread']
     busy = run['cpu_seconds_per_step']
     rows = {
-        'rows of the three lists, different files, mean kB of a file': (
-            f'{tree["rows"]:,}, {tree["files"]}, {tree["mean_bytes"] / 1e3:.0f}'
-        ),
+        'rows of the three lists': f'{tree["rows"]:,}',
+        'different files, of kB each': f'{tree["files"]} x {tree["mean_bytes"] / 1e3:.0f}',
         'processes x images of each': f'{run["processes"]} x {run["images_of_a_process"]}',
         'steps': f'{run["steps"]}',
         'seconds of a step, median (10 % to 90 %)': (
