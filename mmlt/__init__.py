@@ -5,11 +5,12 @@ MMPretrain's own registries, so that ``custom_imports=dict(imports=['mmlt'])`` i
 config needs. After it, a config may also inherit from a recipe: ``_base_ = 'mmlt::...'``.
 """
 
-from .openmmlab import allow_safe_checkpoints, check_openmmlab
+from .openmmlab import allow_safe_checkpoints, check_openmmlab, format_configs_once
 from .version import __version__
 
 check_openmmlab()
 allow_safe_checkpoints()
+format_configs_once()
 
 from . import datasets, engine, evaluation, hooks, models, registry, weight_files  # noqa: E402
 from .apps.predict import predict  # noqa: E402

@@ -10,7 +10,7 @@ import re
 import warnings
 from typing import Any
 
-__all__ = ['allow_safe_checkpoints', 'check_openmmlab']
+__all__ = ['allow_safe_checkpoints', 'check_openmmlab', 'format_configs_once']
 
 INSTALL_HINT = (
     'mmlt plugs into MMPretrain and does not choose its stack for you. Install one of\n'
@@ -104,6 +104,35 @@ def allow_safe_checkpoints() -> None:
         loading._safe_torch_load = _load_as_torch_does
     if _numbers(torch.__version__) >= (2, 6):
         loading.load_url = functools.partial(loading.load_url, weights_only=None)
+
+
+def format_configs_once() -> None:
+    """Let MMEngine lay the text of a config out once, not again for each use of the same text.
+
+    It uses yapf, which takes seconds for a recipe with several views of RandAugment, and does so
+    four times while a run starts and once more for every checkpoint, while all ranks wait.
+    """
+    from mmengine.config import config as configs
+
+    stock = getattr(configs, 'FormatCode', None)
+    if stock is None or hasattr(stock, 'known'):
+        return
+
+    @functools.wraps(stock)
+    def format_code(text: str, **options: Any) -> Any:
+        key = text, repr(options)
+        if key not in known:
+            while len(known) >= _TEXTS:
+                del known[next(iter(known))]
+            known[key] = stock(text, **options)
+        return known[key]
+
+    known: dict[tuple[str, str], Any] = {}
+    format_code.known = known  # type: ignore[attr-defined]
+    configs.FormatCode = format_code
+
+
+_TEXTS = 4  # a run's own, and what it was before the last change
 
 
 def _statistic_of_history(owner: Any, name: str) -> Any:

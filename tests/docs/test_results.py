@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from book import gpu, logs, tables
+from book import gpu, logs, rehearsal, tables
 
 from tests.configs.recipes import CONFIGS
 from tests.tools.load_tool import load_tool
@@ -198,3 +198,22 @@ def test_gpu_figures_are_compared_with_plain_cross_entropy_of_the_same_views(tmp
     assert '| N | CE | loader | 8 | 12,000 | 9,000 | 8,000 | 3.2 |' in text
     assert '| N | CE | loader | 8 | 1 | 2 | 3 |  |' in text
     assert text.endswith('Not measured within the time: ProCo.')
+
+
+def test_the_rehearsal_names_the_bottleneck_and_extrapolates(tmp_path, monkeypatch):
+    monkeypatch.setattr(rehearsal, 'FILE', tmp_path / 'none.json')
+    made = rehearsal.rehearsal_tables()['rehearsal, on paper']
+    assert made() == 'The rehearsal was not run yet.'
+    rates = {'batches that are not mixed': 60.0, 'mixed batches': 30.0, 'validation': 200.0}
+    rates |= {'views on the device, not mixed': 160.0, 'views on the device, mixed': 160.0}
+    startup = dict(images=115_200)
+    known = {'parts': dict(startup=startup, loader=dict(images_per_second=rates))}
+    monkeypatch.setattr(rehearsal, 'FILE', tmp_path / 'log.json')
+    rehearsal.FILE.write_text(json.dumps(known))
+    text = made()
+    # A core loads 40 images/s, half of them mixed: 64 cores 2,560, of which each has 3 views.
+    assert '| 500 | 192 | 1,333 | 33 | 8 | 1.4 | 2.2 | GPUs |' in text
+    assert '| 1,000 | 96 | 2,667 | 67 | 17 | 0.8 | 1.1 | loader |' in text
+    assert '| 2,000 | 48 | 5,333 | 133 | 33 | 0.8 | 1.1 | loader |' in text
+    assert 'load 2,560 images/s (40 each)' in text
+    assert 'them 1.6 seconds to load' in text

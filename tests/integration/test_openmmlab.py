@@ -9,14 +9,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.config import config as configs
 from mmengine.logging.history_buffer import HistoryBuffer
 
 from mmlt import openmmlab
 from tests.digits_runner import digits_runner
 
 REAL_IMPORT = importlib.import_module
+LAID_OUT = configs.Config.pretty_text.fget  # which conftest.py replaces
 needs_allow_list = pytest.mark.skipif(
     not hasattr(torch.serialization, 'add_safe_globals'), reason='torch before 2.4'
+)
+
+lays_out_configs = pytest.mark.skipif(
+    not hasattr(configs, 'FormatCode'), reason='an MMEngine without yapf'
 )
 
 
@@ -75,6 +81,32 @@ def test_versions_are_compared_as_numbers(pretend, version, accepted):
     else:
         with pytest.raises(ImportError, match=f'mmpretrain {version} is too old, 1.2 is needed'):
             openmmlab.check_openmmlab()
+
+
+@lays_out_configs
+def test_the_text_of_a_config_is_laid_out_once(monkeypatch):
+    laid_out = []
+
+    def lay_out(text, **options):
+        laid_out.append(text)
+        return text.replace('=', ' = '), True
+
+    monkeypatch.setattr(configs, 'FormatCode', lay_out)
+    openmmlab.format_configs_once()
+    openmmlab.format_configs_once()
+    cfg = configs.Config(dict(a=1))
+    assert [LAID_OUT(cfg), LAID_OUT(cfg)] == ['a = 1'] * 2
+    assert laid_out == ['a=1']
+    for cfg.a in range(2, 9):
+        assert LAID_OUT(cfg) == f'a = {cfg.a}'
+    assert len(laid_out) == 8
+    assert len(configs.FormatCode.known) == 4
+
+
+@lays_out_configs
+def test_importing_mmlt_lets_a_text_be_laid_out_once():
+    text = LAID_OUT(configs.Config(dict(b='a text of this test')))
+    assert text in {laid_out for laid_out, _ in configs.FormatCode.known.values()}
 
 
 def test_a_package_that_lacks_its_own_needs_says_which(pretend):

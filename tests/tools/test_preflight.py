@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import preflight
 import pytest
 import start_ranks
@@ -183,6 +185,25 @@ def test_the_launcher_is_silent_about_faults_only():
     assert start_ranks.is_about_faults(Record('failed (exitcode: 2) local_rank: 0'))
     assert start_ranks.is_about_faults(Record('Sending process 3 closing signal SIGTERM'))
     assert not start_ranks.is_about_faults(Record('failed (exitcode: 1) local_rank: 0'))
+
+
+def test_ranks_that_a_signal_ends_have_time_to_save(monkeypatch):
+    waited = []
+
+    def close(context, death_sig=None, timeout=30):
+        waited.append((context, death_sig, timeout))
+
+    monkeypatch.setattr(start_ranks.PContext, 'close', close)
+    start_ranks.give_time_to_save()
+    start_ranks.PContext.close('a rank has failed', signal.SIGTERM)
+    try:
+        raise start_ranks.SignalException('', signal.SIGUSR1)
+    except start_ranks.SignalException as error:
+        start_ranks.PContext.close('a signal', error.sigval)
+    assert waited == [
+        ('a rank has failed', signal.SIGTERM, 30),
+        ('a signal', signal.SIGUSR1, start_ranks.SECONDS_TO_SAVE),
+    ]
 
 
 def test_lists_are_read_once_more_without_their_log(tmp_path, monkeypatch):
