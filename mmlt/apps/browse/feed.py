@@ -144,8 +144,9 @@ class Feed:
                 )
             else:  # a run has counted nothing yet
                 self.waits_for_confusion = True
+                places = torch.zeros((2, 0), dtype=torch.int64)
                 size = (len(self.counts), len(self.counts))
-                part.set_confusion_counts(torch.sparse_coo_tensor(size=size))
+                part.set_confusion_counts(torch.sparse_coo_tensor(places, torch.zeros(0), size))
 
     def __len__(self) -> int:
         """Batches of the epoch."""
