@@ -100,7 +100,7 @@ def test_the_wheel_names_its_requirements(wheel):
     assert needed == {'torch', 'torchvision', 'numpy', 'safetensors'}
     extras = {line.split()[1] for line in lines if line.startswith('Provides-Extra')}
     named = {'openmmlab', 'onedl', 'tests', 'report', 'cleanlab', 'export', 'kornia', 'docs'}
-    assert extras == named | {'pretrained'}
+    assert extras == named | {'pretrained', 'text'}
     assert any(line.startswith('Requires-Python: ') and '3.10' in line for line in lines)
 
 

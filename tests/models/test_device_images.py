@@ -241,7 +241,9 @@ WRAPPERS = {
 }
 
 
-@pytest.mark.parametrize('collate', [default_collate, pseudo_collate])
+@pytest.mark.parametrize(
+    'collate', [default_collate, pytest.param(pseudo_collate, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize('name', WRAPPERS)
 def test_without_augmentation_a_batch_is_that_of_the_loader(cifar10, name, collate):
     of_loader = WRAPPERS[name](cifar10, [dict(type='PackInputs')])

@@ -1,5 +1,6 @@
 """The benchmark's split step is a training step, and its tables are complete."""
 
+import pytest
 import torch
 from mmengine.optim import OptimWrapper
 
@@ -23,6 +24,7 @@ def test_the_parts_make_the_step_of_the_host():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6, msg=name)
 
 
+@pytest.mark.slow
 def test_small_run(capsys):
     measured = tool.main(['--batch-size', '2', '--classes', '10', '--repeats', '1'])
     assert set(tool.METHOD) < set(measured['parts'])
