@@ -24,3 +24,6 @@ study = {
 }
 study['BCL, BatchNorm apart'] = (DIGITS + 'resnet8_bcl.py', APART)
 study['ConCutMix, BatchNorm apart'] = (DIGITS + 'resnet8_concutmix.py', APART)
+# The paper's constants for CIFAR-100-LT; those above are for CIFAR-10-LT.
+LIGHT = {**VS, 'model.head.loss.tau': 0.75, 'model.head.loss.gamma': 0.05}
+study['VS, tau 0.75, gamma 0.05'] = (DIGITS + 'resnet8_ce.py', LIGHT)
