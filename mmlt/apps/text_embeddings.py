@@ -2,7 +2,7 @@
 
 CLIP compares images and texts in a joint space, which a linear projection of each tower leads to.
 A network that is fine-tuned ends before that projection, so the vectors of the names are brought
-back through it; see :func:`to_features`.
+back through it; see :func:`mmlt.functional.text_embeddings.to_features`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from mmlt.datasets.labels import names_of_classes
 from mmlt.datasets.reading import ANY_ERROR
-from mmlt.functional.contrastive import unit_vectors
+from mmlt.functional.text_embeddings import mean_directions
 from mmlt.weight_files import write_whole
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     'embed_words',
     'read_names',
     'read_text_tower',
-    'to_features',
     'write_embeddings',
 ]
 
@@ -60,7 +59,7 @@ class TextTower:
 
 
 def embed_words(words: Sequence[str], templates: Sequence[str], encode: Encoder) -> Tensor:
-    """One vector for each class: the mean over templates of vectors of length 1, of length 1 again.
+    """One vector for each class, the mean direction over templates.
 
     Args:
         words: of ``K`` classes; an underscore stands for a blank.
@@ -72,10 +71,6 @@ def embed_words(words: Sequence[str], templates: Sequence[str], encode: Encoder)
 
     Raises:
         ValueError: if there is no template, or one without a single ``{}``.
-
-    Reference:
-        Radford et al., Learning Transferable Visual Models From Natural Language Supervision
-        (CLIP), ICML 2021, section 3.1.4, whose released code averages like this.
 
     Example:
         >>> def lengths(texts):
@@ -89,40 +84,13 @@ def embed_words(words: Sequence[str], templates: Sequence[str], encode: Encoder)
         if template.count('{}') != 1:
             raise ValueError(f'template: expected a text with one {{}}, got {template!r}')
     spoken = [one.replace('_', ' ') for one in words]
-    total = torch.zeros(())
+    vectors = []
     for template in templates:
         before, after = template.split('{}')
         texts = [f'{before}{one}{after}' for one in spoken]
         rows = [encode(texts[i : i + _BATCH]) for i in range(0, len(texts), _BATCH)]
-        total = total + unit_vectors(torch.cat(rows).float())
-    return unit_vectors(total)
-
-
-def to_features(embeddings: Tensor, projection: Tensor) -> Tensor:
-    r"""Vectors of the joint space as vectors of the features before the projection.
-
-    With features :math:`x`, projection :math:`P` and embedding :math:`t`,
-    :math:`\langle P x, t \rangle = \langle x, P^\top t \rangle`: :math:`P^\top t` scores an image
-    as :math:`t` does. A cosine classifier also divides by the length of :math:`P^\top t`, which
-    depends on the class, so that it begins near CLIP's zero-shot classifier and not at it.
-
-    Args:
-        embeddings: ``(K, E)``.
-        projection: ``(E, D)``.
-
-    Returns:
-        ``(K, D)``, of length 1.
-
-    Reference:
-        Shi et al., Long-Tail Learning with Foundation Model: Heavy Fine-Tuning Hurts (LIFT), ICML
-        2024, whose released code does this (``init_head_text_feat``).
-
-    Example:
-        >>> projection = torch.tensor([[3.0, 0.0, 4.0], [0.0, 1.0, 0.0]])
-        >>> to_features(torch.tensor([[1.0, 0.0]]), projection)
-        tensor([[0.6000, 0.0000, 0.8000]])
-    """
-    return unit_vectors(embeddings @ projection)
+        vectors.append(torch.cat(rows).float())
+    return mean_directions(torch.stack(vectors))
 
 
 def read_text_tower(folder: Path) -> TextTower:

@@ -15,14 +15,9 @@ import torch
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 
-from mmlt.apps.text_embeddings import (
-    embed_words,
-    read_names,
-    read_text_tower,
-    to_features,
-    write_embeddings,
-)
+from mmlt.apps.text_embeddings import embed_words, read_names, read_text_tower, write_embeddings
 from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, write_features
+from mmlt.functional.text_embeddings import to_features
 from mmlt.hooks.classifier_init_hook import read_embeddings
 from tests.configs.recipes import resolved
 from tests.tools.load_tool import load_tool

@@ -28,6 +28,7 @@ from mmlt.models.device_augments import auto_augment, crop_and_flip, cut_out, dr
 from tests.configs.recipes import CONFIGS
 from tests.datasets import tiny_trees
 from tests.models.test_device_views import Waits
+from tests.references.image_statistics import STATISTICS
 
 NORMALISED = dict(mean=[125.307, 122.961, 113.8575], std=[51.5865, 50.847, 51.255], num_classes=10)
 PLAIN = dict(padding=0, flip_prob=0.0)
@@ -198,19 +199,15 @@ def test_views_have_the_statistics_of_the_loaders(method):
     np.random.seed(0)
     torch.manual_seed(0)
     loaded = default_collate([load(dict(img=as_array(image), gt_label=0)) for _ in range(number)])
-    summaries = {
-        'mean': lambda x: x.mean((2, 3)).flatten(),
-        'contrast': lambda x: x.std((1, 2, 3)),
-        'colourfulness': lambda x: (x.amax(1) - x.amin(1)).mean((1, 2)),
-        'sharpness': lambda x: (x[..., 1:] - x[..., :-1]).abs().mean((1, 2, 3)),
-        'left against right': lambda x: (x[..., :16] - x[..., 16:]).mean((1, 2, 3)),
+    statistics = {
+        **STATISTICS,
         'darkness of the border': lambda x: (x[:, :, 0] < 0.5).float().mean((1, 2)),
     }
     ours = ours if isinstance(ours, list) else [ours]
     theirs = loaded['inputs'] if isinstance(loaded['inputs'], list) else [loaded['inputs']]
     assert len(ours) == len(theirs)
     for mine, other in zip(ours, theirs, strict=True):
-        for name, summary in summaries.items():
+        for name, summary in statistics.items():
             found = distance(summary(mine.float()), summary(other.float()))
             assert found < 0.11, name  # 5 % of equal distributions are farther apart than 0.086
 

@@ -22,6 +22,7 @@ from torchvision.transforms import functional as F
 from mmlt.functional.view_parameters import ViewOptions, draw_view_parameters
 from mmlt.models import device_views as module
 from mmlt.models.device_views import DeviceViewsDataPreprocessor, render_views
+from tests.references.image_statistics import STATISTICS
 
 PLAIN = dict(crop_scale=(1, 1), crop_ratio=(1, 1), flip_prob=0, jitter_prob=0, gray_prob=0)
 
@@ -54,14 +55,7 @@ def test_rendered_views_have_the_statistics_of_the_cpu_pipeline():
     theirs = torch.stack([cpu(image) for _ in range(number)])
     drawn = draw(ViewOptions(crop_scale=(0.2, 1.0), blur_prob=0.5), number, (32, 32))
     ours = render_views((255 * image).expand(number, -1, -1, -1), drawn, (32, 32)) / 255
-    summaries = {
-        'mean': lambda x: x.mean((2, 3)).flatten(),
-        'contrast': lambda x: x.std((1, 2, 3)),
-        'colourfulness': lambda x: (x.amax(1) - x.amin(1)).mean((1, 2)),
-        'sharpness': lambda x: (x[..., 1:] - x[..., :-1]).abs().mean((1, 2, 3)),
-        'left against right': lambda x: (x[..., :16] - x[..., 16:]).mean((1, 2, 3)),
-    }
-    for name, summary in summaries.items():
+    for name, summary in STATISTICS.items():
         mine, expected = summary(ours), summary(theirs)
         np.testing.assert_allclose(
             deciles(mine), deciles(expected), atol=0.35 * float(expected.std()), err_msg=name

@@ -28,9 +28,9 @@ from mmlt.apps.text_embeddings import (
     embed_words,
     read_names,
     read_text_tower,
-    to_features,
     write_embeddings,
 )
+from mmlt.functional.text_embeddings import to_features
 
 
 def main(argv: Sequence[str] | None = None) -> None:
