@@ -38,6 +38,8 @@ import torch
 from imagenet_lt_tree import class_counts, write_tree
 from watched_run import Sample, logged_lines, logged_steps, watch
 
+from mmlt.apps.command_line import cores
+
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / 'docs' / 'results' / 'logs' / 'imagenet_lt_rehearsal.json'
 CONFIG = 'configs/imagenet_lt/resnext50_concutmix_car.py'
@@ -105,7 +107,7 @@ def about() -> Report:
         'commit': git('rev-parse', '--short', 'HEAD'),
         'date': date.today().isoformat(),
         'torch': torch.__version__,
-        'cores': len(os.sched_getaffinity(0)),
+        'cores': cores(),
     }
 
 

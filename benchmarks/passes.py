@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import statistics
 import tempfile
 import time
@@ -29,6 +28,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS
 from steps import build, fresh
 
+from mmlt.apps.command_line import cores
 from mmlt.datasets import LongTailMixin
 from mmlt.datasets.samplers.positions import draw_by_position
 from mmlt.functional.imbalance import exponential_class_counts
@@ -117,7 +117,7 @@ def _loader(cfg: Config, way: Way, device: str, quick: bool, folder: Path) -> An
     if quick:
         options.update(num_workers=0, persistent_workers=False)
     elif way.where != 'device':
-        options.num_workers = min(16, len(os.sched_getaffinity(0)))
+        options.num_workers = min(16, cores())
     init_default_scope('mmpretrain')
     loader = Runner.build_dataloader(options, seed=0)
     draw_by_position(loader, seed=0)

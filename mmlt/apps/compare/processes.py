@@ -27,6 +27,8 @@ from typing import Any
 
 import torch
 
+from mmlt.apps.command_line import cores
+
 __all__ = ['Ended', 'Task', 'Told', 'preload', 'stop_on_sigterm', 'visible_gpus', 'work_apart']
 
 POLL_SECONDS = 0.3
@@ -110,7 +112,7 @@ def work_apart(
     """
     threads = None
     if not gpus and jobs > 1 and 'OMP_NUM_THREADS' not in os.environ:
-        threads = max(1, (os.cpu_count() or 1) // jobs)
+        threads = max(1, cores() // jobs)
     waiting, working, slots = deque(tasks), list[_Worker](), list(range(jobs))
     try:
         while waiting or working:
