@@ -216,6 +216,22 @@ def test_files_that_are_not_the_official_ones_are_not_unpickled(
     assert len(CIFAR10LT(root, trust=True, **options)) == 20
 
 
+@pytest.mark.parametrize('dataset', [CIFAR10LT, CIFAR100LT])
+def test_trusted_files_of_ones_own_need_no_md5_sums(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: type
+) -> None:
+    make, name = (make_cifar10, 'test_batch') if dataset is CIFAR10LT else (make_cifar100, 'test')
+    root = make(tmp_path, per_class=2)
+    monkeypatch.setattr(dataset, 'train_list', [(n, 'f' * 32) for n, _ in dataset.train_list])
+    options = dict(imbalance_ratio=None, download=False)
+    with pytest.raises(FileNotFoundError, match=r'another md5 sum \(trust=True'):
+        dataset(root, **options)
+    assert len(dataset(root, trust=True, **options)) == 2 * len(dataset.METAINFO['classes'])
+    Path(root, dataset.base_folder, name).unlink()
+    with pytest.raises(FileNotFoundError, match=f'missing {name}'):
+        dataset(root, trust=True, **options)
+
+
 def test_the_meta_file_is_not_unpickled_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
