@@ -19,8 +19,9 @@ torch.set_num_threads(1)
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-def pytest_collection_finish() -> None:
-    """Take what was imported out of garbage collection.
+@pytest.fixture(scope='module', autouse=True)
+def frozen_imports():
+    """Take what was imported until now out of garbage collection.
 
     MMEngine collects garbage for each data set: two fifths of the time of tests that build runners.
     """
