@@ -413,9 +413,10 @@ def test_the_proposed_report_is_of_runs_that_there_are(tmp_path, capsys):
     for run in runs:
         run.note(**{**state(run.seed), 'state': 'finished'})
     assert _conclude(runs, [runs[0].method], tmp_path, {}) == 0
-    assert f"mmlt report 'ce={runs[0].folder}' --out" in capsys.readouterr().out
-    runs[0].note(state='started')
-    assert _conclude(runs, [runs[0].method], tmp_path, {runs[0]: 'failed'}) == 1
+    assert f"mmlt report '{tmp_path / 'my runs' / 'ce'}' --out" in capsys.readouterr().out
+    for failed in runs:
+        failed.note(state='started')
+    assert _conclude(runs, [runs[0].method], tmp_path, dict.fromkeys(runs, 'failed')) == 1
     assert 'mmlt report' not in capsys.readouterr().out
 
 

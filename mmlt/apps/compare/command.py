@@ -184,7 +184,8 @@ def _plan(
     if known is not None and epochs is None and budget in (None, known.budget):
         if known.epochs is not None:
             said = known.reason(methods, seeds, jobs) or f'{known.epochs} epochs for each run'
-            print(f'{said}; as decided before', flush=True)
+            more = '' if known.budget is None else ' (--out FOLDER trains anew, without a budget)'
+            print(f'{said}; as decided before{more}', flush=True)
         return known
     plan = Plan(epochs=epochs, budget=budget)
     if budget is not None:
@@ -303,11 +304,11 @@ def _conclude(
     if text:
         print(f'\n{text}\n')
         print(f'{home}: table.txt, .md, .csv, .json; a folder for each run')
-        done = [run for run in runs if run.seed == 0 and run not in failures]
-        command = ['mmlt', 'report', *(f'{run.method.name}={run.folder}' for run in done)]
-        if done:
-            out = ['--out', str(home / 'report.html')]
-            print(f'class by class: {shlex.join([*command, *out])}')
+        done = [run for run in runs if run.is_finished() and run not in failures]
+        folders = dict.fromkeys(str(run.folder.parent) for run in done)  # of all seeds of a method
+        if folders:
+            command = ['mmlt', 'report', *folders, '--out', str(home / 'report.html')]
+            print(f'class by class: {shlex.join(command)}')
     for failure in failures.values():
         print(f'mmlt compare: {failure}', file=sys.stderr)
     return 1 if failures else 0

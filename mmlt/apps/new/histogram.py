@@ -139,7 +139,7 @@ def advice(counts: Sequence[int]) -> list[str]:
     if ratio < 20:
         lines.append(f'These tails are longer than yours (ratio {ratio:.2g}): expect less.')
     lines.append(
-        'Then la_car, of the same cost: +2.5 ± 0.7 (digits), -2.5 but medium-shot +2.5 '
+        'Then la_car, of the same cost: +2.5 ± 0.7 (digits), -2.5 but medium-shot +2.4 '
         '(CIFAR-10-LT, one seed), -0.3 to +1.1 (photographs, on features).'
     )
     if rare:

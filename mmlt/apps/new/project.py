@@ -17,9 +17,9 @@ from .sources import SPLITS
 
 __all__ = ['Project', 'check_out', 'write_project']
 
-RUNS = ('runs', 'runs_frozen')
+RUNS = ('runs', 'runs_full', 'runs_frozen')
 FROZEN = (
-    'mmlt compare . --frozen --seeds 10       # classifiers on the network as it is, in minutes\n'
+    'mmlt compare . --frozen --seeds 10        # classifiers on the network as it is, in minutes\n'
 )
 
 
@@ -118,8 +118,10 @@ class Project:
             'README.md.in',
             title=_markdown(title),
             summary=self.about,
+            epochs=settings.epochs,
             test_images=fill(self.test_images, 120),
             frozen=FROZEN if network.weights is not None else '',
+            frozen_runs=' and `runs_frozen/`' if network.weights is not None else '',
             advice='\n'.join(f'- {line}' for line in self.advice),
             weights_row=weights if network.weights is not None else '',
             left_out_row=left_out if self.left_out else '',

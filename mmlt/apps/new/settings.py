@@ -89,9 +89,9 @@ def choose_settings(
     kind = 'to fine-tune' if weights else 'to train from scratch'
     reasons = dict(
         image_size=why_size,
-        batch_size=f'{steps} steps an epoch; at most {largest} ({where})',
+        batch_size=f'{steps} steps per epoch; at most {largest} ({where})',
         epochs=f'about {epochs * steps:,} steps {kind} ({where})',
-        log_interval='five lines or more an epoch',
+        log_interval='five lines or more per epoch',
         workers=f'processes that load images ({where})',
     )
     return Settings(image_size, batch_size, epochs, log_interval, workers, steps, reasons)
