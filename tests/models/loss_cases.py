@@ -9,8 +9,15 @@ import torch
 import torch.nn.functional as F
 
 from mmlt.functional.counts import effective_number_weights, frequency_weights
-from mmlt.models.losses import BalancedContrastiveLoss, CARLoss, LDAMLoss, LogitAdjustedLoss, VSLoss
-from tests.references import confusion, contrastive
+from mmlt.models.losses import (
+    BalancedContrastiveLoss,
+    CARLoss,
+    LDAMLoss,
+    LogitAdjustedLoss,
+    ProCoLoss,
+    VSLoss,
+)
+from tests.references import confusion, contrastive, proco
 from tests.references import logit_adjustment as adjusted
 
 COUNTS = [60, 30, 9, 2]
@@ -129,6 +136,31 @@ def _contrastive(embeddings, prototypes, scores):
     return 0.6 * float(contrastive.balanced_contrastive_loss(embeddings, labels, prototypes, 0.05))
 
 
+def _wide_vectors(dtype):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(8, 2, 64, generator=generator, dtype=torch.float64).to(dtype)]
+
+
+def _two_directions(dtype):
+    """Classes of one direction each; two of them share theirs, so that their images are wrong."""
+    signs = torch.tensor([1.0, -1.0, 1.0, 1.0])[TARGETS, None, None]
+    return [(signs + 0.01 * _wide_vectors(torch.float64)[0]).to(dtype)]
+
+
+def _proco(embeddings, scores):
+    """The estimate is that of the batch; a class without images there is uniform."""
+    vectors = F.normalize(embeddings, dim=-1).flatten(0, 1)
+    labels = scores.argmax(dim=1).repeat_interleave(2)
+    means, kappas = [], []
+    for k in range(len(COUNTS)):
+        mean = vectors[labels == k].sum(dim=0) / max(1, int((labels == k).sum()))
+        length = float(mean.norm())
+        means.append(F.normalize(mean, dim=0).tolist())
+        kappas.append(length * (64 - length**2) / (1 - length**2))
+    prior = [n / sum(COUNTS) for n in COUNTS]
+    return 0.6 * proco.proco_loss(vectors.tolist(), labels.tolist(), means, kappas, prior, 0.2)
+
+
 def _on_logits(build, reference):
     return Case(build, reference, _logits, _saturated(200))
 
@@ -175,6 +207,13 @@ CASES = {
         _contrastive,
         _vectors,
         _opposite_vectors,
+        soft=False,
+    ),
+    'ProCo': Case(
+        lambda: ProCoLoss(4, 64, temperature=0.2, loss_weight=0.6, class_counts=COUNTS),
+        _proco,
+        _wide_vectors,
+        _two_directions,
         soft=False,
     ),
 }

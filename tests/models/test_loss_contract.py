@@ -1,5 +1,6 @@
 """What every loss promises: value, gradient, dtype, no NaN, the same on any number of ranks."""
 
+import contextlib
 import copy
 
 import pytest
@@ -34,6 +35,9 @@ def test_gradcheck(name, soft):
     case, targets = CASES[name], targets_of(soft)
     loss = case.make(torch.float64)
     inputs = [part.requires_grad_() for part in case.inputs(torch.float64)]
+    if name == 'ProCo':  # its estimate takes the values in, without a gradient
+        call(loss, inputs, targets)
+        loss.eval()
     # A call moves estimates, so each one starts from a copy.
     assert torch.autograd.gradcheck(
         lambda *parts: call(copy.deepcopy(loss), parts, targets), inputs
@@ -65,6 +69,19 @@ def test_saturated_input_gives_a_finite_value_and_gradient(name, soft, dtype):
     assert value.isfinite()
     assert all(part.grad.isfinite().all() for part in inputs)
     assert name.startswith('CAR alone') or any(part.grad.any() for part in inputs)
+
+
+@pytest.mark.parametrize('number', [float('inf'), float('nan')])
+@pytest.mark.parametrize('name', CASES)
+def test_a_step_that_overflowed_leaves_nothing_behind(name, number):
+    loss, inputs = CASES[name].make(), CASES[name].inputs(torch.float32)
+    bad = [part.clone() for part in inputs]
+    bad[0][0] = number
+    with contextlib.suppress(ValueError):
+        call(loss, [part.requires_grad_() for part in bad], TARGETS)
+    value = call(loss, [part.requires_grad_() for part in inputs], TARGETS)
+    value.backward()
+    assert value.isfinite() and all(part.grad.isfinite().all() for part in inputs)
 
 
 @pytest.mark.parametrize('dtype', [torch.int32, torch.int16, torch.uint8])

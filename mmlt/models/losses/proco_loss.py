@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from mmlt.functional.checks import check_integer, check_number
+from mmlt.functional.checks import check_integer, check_number, refuse
 from mmlt.functional.contrastive import unit_vectors
 from mmlt.functional.distributed import gather_with_grad
 from mmlt.functional.logit_adjustment import log_prior
@@ -134,12 +134,12 @@ class ProCoLoss(ClassCountsLoss):
         """
         del prototypes
         num_classes, channels = self.sums.shape
-        if embeddings.ndim != 3 or embeddings.shape[2] != channels:
-            raise ValueError(
-                f'embeddings: expected (N, V, {channels}) for embedding_channels={channels}, got '
-                f'{tuple(embeddings.shape)}'
-            )
+        if embeddings.ndim != 3 or embeddings.shape[2] != channels or not len(embeddings):
+            expected = f'(N, V, {channels}) with N >= 1 for embedding_channels={channels}'
+            raise refuse('embeddings', expected, tuple(embeddings.shape))
         targets = check_classes('ProCoLoss.targets', targets, num_classes)
+        if targets.shape != (len(embeddings),):
+            raise refuse('targets', f'({len(embeddings)},) classes', tuple(targets.shape))
         self.require_class_counts(embeddings.new_empty(0, num_classes))
         embeddings = gather_with_grad(unit_vectors(embeddings), equal_sizes=True)
         targets = gather_with_grad(targets, equal_sizes=True)
@@ -157,8 +157,11 @@ class ProCoLoss(ClassCountsLoss):
 
     @torch.no_grad()
     def _take_in(self, vectors: Tensor, labels: Tensor) -> None:
+        # A step that overflowed is skipped by the gradient scaler; here it would stay for an epoch.
+        finite = vectors.isfinite().all(dim=1)
+        vectors = torch.where(finite[:, None], vectors, 0.0)
         self.sums.index_add_(0, labels, vectors.to(self.sums.dtype))
-        self.counts.index_add_(0, labels, torch.ones_like(labels, dtype=self.counts.dtype))
+        self.counts.index_add_(0, labels, finite.to(self.counts.dtype))
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
