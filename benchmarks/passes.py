@@ -108,7 +108,8 @@ def _loader(cfg: Config, way: Way, device: str, quick: bool, folder: Path) -> An
     else:
         write_photographs(folder, 2 if quick else PHOTOGRAPHS)
         photographs = dict(type='CustomDataset', data_prefix=str(folder), pipeline=pipeline)
-        inner.update(type='RepeatDataset', times=4 if quick else 20, dataset=photographs)
+        times = 4 if quick else 10 * max(2, cores())  # ten batches of each worker
+        inner.update(type='RepeatDataset', times=times, dataset=photographs)
     options.update(
         batch_size=2 if quick else way.images,
         collate_fn=dict(type='default_collate'),
@@ -116,8 +117,10 @@ def _loader(cfg: Config, way: Way, device: str, quick: bool, folder: Path) -> An
     )
     if quick:
         options.update(num_workers=0, persistent_workers=False)
-    elif way.where != 'device':
-        options.num_workers = min(16, cores())
+    else:  # the workers stay, so that a pass does not begin with starting them
+        if way.where != 'device':
+            options.num_workers = min(16, cores())
+        options.persistent_workers = True
     init_default_scope('mmpretrain')
     loader = Runner.build_dataloader(options, seed=0)
     draw_by_position(loader, seed=0)

@@ -15,6 +15,7 @@ for_all = {
 LABELS = {'model.head.label_start_epoch': 8}
 BALANCED = {
     'train_dataloader.sampler.partners': 'balanced',
+    'train_dataloader.sampler.pairing': 'anchor',
     'model.train_cfg.augments.tau': 0.0,
     'model.head.loss.type': 'LogitAdjustedLoss',
     'model.head.loss.prior': 'effective',
