@@ -103,7 +103,8 @@ class _TwoPasses:
         self.compiled = 'train_step' in vars(model)
         own_step: Any = model.train_step
         self.own_step: Callable[..., dict[str, Tensor]] = own_step
-        self.model, self.rho = model, rho
+        self.model: Any = model
+        self.rho = rho
         self.draws: list[Any] = []  # what can draw once more, with `rewind()`
 
     def give_back(self) -> None:
@@ -160,7 +161,7 @@ def _uphill(
     slopes.clear()
     with torch.no_grad():
         for weight in here:
-            weight += steps.pop(0)
+            weight.add_(steps.pop(0))
 
     def go_back() -> None:
         with torch.no_grad():
