@@ -23,11 +23,18 @@ __all__ = ['features_of', 'penultimate', 'pipeline_of']
 def penultimate(model: Any, batch: dict[str, Any]) -> Tensor:
     """What the classifier of an MMPretrain model gets of a batch, ``(N, D)`` float32.
 
-    Raises ``ValueError`` if it gets something else than one vector for each image.
+    That is behind the hidden layers of its head; of a model without a head, and where all experts
+    get the same, it is what backbone and neck give.
+
+    Raises ``ValueError`` if it is something else than one vector for each image.
     """
     prepared = model.data_preprocessor(batch, training=False)
-    features: Any = model.head.pre_logits(model.extract_feat(prepared['inputs'], stage='neck'))
-    if isinstance(features, (list, tuple)):
+    features: Any = model.extract_feat(prepared['inputs'], stage='neck')
+    experts = getattr(model.head, 'experts', ())
+    shared = experts and all(isinstance(expert, nn.Identity) for expert in experts)
+    if model.head is not None and not shared:
+        features = model.head.pre_logits(features)
+    while isinstance(features, (list, tuple)):
         features = features[-1]
     if features.ndim == 4:  # a feature map, which heads average
         features = features.mean(dim=(2, 3))

@@ -17,6 +17,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmlt.registry import pretrained_in
+
 from .datasets.reading import unwrapped
 from .trained_prior import trained_prior
 from .trusted_parts import LEFT_OUT, check_model_parts, check_transforms
@@ -222,9 +224,8 @@ def _base_of(model: dict[str, Any]) -> dict[str, Any] | None:
     part = model.get('backbone')
     inside = part.get('backbone') if isinstance(part, dict) else None
     init = inside.get('init_cfg') if isinstance(inside, dict) else None
-    for one in init if isinstance(init, (list, tuple)) else [init]:
-        if isinstance(one, dict) and one.get('type') in ('Pretrained', 'PretrainedInit'):
-            return dict(checkpoint=one.get('checkpoint'), prefix=one.get('prefix'))
+    for one in pretrained_in(init):
+        return dict(checkpoint=one.get('checkpoint'), prefix=one.get('prefix'))
     return None
 
 

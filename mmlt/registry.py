@@ -28,6 +28,7 @@ __all__ = [
     'check_config',
     'check_init_cfg',
     'dicts_in',
+    'pretrained_in',
 ]
 
 # This module, not the installed distribution: MMEngine then looks for recipes beside the code that
@@ -82,6 +83,18 @@ def check_init_cfg(value: Any) -> None:
         return
     for one in value if isinstance(value, list) else [value]:
         check_config(registries_of_mmpretrain.WEIGHT_INITIALIZERS, 'init_cfg', one)
+
+
+def pretrained_in(init_cfg: Any) -> list[dict[str, Any]]:
+    """The parts of an ``init_cfg`` that read a file, named with or without scope, or by class."""
+    parts = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
+    found = []
+    for part in parts:
+        kind = part.get('type') if isinstance(part, dict) else None
+        name = str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+        if name in ('Pretrained', 'PretrainedInit'):
+            found.append(part)
+    return found
 
 
 def dicts_in(config: Any) -> Iterator[dict[str, Any]]:

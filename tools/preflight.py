@@ -25,6 +25,7 @@ from mmpretrain.registry import DATASETS
 from mmlt.datasets import LongTailListDataset
 from mmlt.datasets.lists import BenchmarkList
 from mmlt.functional.checks import OptionError
+from mmlt.registry import pretrained_in
 
 __all__ = [
     'Faults',
@@ -151,7 +152,7 @@ def _pretrained(node: Any, name: str) -> Iterator[tuple[str, Any]]:
         for index, part in enumerate(node):
             yield from _pretrained(part, f'{name}[{index}]')
     elif isinstance(node, dict):
-        if node.get('type') == 'Pretrained':
+        if pretrained_in(node):
             yield f'{name}.checkpoint', node.get('checkpoint')
         for key, part in node.items():
             yield from _pretrained(part, f'{name}.{key}')

@@ -1,6 +1,7 @@
 # Balanced product of calibrated experts (BalPoE; Sanchez Aimar et al., CVPR 2023).
 # python tools/train.py configs/cifar100_lt/resnet32_balpoe_ir100.py
-# 1 GPU, batch 128. League of experts: three last stages. Not yet run here.
+# 1 GPU, batch 128. League of experts: three last stages. Top-1 of the released code, as others ran
+# it with five seeds: 52.0 %. Trained as cross-entropy is. Not yet run here.
 _base_ = './resnet32_ce_ir100.py'
 
 model = dict(

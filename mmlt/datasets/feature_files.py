@@ -52,8 +52,8 @@ class FeatureFile:
     Args:
         splits: ``'train'``, ``'val'``, ``'test'``, as far as there are any.
         classes: names of the ``K`` classes.
-        network: ``name`` of the network, its ``backbone`` as text and ``sha256`` of its weights;
-            ``images``, a hash of images, labels and preparation.
+        network: ``name`` of the network and ``sha256`` of its weights; ``images``, a hash of
+            images, labels and preparation; ``settings`` of all of these as JSON.
         same: splits that are the same images as another: ``dict(test='val')``.
     """
 

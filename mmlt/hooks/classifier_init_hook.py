@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ class ClassifierInitHook(Hook):
 
     A rare class has few steps to move its vector from a random place. Here each row of the
     classifier starts as a vector of length 1 that points to its class; biases start at 0. That is
-    done once, before the first step; a resumed run goes on with what it has.
+    done once, before the first step, also to a classifier that ``load_from`` brought; a resumed
+    run goes on with what it has.
 
     Args:
         source: ``'class_means'``: the mean of the features of each class, from one pass over the
@@ -146,17 +149,23 @@ def classifiers_of(model: nn.Module) -> list[Any]:
     """
     head: Any = getattr(model, 'head', None)
     num_classes = getattr(head, 'num_classes', None)
-    found: list[Any] = [
-        part
-        for part in (head.modules() if isinstance(head, nn.Module) else ())
+    modules = dict(head.named_modules()) if isinstance(head, nn.Module) else {}
+    fitting = [
+        name
+        for name, part in modules.items()
         if num_classes is not None and _rows(part) == num_classes
     ]
+    found = [name for name in fitting if name == 'fc' or name.startswith('classifiers.')]
+    if not found:
+        # Before the last of several numbered layers there may be others of as many units.
+        last = {re.sub(r'\d+', '', name): name for name in fitting if 'pre_logits' not in name}
+        found = list(last.values())
     if not found:
         raise ValueError(
             f'ClassifierInitHook: expected a head with a linear or cosine classifier, got '
             f'{type(head).__name__}'
         )
-    return found
+    return [modules[name] for name in found]
 
 
 def _rows(part: Any) -> int | None:
@@ -180,8 +189,17 @@ def read_embeddings(path: Path, classes: tuple[str, ...]) -> Tensor:
     name = f'{path}: embeddings'
     try:
         with np.load(path, allow_pickle=False) as file:
-            rows, given = np.asarray(file['embeddings']), tuple(map(str, file['classes'].tolist()))
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+            rows = file['embeddings'].astype(np.float32)
+            given = tuple(map(str, file['classes'].tolist()))
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        EOFError,
+        zipfile.BadZipFile,
+    ) as error:
         raise ValueError(
             f'{name}: expected a file .npz with embeddings (K, D) and classes (K,), got another: '
             f'{" ".join(str(error).split())}'
@@ -199,4 +217,4 @@ def read_embeddings(path: Path, classes: tuple[str, ...]) -> Tensor:
                 f'{name}: expected class {expected!r} at index {index}, as in the training data'
                 f'{where}, got {got!r}'
             )
-    return torch.from_numpy(rows.astype(np.float32))
+    return torch.from_numpy(rows)

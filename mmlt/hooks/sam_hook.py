@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,10 +63,9 @@ class SAMHook(Hook):
             raise ValueError('SAMHook: expected one optimiser, got several (OptimWrapperDict)')
         if in_shards(runner):
             raise ValueError('SAMHook: expected whole weights in each process, got FSDP')
-        # A plain attribute of the module, which its class's method stands behind. A run that an
-        # error ended has left its own there.
+        # A run that an error ended has left its own there.
         if isinstance(runner.model.train_step, _TwoPasses):
-            del runner.model.train_step
+            runner.model.train_step.give_back()
         self._step = _TwoPasses(runner.model, self.rho)
         runner.model.train_step = self._step
 
@@ -76,7 +75,7 @@ class SAMHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Give the model its own step back."""
-        del runner.model.train_step
+        self._step.give_back()
 
 
 class _Ascent:
@@ -100,10 +99,19 @@ class _TwoPasses:
     """``train_step`` of a model."""
 
     def __init__(self, model: nn.Module, rho: float) -> None:
+        # A plain attribute of the module stands before the method of its class, as a compiled one.
+        self.compiled = 'train_step' in vars(model)
         own_step: Any = model.train_step
         self.own_step: Callable[..., dict[str, Tensor]] = own_step
-        self.model, self.rho = model, rho
+        self.model: Any = model
+        self.rho = rho
         self.draws: list[Any] = []  # what can draw once more, with `rewind()`
+
+    def give_back(self) -> None:
+        """The model's own step in place of this one."""
+        del self.model.train_step
+        if self.compiled:
+            self.model.train_step = self.own_step
 
     def __call__(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         states, before = _random_states(), _buffers(self.model)
@@ -111,27 +119,20 @@ class _TwoPasses:
         with _gradients_apart(self.model):
             outputs = self.own_step(_copied(data, device), optim_wrapper=_Ascent(optim_wrapper))
             slopes = {w: w.grad for w in self.model.parameters() if w.grad is not None}
-        moved = list(slopes)
-        steps = ascent_step(list(slopes.values()), self.rho)
         after = _buffers(self.model)
         _set_random_states(states)
         _set_buffers(self.model, before)
+        del before
         for part in self.draws:
             part.rewind()
         logging: list[Any] = [m for m in self.model.modules() if hasattr(m, 'loss_parts')]
         logged = [module.loss_parts for module in logging]
-        with _uncounted(self.model), _uphill(optim_wrapper, moved, steps):
+        with _uncounted(self.model), _uphill(optim_wrapper, slopes, self.rho):
             self.own_step(data, optim_wrapper=optim_wrapper)
         _set_buffers(self.model, after)
         for module, parts in zip(logging, logged, strict=True):
             module.loss_parts = parts
         return outputs
-
-
-def _move(weights: Sequence[nn.Parameter], values: Sequence[Tensor]) -> None:
-    with torch.no_grad():
-        for weight, value in zip(weights, values, strict=True):
-            weight.copy_(value)
 
 
 @contextmanager
@@ -149,21 +150,33 @@ def _gradients_apart(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _uphill(
-    optim_wrapper: OptimWrapper, weights: Sequence[nn.Parameter], steps: Sequence[Tensor]
+    optim_wrapper: OptimWrapper, slopes: dict[nn.Parameter, Tensor], rho: float
 ) -> Iterator[None]:
-    """The weights a step uphill, until the gradient there is known, or an error ends the pass."""
-    own, here = optim_wrapper.backward, [weight.detach().clone() for weight in weights]
+    """The weights a step uphill, until the gradient there is known, or an error ends the pass.
+
+    Empties ``slopes``: during the second pass only the weights are in memory once more.
+    """
+    own, here = optim_wrapper.backward, {weight: weight.detach().clone() for weight in slopes}
+    steps = ascent_step(list(slopes.values()), rho)
+    slopes.clear()
+    with torch.no_grad():
+        for weight in here:
+            weight.add_(steps.pop(0))
+
+    def go_back() -> None:
+        with torch.no_grad():
+            for weight, value in here.items():
+                weight.copy_(value)
 
     def backward(loss: Tensor, **kwargs: Any) -> None:
         own(loss, **kwargs)
-        _move(weights, here)
+        go_back()
 
-    _move(weights, [old + step for old, step in zip(here, steps, strict=True)])
     optim_wrapper.backward = backward
     try:
         yield
     except BaseException:
-        _move(weights, here)
+        go_back()
         raise
     finally:
         del optim_wrapper.backward
@@ -204,7 +217,8 @@ def _copied(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, Mapping):
         return {key: _copied(part, device) for key, part in batch.items()}
     if isinstance(batch, (list, tuple)):
-        return type(batch)(_copied(part, device) for part in batch)
+        parts = [_copied(part, device) for part in batch]
+        return type(batch)(*parts) if hasattr(batch, '_fields') else type(batch)(parts)
     return batch
 
 

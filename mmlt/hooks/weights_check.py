@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.runner import Runner
@@ -12,14 +12,16 @@ from torch import Tensor, nn
 from mmlt.functional.checks import OptionError
 from mmlt.models.backbones import TunedBackbone
 from mmlt.models.backbones.base_weights import local_file
+from mmlt.registry import pretrained_in
 
 from .runner_parts import in_shards, unwrap
 
 __all__ = ['check_checkpoint', 'check_pretrained']
 
-# A backbone of which less is loaded is none of this architecture; parts that differ with reason,
-# such as a first layer for other channels, are few.
-LEAST_SHARE = 0.5
+# With a smaller share of common parameters they are two architectures, also where one is the
+# beginning of the other (ResNet-50 and ResNet-101). Parts that differ with reason, such as a first
+# layer for other channels, are few.
+LEAST_SHARE = 0.9
 _BACKBONE, _HEAD = 'backbone.', 'head.'
 
 Weights = Mapping[str, Any]
@@ -29,12 +31,12 @@ def check_pretrained(runner: Runner) -> None:
     """An ``OptionError`` if ``init_cfg=dict(type='Pretrained')`` names weights of another network.
 
     MMEngine leaves out what does not fit, with a warning of many lines, and the network trains
-    from what is random.
+    from what is random. Under FSDP, where a process has flat pieces of them, nothing is compared.
     """
     if in_shards(runner):
         return
     for name, module in unwrap(runner.model).named_modules():
-        for part in _pretrained(module):
+        for part in pretrained_in(getattr(module, 'init_cfg', None)):
             source, prefix = str(part.get('checkpoint')), part.get('prefix')
             where = '.'.join(['model', *filter(None, [name]), 'init_cfg.checkpoint'])
             if not local_file(source).is_file():
@@ -78,26 +80,21 @@ def _check(
     backbone = getattr(module, 'backbone', None)
     if isinstance(backbone, TunedBackbone):  # which checks itself
         return
-    own = dict(module.named_parameters())
-    if isinstance(backbone, nn.Module):
-        own = {name: value for name, value in own.items() if name.startswith(_BACKBONE)}
+    part, start = (backbone, _BACKBONE) if isinstance(backbone, nn.Module) else (module, '')
+    own = {start + name: value for name, value in part.named_parameters()}
     fitting = sum(_shape(weights.get(name)) == _shape(value) for name, value in own.items())
-    if fitting < LEAST_SHARE * len(own):
-        kind = type(module if backbone is None else backbone).__name__
-        hint = ''
+    # A classifier or a decoder beside the own parts is left out with reason.
+    inside = tuple(f'{start}{name}.' for name, _ in part.named_children())
+    foreign = {name for name in weights if name.startswith(inside)}
+    foreign -= {*own, *(start + name for name, _ in part.named_buffers())}
+    if fitting < LEAST_SHARE * (len(own) + len(foreign)):
+        hint = f' and {len(foreign)} others' if foreign else ''
         if prefix is None and any(_BACKBONE + name in weights for name in own):
             hint = f" (prefix='{_BACKBONE}' may be missing)"
         raise OptionError(
-            f'{where}: expected weights of this {kind}, got {source}, which has {fitting} of its '
-            f'{len(own)} parameters{hint}'
+            f'{where}: expected weights of this {type(part).__name__}, got {source}, which has '
+            f'{fitting} of its {len(own)} parameters{hint}'
         )
-
-
-def _pretrained(module: nn.Module) -> Iterator[Mapping[str, Any]]:
-    found: Any = getattr(module, 'init_cfg', None)
-    for one in found if isinstance(found, (list, tuple)) else [found]:
-        if isinstance(one, Mapping) and one.get('type') == 'Pretrained':
-            yield one
 
 
 def _plain(weights: Weights) -> Weights:

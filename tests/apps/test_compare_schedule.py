@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmpretrain.registry import PARAM_SCHEDULERS
 
-from mmlt.apps.compare.schedule import epochs_of, scale_epochs
+from mmlt.apps.schedule import epochs_of, scale_epochs
 from tests.configs.recipes import CONFIGS
 
 RECIPES = (

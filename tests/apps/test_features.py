@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.model import PretrainedInit
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
 
 from mmlt.apps.features import extract_features, extraction, frozen_config
-from mmlt.apps.features.network import hash_of_weights
+from mmlt.apps.features.network import build_network, describe_network, hash_of_weights
+from mmlt.apps.features.settings import settings_of_features
 from mmlt.apps.main import main
 from mmlt.datasets import DigitsLT, FeaturesLT
 from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, read_features, write_features
+from mmlt.feature_pass import penultimate
 from mmlt.models import IdentityBackbone
 from tests.digits_runner import CONFIGS, digits_config
+from tests.models.tuned import VIT, tuned, write_base
 
 COUNTS = [110, 71, 46, 29, 19, 12, 8, 5, 3, 2]
 
@@ -129,6 +136,13 @@ def test_a_file_of_the_same_network_and_images_is_used_again(
     for force in (False, True):
         again = extract_features(cfg, out, weights, force=force, reuse=True)
         assert again.network == read_features(folder / 'features.npz').network
+    cfg.train_dataloader.dataset.lazy_init = False  # as it is
+    frozen_config(cfg, out)
+    cfg.train_dataloader.dataset.lazy_init = True  # other settings, the same images
+    with pytest.raises(ValueError, match='lazy_init: made with'):
+        frozen_config(cfg, out)
+    extract_features(cfg, out, weights, reuse=True)
+    frozen_config(cfg, out)
     cfg.test_dataloader.dataset.split = 'train'
     with pytest.raises(ValueError, match=r'features of the network and images .* --force repl'):
         extract_features(cfg, out, weights, reuse=True)
@@ -234,7 +248,6 @@ def test_frozen_configs_keep_the_method_and_move_its_epochs(folder: Path, tmp_pa
     frozen = frozen_config(cfg, folder / 'features.npz')
     assert frozen.model.head.loss == cfg.model.head.loss
     assert frozen.default_hooks.reweighting.start_epoch == 16  # of 40, as 32 of 80
-    assert frozen.train_dataloader.dataset.imbalance_ratio == 50
     pairs = frozen_config(digits_config(tmp_path, 'resnet8_cpmix'), folder / 'features.npz')
     assert pairs.train_dataloader.dataset.dataset.type == 'FeaturesLT'
     assert pairs.data_preprocessor == dict(type='PairedDataPreprocessor', num_classes=10)
@@ -249,6 +262,23 @@ def test_frozen_configs_keep_the_method_and_move_its_epochs(folder: Path, tmp_pa
         ('resnet8_cmo', {}, 'got CMOBatchAugment, which cuts boxes out of images'),
         ('resnet8_ce', {'model.backbone.depth': 20}, 'expected those of CIFARResNet-20'),
         ('resnet8_ce', {'model.head.num_classes': 12}, 'expected 12 classes, .* got 10'),
+        (
+            'resnet8_ce',
+            {'data_preprocessor.batch_augments': dict(augments=[dict(type='CutMix', alpha=1)])},
+            'data_preprocessor.batch_augments.augments: .* got CutMix',
+        ),
+        (
+            'resnet8_ce',
+            {'train_dataloader.dataset.imbalance_ratio': 2},
+            'others in .*: train_dataloader.dataset.imbalance_ratio: made with 50, now 2',
+        ),
+        (
+            'resnet8_ce',
+            {'train_dataloader.dataset.metainfo': dict(classes=list('abcdefghij'))},
+            'others in .*: train_dataloader.dataset.metainfo: made with None',
+        ),
+        ('resnet8_ce', {'data_preprocessor.std': [1.0]}, 'others in .*: data_preprocessor.std: '),
+        ('resnet8_ce', {'model.backbone.base_channels': 8}, 'others in .*: backbone.base_channels'),
     ],
 )
 def test_what_features_cannot_do_is_refused(
@@ -256,6 +286,203 @@ def test_what_features_cannot_do_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         frozen_config(digits_config(tmp_path, leaf, **options), folder / 'features.npz')
+
+
+def test_the_frozen_form_keeps_heads_mixing_and_all_epochs(folder: Path, tmp_path: Path) -> None:
+    cfg = digits_config(tmp_path, max_epochs=80)
+    cfg.custom_hooks = [dict(type='EMAHook', begin_epoch=60)]
+    cfg.train_dataloader.dataset = ConfigDict(
+        type='RepeatDataset', times=3, dataset=cfg.train_dataloader.dataset
+    )
+    mixup = dict(augments=[dict(type='Mixup', alpha=0.8)])
+    cfg.data_preprocessor = ConfigDict(
+        cfg.data_preprocessor, type='DeviceImagesDataPreprocessor', batch_augments=mixup
+    )
+    heads = [
+        dict(type='StackedLinearClsHead', num_classes=10, in_channels=9, mid_channels=[7]),
+        dict(type='VisionTransformerClsHead', num_classes=10, in_channels=9),
+        dict(type='DeiTClsHead', num_classes=10, in_channels=9),
+    ]
+    for head in heads:
+        cfg.model.head = ConfigDict(head)
+        frozen = frozen_config(cfg, folder / 'features.npz')
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            built = MODELS.build(frozen.model.head)
+        assert (built.num_classes, built.in_channels) == (10, 64)
+        named = 'LinearClsHead' if head['type'] == 'DeiTClsHead' else head['type']
+        assert type(built).__name__ == named
+    assert frozen.custom_hooks[0].begin_epoch == 30
+    assert frozen.data_preprocessor == dict(
+        type='PairedDataPreprocessor', num_classes=10, batch_augments=mixup
+    )
+    assert frozen.train_dataloader.dataset.times == 3
+    assert cfg.model.backbone.type == 'CIFARResNet'
+
+
+@pytest.mark.parametrize('wrapper', ['RepeatDataset', 'ClassBalancedDataset'])
+def test_each_image_passes_once(folder: Path, wrapper: str) -> None:
+    options = dict(times=3) if wrapper == 'RepeatDataset' else dict(oversample_thr=0.5)
+    cfg = digits_config(folder)
+    inside = cfg.train_dataloader.dataset
+    cfg.train_dataloader.dataset = ConfigDict(type=wrapper, dataset=inside, **options)
+    found, _ = extraction._datasets(cfg)
+    assert len(found['train']) == sum(COUNTS)
+
+
+@pytest.mark.parametrize(
+    ('splits', 'message'),
+    [
+        (('val', 'test'), 'config: expected a val_dataloader or test_dataloader'),
+        ((), 'val_dataloader.dataset: expected images, got none'),
+    ],
+)
+def test_data_that_give_no_features_are_refused(
+    folder: Path, splits: tuple[str, ...], message: str
+) -> None:
+    cfg = digits_config(folder)
+    for split in splits:
+        cfg[f'{split}_dataloader'] = None
+    if not splits:
+        cfg.val_dataloader.dataset = ConfigDict(type='CustomDataset', ann_file=os.devnull)
+    with pytest.raises(ValueError, match=message):
+        extraction._datasets(cfg)
+
+
+def listed(home: Path) -> Config:
+    """A project of two images of two classes in a folder."""
+    cfg = digits_config(home)
+    object.__setattr__(cfg, '_filename', str(home / 'configs' / 'ce.py'))
+    data = dict(
+        type='LongTailListDataset',
+        data_root=str(home),
+        data_prefix=str(home / 'images'),
+        ann_file='train.txt',
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')],
+    )
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader'].dataset = ConfigDict(data)
+    return cfg
+
+
+def test_a_project_moves_with_its_features_and_new_images_are_seen(tmp_path: Path) -> None:
+    digests, told = [], []
+    for name, more in (('a', b''), ('b', b''), ('b', b'more')):
+        home = tmp_path / name
+        if not home.exists():
+            (home / 'images').mkdir(parents=True)
+            (home / 'train.txt').write_text('0.png 0\n1.png 1\n')
+        for image in ('0.png', '1.png'):
+            (home / 'images' / image).write_bytes(b'image' + more)
+        found, _ = extraction._datasets(listed(home))
+        paths, digest = extraction._paths_and_digest(found['train'], 2)
+        assert paths[1] == str(home / 'images' / '1.png')
+        digests.append(digest)
+        told.append(settings_of_features(listed(home)))
+    assert digests[0] == digests[1] != digests[2]
+    assert told[0] == told[1]
+    (home / 'train.txt').write_text('0.png 1\n1.png 1\n')
+    assert settings_of_features(listed(home)) != told[0]
+    in_memory = DigitsLT(split='test')
+    before = extraction._paths_and_digest(in_memory, 9)
+    in_memory.get_data_info(0)['img'][:] += 1
+    after = extraction._paths_and_digest(in_memory, 9)
+    assert before[0] == after[0] == ('',) * 9
+
+
+def test_parts_of_which_nothing_is_known_are_refused(tmp_path: Path) -> None:
+    (tmp_path / 'of.json').write_text('')
+    with pytest.raises(ValueError, match='got others; --force begins anew'):
+        extraction._Parts(tmp_path, 'a')
+
+
+def vit_config(folder: Path, backbone: dict, **head: object) -> Config:
+    cfg = digits_config(folder)
+    cfg.model.backbone, cfg.model.neck = ConfigDict(backbone), None
+    cfg.model.head = ConfigDict(dict(type='LinearClsHead', num_classes=10, in_channels=32), **head)
+    return cfg
+
+
+def test_a_tuned_network_is_that_of_its_file_until_a_run_is_given(tmp_path: Path) -> None:
+    base = write_base(tmp_path / 'base.pth')
+    plain = vit_config(tmp_path, dict(VIT, init_cfg=base))
+    expected = describe_network(plain, build_network(plain, None, 'cpu'), None)
+    assert expected['name'] == 'VisionTransformer' and expected['config_weights']
+    for tune in ('lora', 'adapter'):
+        cfg = vit_config(tmp_path, tuned(base, tune))
+        assert describe_network(cfg, build_network(cfg, None, 'cpu'), None) == expected
+        assert settings_of_features(cfg) == settings_of_features(plain)
+        assert settings_of_features(cfg, given=True) != settings_of_features(plain)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        network = MODELS.build(cfg.model)
+    small = tmp_path / 'small.pth'
+    torch.save(dict(state_dict=network.state_dict()), small)
+    given = build_network(cfg, small, 'cpu').backbone.state_dict()
+    assert all(torch.equal(given[k], v) for k, v in network.backbone.state_dict().items())
+    assert (
+        describe_network(cfg, build_network(cfg, small, 'cpu'), small)['name'] == expected['name']
+    )
+    other = vit_config(tmp_path, tuned(base, 'lora'))
+    with pytest.raises(ValueError, match=r'small.pth: expected the weights of the network .* got'):
+        build_network(other, small, 'cpu')
+
+
+def test_weights_are_found_as_training_finds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    base = write_base(tmp_path / 'base.pth', img_size=12)  # positions of 6 x 6 patches, not 4 x 4
+    init = dict(base, type=PretrainedInit, checkpoint='~/base.pth')
+    for cfg in (
+        vit_config(tmp_path, dict(VIT, init_cfg=init)),
+        digits_config(tmp_path, load_from='~/base.pth'),
+    ):
+        assert hash_of_weights(cfg)
+    cfg = vit_config(tmp_path, dict(VIT, init_cfg=init))
+    built = build_network(cfg, None, 'cpu').backbone
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        trained = MODELS.build(dict(VIT, init_cfg=dict(init, type='Pretrained')))
+        trained.init_weights()
+    assert torch.equal(built.pos_embed, trained.pos_embed)
+
+
+def test_weights_of_a_deeper_network_or_without_those_of_the_neck_are_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    weights = torch.load(folder / 'weights.pth')['state_dict']
+    weights['backbone.stages.0.1.conv1.weight'] = torch.zeros(1)
+    torch.save(weights, tmp_path / 'deeper.pth')
+    with pytest.raises(ValueError, match=r'got also some for backbone\.stages\.0\.1'):
+        build_network(digits_config(tmp_path), tmp_path / 'deeper.pth', 'cpu')
+    cfg = digits_config(tmp_path)
+    cfg.model.neck = dict(type='LinearNeck', in_channels=64, out_channels=8)
+    cfg.model.backbone.init_cfg = dict(
+        type='Pretrained', checkpoint=str(folder / 'weights.pth'), prefix='backbone.'
+    )
+    with pytest.raises(ValueError, match='expected weights of backbone and neck, got those of the'):
+        build_network(cfg, None, 'cpu')
+
+
+def test_hidden_layers_of_a_head_are_no_part_of_the_features(folder: Path, tmp_path: Path) -> None:
+    images = dict(inputs=[torch.zeros(3, 8, 8, dtype=torch.uint8)], data_samples=[DataSample()])
+    heads = {
+        'stacked': dict(type='StackedLinearClsHead', mid_channels=[7]),
+        'experts': dict(type='MultiExpertClsHead', num_experts=2),
+    }
+    for name, head in heads.items():
+        cfg = digits_config(tmp_path)
+        cfg.model.head = dict(head, num_classes=10, in_channels=64)
+        network = build_network(cfg, folder / 'weights.pth', 'cpu')
+        assert network.head is None
+        features = penultimate(network, images)
+        assert features.shape == (1, 64)
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            network.head = MODELS.build(cfg.model.head)
+        # The hook for class means wants what the classifiers get, which experts share.
+        classified = penultimate(network, images)
+        if name == 'experts':
+            assert torch.equal(classified, features)
+        else:
+            assert classified.shape == (1, 7)
 
 
 def test_features_of_other_weights_than_those_of_the_config_are_refused(

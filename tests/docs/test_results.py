@@ -117,6 +117,24 @@ def test_the_best_epoch_is_of_the_test_images_and_not_the_last_one():
     assert logs.Method({}, {}, courses).best() == '52.0 (10)'  # two seeds alike count twice
 
 
+def test_any_number_of_seeds_has_its_place():
+    courses = {0: {5: 40.0, 10: 50.0}, 2: {5: 42.0, 10: 56.0}}
+    tops = {seed: {'top1': run[10]} for seed, run in courses.items()}
+    runs = {'new': logs.Method({}, {}), 'both': logs.Method({}, tops, courses)}
+    assert runs['both'].seeds() == '2 (0, 2)'
+    study = logs.Study('s', {})
+    vars(study)['methods'] = runs
+    what = dict(study='s', columns=['evaluations'])
+    table = tables.page_table(logs.Book({'s': study}, {'t': what}), 't').splitlines()
+    assert table == [
+        '| method | epochs 5, 10 |',
+        '| --- | ---: |',
+        '| new |  |',
+        '| both | 41.0, 53.0 |',
+    ]
+    assert study.difference('both', 'new', 'top1') == ''
+
+
 def test_spreads_over_seeds():
     method = logs.Method({}, {seed: {'top1': top} for seed, top in enumerate((50.0, 52.0, 57.0))})
     assert method.cell('top1') == '53.0 ± 3.6'

@@ -9,12 +9,15 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from mmpretrain.registry import MODELS
+from torch import nn
 
 import mmlt  # noqa: F401
 from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, write_features
 from mmlt.hooks import ClassifierInitHook
-from mmlt.hooks.classifier_init_hook import read_embeddings
+from mmlt.hooks.classifier_init_hook import classifiers_of, read_embeddings
 from mmlt.hooks.runner_parts import unwrap
 from tests.digits_runner import digits_runner
 from tests.distributed.launch import join, run_ranks
@@ -119,6 +122,46 @@ def test_embeddings_of_other_classes_are_refused(
     np.savez(tmp_path / 'names.npz', embeddings=np.ones(shape), classes=np.array(classes))
     with pytest.raises(ValueError, match=message):
         read_embeddings(tmp_path / 'names.npz', CLASSES)
+
+
+def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / 'names.npz'
+    np.savez(path, embeddings=np.eye(3), classes=np.array(CLASSES))
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b''):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match='expected a file') as caught:
+            read_embeddings(path, CLASSES)
+        assert '\n' not in str(caught.value)
+    for rows in (np.array([['x'] * 3] * 3), np.array([[None] * 3] * 3)):
+        np.savez(path, embeddings=rows, classes=np.array(CLASSES))
+        with pytest.raises(ValueError, match='expected a file'):
+            read_embeddings(path, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ('head', 'names'),
+    [
+        (dict(type='ContrastiveClsHead', in_channels=6, embedding_channels=6), ['fc']),
+        (dict(type='StackedLinearClsHead', in_channels=4, mid_channels=[6, 6]), ['layers.2.fc']),
+        (dict(type='VisionTransformerClsHead', in_channels=4, hidden_dim=6), ['layers.head']),
+        (
+            dict(type='DeiTClsHead', in_channels=4, hidden_dim=6),
+            ['layers.head', 'layers.head_dist'],
+        ),
+        (
+            dict(type='MultiExpertClsHead', in_channels=6, num_experts=2),
+            ['classifiers.0', 'classifiers.1'],
+        ),
+        (dict(type='CosineClsHead', in_channels=6), ['fc']),
+    ],
+)
+def test_only_the_classifiers_are_set(head: dict, names: list[str]) -> None:
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = nn.ModuleDict(dict(head=MODELS.build(dict(head, num_classes=6))))
+    model.head = model['head']
+    found = classifiers_of(model)
+    assert found == [model.head.get_submodule(name) for name in names]
 
 
 def test_classes_without_names_have_nothing_to_compare(tmp_path: Path) -> None:

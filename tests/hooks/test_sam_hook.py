@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+import functools
+import gc
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from mmlt.autocast import CPUAutocastOptimWrapper
 from mmlt.functional.sam import ascent_step
 from mmlt.hooks import SAMHook
-from mmlt.hooks.sam_hook import _TwoPasses
+from mmlt.hooks.sam_hook import _copied, _TwoPasses
 from mmlt.models.batch_augments.randomness import SeededDraws
 from mmlt.models.losses.confusion_pair_counts import ConfusionPairCounts
 from tests.digits_runner import digits_runner
@@ -185,6 +187,41 @@ def test_an_error_in_the_second_pass_leaves_the_weights_where_they_were() -> Non
         _TwoPasses(model, RHO)(_batch(0), _wrapper(model))
     for name, weight in model.named_parameters():
         assert torch.equal(weight, before[name])
+
+
+def test_the_second_pass_keeps_weights_and_buffers_once_more() -> None:
+    model, alive = _model(), []
+    model.register_buffer('odd', torch.zeros(7, 5))
+    inner = model.loss
+
+    def loss(*batch: Any) -> dict[str, torch.Tensor]:
+        shapes = [part.shape for part in gc.get_objects() if type(part) is torch.Tensor]
+        alive.append([shapes.count(model.head.fc.weight.shape), shapes.count((7, 5))])
+        return inner(*batch)
+
+    model.loss = loss
+    _TwoPasses(model, RHO)(_batch(0), _wrapper(model))
+    assert alive == [[0, 2], [1, 2]]
+
+
+def test_a_compiled_step_is_given_back() -> None:
+    model = _model()
+    compiled = model.train_step = functools.partial(model.train_step)
+    model.train_step = _TwoPasses(model, RHO)
+    model.train_step.give_back()
+    assert vars(model)['train_step'] is compiled
+
+
+class _Batch(NamedTuple):
+    inputs: torch.Tensor
+    rest: list[Any]
+
+
+def test_a_batch_of_any_form_is_copied() -> None:
+    batch = [_Batch(torch.zeros(2), [1, 'a']), (torch.ones(1), None)]
+    copied = _copied(batch, torch.device('cpu'))
+    assert str(copied) == str(batch) and type(copied[0]) is _Batch
+    assert copied[0].inputs is not batch[0].inputs
 
 
 def test_pairs_are_counted_once() -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.model import PretrainedInit
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmlt.functional.checks import OptionError
-from mmlt.hooks.weights_check import check_checkpoint, check_pretrained
+from mmlt.hooks.weights_check import _check, check_checkpoint, check_pretrained
 from tests.digits_runner import digits_runner
 
 
@@ -89,6 +90,34 @@ def test_pretrained_weights(weights: Path, tmp_path: Path) -> None:
     torch.save(dict(state_dict=state), tmp_path / 'gray.pth')
     whole.init_cfg['checkpoint'] = str(tmp_path / 'gray.pth')
     check_pretrained(runner_of(whole))
+
+
+@pytest.mark.parametrize('kind', [PretrainedInit, 'mmengine.Pretrained'])
+def test_weights_named_by_class_or_scope_are_checked(weights: Path, kind: Any) -> None:
+    init_cfg = dict(type=kind, checkpoint=str(weights), prefix='backbone.')
+    refused('which has 43 of its 159', check_pretrained, runner_of(classifier(50, init_cfg)))
+
+
+class Stages(nn.Sequential):
+    """A stem and blocks, and what may stand beside them in a file."""
+
+    def __init__(self, depth: int, **beside: nn.Module) -> None:
+        super().__init__()
+        self.stem = nn.Linear(2, 2)
+        self.blocks = nn.Sequential(*(nn.Linear(2, 2) for _ in range(depth)))
+        for name, part in beside.items():
+            self.add_module(name, part)
+
+
+def check_depths(depth: int, of_file: int, **beside: nn.Module) -> None:
+    weights = Stages(of_file, **beside).state_dict()
+    _check('init_cfg.checkpoint', Stages(depth), weights, 'w.pth', None)
+
+
+def test_a_deeper_or_shallower_network_is_another() -> None:
+    check_depths(12, 12, head=nn.Linear(9, 9), decoder=Stages(5))
+    refused(r'which has 10 of its 12 parameters$', check_depths, 5, 4)
+    refused(r'which has 12 of its 12 parameters and 2 others$', check_depths, 5, 6)
 
 
 def test_checkpoints(weights: Path) -> None:

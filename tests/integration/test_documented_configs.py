@@ -178,16 +178,16 @@ def test_a_shown_config_trains_a_project(name, project):
 
 def test_the_second_stage_of_crt_trains_the_classifier_alone(project):
     first = train(project, "_base_ = ['']\n", save=True)
-    lines, over_smoothed = python_blocks('docs/methods/two_stages.md')
-    second = train(
-        project,
-        lines.replace('work_dirs/resnet50_ce/epoch_100.pth', f'{first.work_dir}/epoch_1.pth'),
+    weights = f'{first.work_dir}/epoch_1.pth'
+    again, over_smoothed = (
+        train(project, block.replace('work_dirs/resnet50_ce/epoch_100.pth', weights))
+        for block in python_blocks('docs/methods/two_stages.md')
     )
     for (name, before), after in zip(
         first.model.backbone.state_dict().items(),
-        second.model.backbone.state_dict().values(),
+        again.model.backbone.state_dict().values(),
         strict=True,
     ):
         assert torch.equal(before, after), name
-    assert not torch.equal(first.model.head.fc.weight, second.model.head.fc.weight)
-    assert train(project, over_smoothed).model.head.loss_module.label_smooth_val == 0.98
+    assert not torch.equal(first.model.head.fc.weight, again.model.head.fc.weight)
+    assert over_smoothed.model.head.loss_module.label_smooth_val == 0.98

@@ -65,6 +65,15 @@ def test_losses_against_loop(soft, reduction, cosine):
         torch.testing.assert_close(losses[f'loss_expert{e}'], expected)
 
 
+def test_a_loss_that_is_exchanged_is_that_of_each_expert():
+    """As ``SwitchRecipeHook`` exchanges it."""
+    head = build(num_experts=3)
+    head.loss_module = LogitAdjustedLoss(tau=0.0, class_counts=COUNTS)
+    expected = build(num_experts=3).loss(features(), samples())
+    torch.testing.assert_close(head.loss(features(), samples()), expected)
+    assert len({id(loss) for loss in head.loss_module}) == 3
+
+
 def test_logits_are_the_mean_and_experts_differ():
     head = build(num_experts=4)
     logits = head.expert_logits(features())

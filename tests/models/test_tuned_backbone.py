@@ -7,6 +7,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from mmengine.model import PretrainedInit
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 from mmpretrain.registry import MODELS
@@ -248,6 +249,39 @@ def test_other_checkpoints_are_one_line(tmp_path, base):
     refused('expected a small one', lambda: build(base).load_state_dict(whole))
     alone = plain(base).state_dict()
     refused('got weights of a backbone alone', lambda: build(base).load_state_dict(alone))
+
+
+@pytest.mark.parametrize(
+    ('trained', 'here', 'shapes'),
+    [
+        (dict(tune='lora'), dict(), r'none, got \(4, 32\)'),
+        (dict(), dict(tune='lora'), r'\(4, 32\), got none'),
+        (dict(), dict(tune='frozen'), r'none, got \(4,\)'),
+        (dict(), dict(scale=None), r'\(32,\), got none'),
+        (dict(tune='last_blocks', num_blocks=2), dict(tune='last_blocks', num_blocks=1), 'none,'),
+    ],
+)
+def test_no_trained_part_is_left_out(base, trained, here, shapes):
+    state = build(base, **trained).state_dict()
+    refused(
+        rf'^checkpoint: expected one of the same tune and width, with module\..* of shape {shapes}',
+        lambda: build(base, **here).load_state_dict(state, strict=False),
+    )
+
+
+def test_a_checkpoint_of_another_width_is_refused(base):
+    other = dict(tuned(base), width=8)
+    with pytest.raises(OptionError, match=r'shape \(8,\), got \(4,\)$'):
+        MODELS.build(other).load_state_dict(build(base).state_dict(), strict=False)
+
+
+def test_a_frozen_run_goes_before_the_others(base):
+    build(base, 'lora').load_state_dict(build(base, 'frozen').state_dict(), strict=False)
+
+
+def test_weights_that_are_named_by_the_class_are_known(base):
+    named = build(dict(base, type=PretrainedInit), 'lora')
+    assert set(named.state_dict()) == set(build(base, 'lora').state_dict())
 
 
 def test_small_images_are_one_line(base):

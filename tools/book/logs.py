@@ -59,10 +59,21 @@ class Method:
         return f'{mean} ± {half:.1f}'
 
     def seeds(self) -> str:
-        """As ``1 (0)`` or ``8 (0 to 7)``."""
+        """As ``1 (0)``, ``8 (0 to 7)`` or, with gaps, ``2 (0, 2)``."""
         seeds = sorted(self.last)
-        ends = str(seeds[0]) if len(seeds) == 1 else f'{seeds[0]} to {seeds[-1]}'
-        return f'{len(seeds)} ({ends})'
+        named = ', '.join(map(str, seeds))
+        if len(seeds) > 1 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+            named = f'{seeds[0]} to {seeds[-1]}'
+        return f'{len(seeds)} ({named})'
+
+    def evaluations(self) -> dict[int, float]:
+        """Epoch -> top-1, mean over seeds, of the epochs that all seeds were evaluated at."""
+        first, *others = list(self.course.values()) or [{}]
+        return {
+            epoch: statistics.fmean([top, *(run[epoch] for run in others)])
+            for epoch, top in first.items()
+            if all(epoch in run for run in others)
+        }
 
     def best(self) -> str:
         """The best evaluated epoch of each seed, mean over seeds, with its number; or nothing."""
@@ -101,9 +112,11 @@ class Study:
         return {label: Method(self.about, runs[label]) for label in labels}
 
     def difference(self, one: str, other: str, figure: str) -> str:
-        """Mean of ``one`` minus ``other`` over the seeds of both, and its standard error."""
+        """Mean of ``one`` minus ``other`` over common seeds, if any, and its standard error."""
         first, second = (self.methods[label].values(figure) for label in (one, other))
         gaps = [first[seed] - second[seed] for seed in first if seed in second]
+        if not gaps:
+            return ''
         mean = f'{statistics.fmean(gaps):+.1f}'
         if float(mean) == 0:
             mean = '0.0'

@@ -88,8 +88,8 @@ def _across(book: Book, what: Mapping[str, Any]) -> str:
 
 def _heading(study: Study, column: str) -> str:
     if column == 'evaluations':
-        course = next(iter(next(iter(study.methods.values())).course.values()))
-        return f'epochs {", ".join(map(str, course))}'
+        courses = [method.evaluations() for method in study.methods.values()]
+        return f'epochs {", ".join(map(str, next(filter(None, courses), {})))}'
     return FIGURES.get(column, column)
 
 
@@ -101,8 +101,7 @@ def _cell(method: Method, column: str, spread: str) -> str:
     if column == 'seeds':
         return str(len(method.last))
     if column == 'evaluations':
-        (course,) = method.course.values()
-        return ', '.join(f'{top:.1f}' for top in course.values())
+        return ', '.join(f'{top:.1f}' for top in method.evaluations().values())
     return method.cell(column, spread)
 
 

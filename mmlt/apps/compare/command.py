@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from ..command_line import end_of, integer_from, parser_of
+from ..schedule import epochs_of
 from .budget import Costs, duration, text_of
 from .frozen import Frozen
 from .methods import Method, choose, find_methods, home_of
@@ -21,7 +22,6 @@ from .probe import measure
 from .processes import Ended, Task, Told, preload, stop_on_sigterm, visible_gpus, work_apart
 from .progress import Shown
 from .runs import Run
-from .schedule import epochs_of
 from .table import Comparison, save_tables, to_text
 from .work import train_and_judge, train_tool
 

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mmlt.datasets.feature_files import read_features
+
 from ..features.extraction import extract_features
 from ..features.frozen import check_frozen
 from .methods import Method
@@ -50,9 +52,9 @@ class Frozen:
         """
         path = home.resolve() / FEATURES
         suited = self._suited(methods, lambda method: check_frozen(method.load()))
-        before = path.stat().st_mtime_ns if path.exists() else None
+        before = _images(path)
         print(_extract(suited[0], path, self.checkpoint, force, gpus), flush=True)
-        if before not in (None, path.stat().st_mtime_ns):
+        if before not in (None, _images(path)):
             for state in home.glob('*/seed_*/run.json'):
                 shutil.rmtree(state.parent)
         frozen = [replace(method, features=path) for method in suited]
@@ -76,6 +78,14 @@ class Frozen:
         for said in refused:
             print(f'Left out, {said}', flush=True)
         return suited
+
+
+def _images(path: Path) -> str | None:
+    """Hash of network and images of a file of features; None where there is none to be read."""
+    try:
+        return read_features(path).network.get('images')
+    except ValueError:
+        return None
 
 
 def _extract(

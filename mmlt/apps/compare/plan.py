@@ -13,10 +13,10 @@ from typing import Any
 
 from mmlt.checkpoints import write_text_whole
 
+from ..schedule import epochs_of
 from .budget import Costs, fit_epochs, makespan, text_of
 from .methods import Method
 from .runs import Run, changed_settings
-from .schedule import epochs_of
 
 __all__ = ['Plan', 'locked', 'read_plan', 'runs_of']
 

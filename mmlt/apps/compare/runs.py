@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from mmlt.checkpoints import last_checkpoint, write_text_whole
 from mmlt.hooks.settings import changes, settings_of
 from mmlt.registry import dicts_in
 
+from ..places import without_places
+from ..schedule import epochs_of, scale_epochs
 from .methods import Method
-from .schedule import epochs_of, scale_epochs
 
 __all__ = ['Run', 'changed_settings', 'settings']
 
@@ -111,44 +111,8 @@ def settings(run: Run) -> dict[str, Any]:
     )
     known.update({name.replace('val_', 'test_'): part for name, part in test.items() if part})
     known['weights'] = [str(cfg.get('load_from')), *_checkpoints(cfg)]
-    root = run.method.config.parent
-    root = root.parent if root.name == 'configs' else root
-    plain: dict[str, Any] = _relative(json.loads(json.dumps(known, default=str)), root)
-    return plain
-
-
-def _relative(node: Any, root: Path) -> Any:
-    if isinstance(node, dict):
-        listed = _content(node)
-        known = {key: _relative(part, root) for key, part in node.items()}
-        if listed is not None:
-            known['data_prefix'] = _names(known.get('data_prefix'))
-            known['ann_file'] = f'{known["ann_file"]} ({listed})'
-        return known
-    if isinstance(node, list):
-        return [_relative(part, root) for part in node]
-    if isinstance(node, str) and Path(node).is_relative_to(root):
-        return Path(node).relative_to(root).as_posix()
-    return node
-
-
-def _names(prefix: Any) -> Any:
-    """A folder of images, or several by their use, without where they are."""
-    if isinstance(prefix, dict):
-        return {key: _names(part) for key, part in prefix.items()}
-    return Path(prefix).name if isinstance(prefix, str) and Path(prefix).is_absolute() else prefix
-
-
-def _content(dataset: dict[str, Any]) -> str | None:
-    """What the list of a data set says, in short; None where there is none to be read."""
-    name, root = dataset.get('ann_file'), dataset.get('data_root')
-    if not isinstance(name, str) or not name:
-        return None
-    try:
-        content = Path(root if isinstance(root, str) else '', name).read_bytes()
-    except OSError:
-        return None
-    return f'sha256 {hashlib.sha256(content).hexdigest()[:12]}'
+    plain: dict[str, Any] = json.loads(json.dumps(known, default=str))
+    return without_places(plain, run.method.config)
 
 
 def _checkpoints(cfg: Any) -> list[str]:

@@ -12,8 +12,8 @@ from .extraction import extract_features
 
 __all__ = ['main']
 
-DESCRIPTION = """Pass all images of a config through its network once, and keep what the classifier
-would get. Heads, losses, samplers and mixing then train on these features in seconds on a CPU, by
+DESCRIPTION = """Pass all images of a config through its network once, and keep what its head would
+get. Heads, losses, samplers and mixing then train on these features in seconds on a CPU, by
 the data set FeaturesLT.
 
 The weights are those of CHECKPOINT or, without it, those that the config loads itself. Images are

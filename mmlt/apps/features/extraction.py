@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from mmlt.apps.command_line import progress_bar
 from mmlt.apps.evaluate.inference import same_images
 from mmlt.apps.model import choose_device
-from mmlt.checkpoints import written_whole
+from mmlt.checkpoints import write_text_whole, written_whole
 from mmlt.datasets.feature_files import (
     FEATURE_SUFFIXES,
     FeatureFile,
@@ -33,12 +35,12 @@ from mmlt.datasets.reading import ANY_ERROR, unwrapped
 from mmlt.feature_pass import features_of, pipeline_of
 
 from .network import build_network, describe_network
+from .settings import SPLITS, inside_wrappers, settings_of_features
 
 __all__ = ['SHARD', 'extract_features']
 
 #: Images of a shard, which is what a stopped pass loses at most.
 SHARD = 512
-SPLITS = ('train', 'val', 'test')
 
 
 def extract_features(
@@ -80,31 +82,32 @@ def extract_features(
     model = build_network(cfg, checkpoint, choose_device(device))
     model.to(memory_format=torch.channels_last)  # a third faster
     network = describe_network(cfg, model, checkpoint)
+    network['settings'] = json.dumps(settings_of_features(cfg, checkpoint is not None))
     datasets, same = _datasets(cfg)
     classes = _classes(datasets)
     pipelines = {name: pipeline_of(dataset) for name, dataset in datasets.items()}
     # Training images are prepared as those of the test: nothing is drawn at random.
-    if 'train' in datasets and len(datasets) > 1:
+    if 'train' in datasets:
         pipelines['train'] = pipelines.get('test', pipelines.get('val'))
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or cfg.train_dataloader
     batch_size = batch_size or loader.get('batch_size') or 64
     folder = out.with_name(f'{out.name}.parts')
     if force:
         shutil.rmtree(folder, ignore_errors=True)
-    preparation = [repr(network), repr(model.data_preprocessor), _buffers(model)]
+    preparation = [network['sha256'], repr(model.data_preprocessor), _buffers(model)]
     labels_of = {name: dataset_labels(dataset) for name, dataset in datasets.items()}
-    paths_of = {
-        name: tuple(_path(dataset, i) for i in range(len(labels_of[name])))
-        for name, dataset in datasets.items()
-    }
-    digests = {}
+    paths_of, digests = {}, {}
     for name, labels in labels_of.items():
-        said = [repr(pipelines[name]), repr(paths_of[name]), labels.tobytes().hex()]
+        paths_of[name], images = _paths_and_digest(datasets[name], len(labels))
+        said = [repr(pipelines[name]), images, labels.tobytes().hex()]
         digests[name] = hashlib.sha256('\n'.join([*preparation, *said]).encode()).hexdigest()
     network['images'] = hashlib.sha256(repr((digests, same, classes)).encode()).hexdigest()
     if reuse and out.exists():
         content = _same_features(out, network)
         if content is not None:
+            if content.network.get('settings') != network['settings']:  # other names of the same
+                content = replace(content, network=network)
+                write_features(out, content)
             return content
         if not force:
             raise ValueError(
@@ -164,13 +167,14 @@ class _Parts:
     def __init__(self, folder: Path, digest: str) -> None:
         self.folder = folder
         note = folder / 'of.json'
-        if note.is_file() and json.loads(note.read_text(encoding='utf-8')) != digest:
+        text = json.dumps(digest)
+        if note.is_file() and note.read_text(encoding='utf-8') != text:
             raise ValueError(
                 f'--out: expected parts of the same network and images in {folder}, where a '
                 'stopped pass left them, got others; --force begins anew'
             )
         folder.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(digest), encoding='utf-8')
+        write_text_whole(text, note)
 
     def _path(self, start: int) -> Path:
         return self.folder / f'{start:09d}.npy'
@@ -198,19 +202,21 @@ def _datasets(cfg: Config) -> tuple[dict[str, Any], dict[str, str]]:
         if name == 'test' and 'val' in found and same_images(cfg):
             same['test'] = 'val'
             continue
-        part = deepcopy(loader.dataset)
-        while str(part.get('type')).endswith('PairedDataset'):
-            part = part.dataset
+        part = deepcopy(inside_wrappers(loader.dataset))
         try:
             with DefaultScope.overwrite_default_scope('mmpretrain'):
                 found[name] = DATASETS.build(part)
                 found[name].full_init()
         except ANY_ERROR as error:  # whatever data sets say to wrong paths
-            raise ValueError(
-                f'{name}_dataloader.dataset: {" ".join(str(error).split())[:300]}'
-            ) from error
-    if not found:
-        raise ValueError('config: expected data sets, got none')
+            said = ' '.join(str(error).split())[:300]
+            if said == 'need at least one array to concatenate':  # MMEngine, where there is none
+                said = 'expected images, got none'
+            raise ValueError(f'{name}_dataloader.dataset: {said}') from error
+    if not set(found) - {'train'}:
+        raise ValueError(
+            'config: expected a val_dataloader or test_dataloader, whose transforms prepare all '
+            'images, got none'
+        )
     return found, same
 
 
@@ -228,9 +234,22 @@ def _classes(datasets: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(label) for label in range(most + 1))
 
 
-def _path(dataset: Any, index: int) -> str:
-    leaf, position = unwrapped(dataset, index)
-    return str(leaf.get_data_info(position).get('img_path') or '')
+def _paths_and_digest(dataset: Any, count: int) -> tuple[tuple[str, ...], str]:
+    """Paths of the images, and a hash: of each file its place below the folder of images, which
+    may move, and its size; of an image in memory all bytes."""
+    digest, paths = hashlib.sha256(), []
+    for index in range(count):
+        leaf, position = unwrapped(dataset, index)
+        info = leaf.get_data_info(position)
+        path, image = str(info.get('img_path') or ''), info.get('img')
+        paths.append(path)
+        if path:
+            folder = (getattr(leaf, 'data_prefix', None) or {}).get('img_path') or '.'
+            size = os.stat(path).st_size if os.path.isfile(path) else None
+            digest.update(f'{os.path.relpath(path, folder)}\n{size}\n'.encode(errors='replace'))
+        elif image is not None:
+            digest.update(np.ascontiguousarray(image).tobytes())
+    return tuple(paths), digest.hexdigest()
 
 
 def _buffers(model: Any) -> str:

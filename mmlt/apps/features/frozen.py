@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
-from mmlt.apps.features.network import hash_of_weights, name_of_backbone
 from mmlt.datasets.feature_files import FeatureFile, read_features
-from mmlt.registry import dicts_in
+from mmlt.hooks.settings import changes
+
+from ..schedule import scale_epochs
+from .network import hash_of_weights, name_of_backbone, type_name
+from .settings import SPLITS, WRAPPERS, settings_of_features
 
 __all__ = ['check_frozen', 'frozen_config']
 
@@ -21,12 +25,16 @@ BATCH_SIZE = 256
 LEAST_BATCHES = 6
 # Step size of a feature vector of length 1 at the largest batch, see _learning_rate.
 STEP = 16.0
-_HEADS = ('LinearClsHead', 'CosineClsHead', 'MultiExpertClsHead')
+# Heads that make one vector of several outputs of their backbone, which is done.
+_OF_SEVERAL = (
+    'ConformerHead',
+    'DeiTClsHead',
+    'EfficientFormerClsHead',
+    'LeViTClsHead',
+    'VigClsHead',
+)
 # What they cut out of another picture has no place in a feature vector.
 _CUTTING = ('CutMix', 'ResizeMix', 'ConCutMixAugment', 'CMOBatchAugment', 'PuzzleMix')
-_IMBALANCE = ('imbalance_ratio', 'imbalance_type', 'max_count', 'seed')
-_WRAPPERS = ('PairedDataset', 'ClassBalancedDataset', 'RepeatDataset')
-_EPOCHS_OF = ('start_epoch', 'label_start_epoch', 'num_epochs')
 # Of how a large network is trained, which a head is not.
 _LEFT_OUT = (
     'auto_scale_lr',
@@ -52,21 +60,15 @@ def frozen_config(cfg: Config, features_file: str | Path) -> Config:
 
     Raises:
         ValueError: one line, if the method needs views or pixels of an image, or the features are
-            of another network or of other classes.
+            of another network, other images, another preparation or other classes.
     """
     check_frozen(cfg)
     content = read_features(features_file)
-    cfg = deepcopy(cfg)
-    _check_network(cfg, content, features_file)
+    _check_settings(cfg, content, features_file)
+    by_epoch = (cfg.get('train_cfg') or {}).get('max_epochs') is not None
+    cfg = scale_epochs(cfg, EPOCHS) if by_epoch else deepcopy(cfg)
     _freeze_model(cfg, content)
-    epochs = (cfg.get('train_cfg') or {}).get('max_epochs') or EPOCHS
-    for part in dicts_in(
-        [cfg.model, cfg.train_dataloader, cfg.get('default_hooks'), cfg.get('custom_hooks')]
-    ):
-        for name in _EPOCHS_OF:
-            if isinstance(part.get(name), int):
-                part[name] = round(part[name] * EPOCHS / epochs)
-    for split in ('train', 'val', 'test'):
+    for split in SPLITS:
         if cfg.get(f'{split}_dataloader') is not None:
             _freeze_loader(cfg[f'{split}_dataloader'], split, content, str(features_file))
     _schedule(cfg, content)
@@ -78,20 +80,25 @@ def frozen_config(cfg: Config, features_file: str | Path) -> Config:
 
 def check_frozen(cfg: Config) -> None:
     """Raise ``ValueError`` with one line if a method needs more than one vector of each image."""
-    kind = _type(cfg.model)
+    kind = type_name(cfg.model)
     if kind != 'ImageClassifier':
         raise ValueError(
             f'model.type: expected ImageClassifier, got {kind}: features are of one view of each '
             'image'
         )
-    augments = (cfg.model.get('train_cfg') or {}).get('augments') or ()
-    for augment in [augments] if isinstance(augments, dict) else augments:
-        if _type(augment) in _CUTTING:
-            raise ValueError(
-                'model.train_cfg.augments: expected mixing of whole images, which features have '
-                f'too, got {_type(augment)}, which cuts boxes out of images'
-            )
-    if _type(cfg.model.head) == 'ContrastiveClsHead':
+    mixing = {'model.train_cfg': cfg.model.get('train_cfg')}
+    for name, home in (('data_preprocessor', cfg), ('model.data_preprocessor', cfg.model)):
+        preprocessor = home.get('data_preprocessor') or {}
+        mixing[f'{name}.batch_augments'] = preprocessor.get('batch_augments')
+    for name, part in mixing.items():
+        augments = (part or {}).get('augments') or ()
+        for augment in [augments] if isinstance(augments, dict) else augments:
+            if type_name(augment) in _CUTTING:
+                raise ValueError(
+                    f'{name}.augments: expected mixing of whole images, which features have too, '
+                    f'got {type_name(augment)}, which cuts boxes out of images'
+                )
+    if type_name(cfg.model.head) == 'ContrastiveClsHead':
         raise ValueError(
             'model.head.type: expected a head for one view of each image, got ContrastiveClsHead'
         )
@@ -102,8 +109,8 @@ def check_frozen(cfg: Config) -> None:
         )
 
 
-def _check_network(cfg: Config, content: FeatureFile, path: str | Path) -> None:
-    name = name_of_backbone(cfg.model.backbone)
+def _check_settings(cfg: Config, content: FeatureFile, path: str | Path) -> None:
+    name = name_of_backbone(cfg)
     if name != content.network['name']:
         raise ValueError(
             f'features: expected those of {name}, the network of the config, got those of '
@@ -115,6 +122,17 @@ def _check_network(cfg: Config, content: FeatureFile, path: str | Path) -> None:
             f'features: expected those of the weights that the config names ({own[:8]}), got those '
             f'of others ({made_by[:8]}) in {path}: run mmlt features again'
         )
+    made_of = json.loads(content.network.get('settings') or '{}')
+    # Of a network as it is in its file, or of one that a run has tuned.
+    differs = [
+        changes(made_of, settings_of_features(cfg, given), 0, False) for given in (False, True)
+    ]
+    if made_of and all(differs):
+        change = differs[0][0].text.replace('trained with', 'made with')
+        raise ValueError(
+            'features: expected those of network, images and preparation of the config, got '
+            f'others in {path}: {change}'
+        )
     num_classes = cfg.model.head.get('num_classes')
     if num_classes not in (None, len(content.classes)):
         raise ValueError(
@@ -125,10 +143,10 @@ def _check_network(cfg: Config, content: FeatureFile, path: str | Path) -> None:
 
 def _freeze_model(cfg: Config, content: FeatureFile) -> None:
     model, head = cfg.model, cfg.model.head
-    if _type(head) not in _HEADS:
-        # The others differ from it in how they make one vector of an image, which is done.
+    if type_name(head) in _OF_SEVERAL:
         kept = {k: head[k] for k in ('num_classes', 'loss', 'topk', 'cal_acc') if k in head}
-        model.head = head = dict(type='LinearClsHead', **kept)
+        model.head = dict(type='LinearClsHead', **kept)
+        head = model.head  # the copy that the config has made
     head['in_channels'] = content.channels
     model.backbone = dict(type='IdentityBackbone', channels=content.channels)
     model.neck = None
@@ -136,28 +154,27 @@ def _freeze_model(cfg: Config, content: FeatureFile) -> None:
         for name in ('init_cfg', 'pretrained'):
             part.pop(name, None)
     for home in (cfg, model):
-        if home.get('data_preprocessor') is not None:
-            old = home.data_preprocessor
-            home.data_preprocessor = {
-                k: old[k] for k in ('type', 'num_classes', 'to_onehot') if k in old
-            }
+        old = home.get('data_preprocessor')
+        if old is not None:
+            left = ('type', 'num_classes', 'to_onehot', 'batch_augments')
+            home.data_preprocessor = {k: old[k] for k in left if k in old}
+            if type_name(old).startswith('Device'):  # which crop and recolour images
+                home.data_preprocessor.type = 'PairedDataPreprocessor'
 
 
 def _freeze_loader(loader: Any, split: str, content: FeatureFile, path: str) -> None:
     home, name, part = loader, 'dataset', loader.dataset
-    while _type(part) in _WRAPPERS:
+    while type_name(part) in WRAPPERS:
         part.pop('partner_pipeline', None)
         home, name, part = part, 'dataset', part.dataset
-    kept = {k: part[k] for k in _IMBALANCE if part.get(k) is not None and split == 'train'}
     home[name] = dict(
         type='FeaturesLT',
         file=path,
         split=split,
         network=content.identity,
         test_mode=split != 'train',
-        **kept,
     )
-    if _type(loader.get('sampler') or {}) == 'RepeatAugSampler':
+    if type_name(loader.get('sampler') or {}) == 'RepeatAugSampler':
         loader.sampler = dict(type='DefaultSampler', shuffle=True)
     for key in ('prefetch_factor', 'worker_init_fn', 'drop_last'):
         loader.pop(key, None)
@@ -179,7 +196,7 @@ def _schedule(cfg: Config, content: FeatureFile) -> None:
     hooks['checkpoint'] = dict(type='CheckpointHook', interval=EPOCHS, max_keep_ckpts=1)
     cfg.default_hooks = hooks
     cfg.custom_hooks = [
-        hook for hook in cfg.get('custom_hooks') or () if _type(hook) != 'SwitchRecipeHook'
+        hook for hook in cfg.get('custom_hooks') or () if type_name(hook) != 'SwitchRecipeHook'
     ]
     cfg.load_from, cfg.resume = None, False
     for name in _LEFT_OUT:
@@ -203,8 +220,3 @@ def _batch_size(content: FeatureFile) -> int:
     while size > 32 and size * LEAST_BATCHES > images:
         size //= 2
     return size
-
-
-def _type(part: Any) -> str:
-    kind = part.get('type')
-    return kind.__name__ if isinstance(kind, type) else str(kind).rpartition('.')[2]

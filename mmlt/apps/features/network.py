@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from mmlt.apps.quiet import quiet_logs
 from mmlt.datasets.reading import ANY_ERROR
+from mmlt.models.backbones.base_weights import local_file, sha256_of
 from mmlt.weight_files import SUFFIX, read_safetensors
 
-__all__ = ['build_network', 'describe_network', 'hash_of_weights', 'name_of_backbone']
+__all__ = [
+    'build_network',
+    'describe_network',
+    'hash_of_weights',
+    'name_of_backbone',
+    'network_of',
+    'type_name',
+]
 
 # What tells one network of a backbone class from another.
 _SIZES = ('model_name', 'arch', 'depth', 'version')
-_WITHOUT = ('init_cfg', 'pretrained', 'checkpoint_path')
+_TUNED = 'TunedBackbone'
 
 
 def build_network(cfg: Config, checkpoint: Path | None, device: str) -> ImageClassifier:
-    """The classifier of a config, with the weights of a checkpoint or of the config itself.
+    """Backbone and neck of a config, with the weights of a checkpoint or of the config itself.
+
+    Without a checkpoint the backbone is that inside of a ``TunedBackbone``: nothing is tuned yet.
 
     Args:
         cfg: its ``load_from`` stands for the checkpoint where none is given, and
@@ -35,12 +44,16 @@ def build_network(cfg: Config, checkpoint: Path | None, device: str) -> ImageCla
         checkpoint: weights of a run or of a published model, ``.pth`` or ``.safetensors``.
         device: where it goes.
 
+    Returns:
+        The classifier without its head.
+
     Raises:
         ValueError: one line, if there are no weights, or they do not fit backbone and neck.
     """
-    model_cfg = _model_of(cfg)
+    model_cfg = network_of(cfg, checkpoint is not None)
     given = checkpoint or cfg.get('load_from')
-    pretrained = _pretrained(model_cfg.get('backbone') or {}) or _pretrained(model_cfg)
+    of_backbone, of_model = _pretrained(model_cfg['backbone']), _pretrained(model_cfg)
+    pretrained = of_backbone or of_model
     if given is None and pretrained is None:
         raise ValueError(
             'checkpoint: expected weights of the network, as CHECKPOINT or in the config as '
@@ -55,45 +68,46 @@ def build_network(cfg: Config, checkpoint: Path | None, device: str) -> ImageCla
             ) from error
         if not isinstance(model, ImageClassifier):
             raise ValueError(f'model: expected an ImageClassifier, got {type(model).__name__}')
+        model.head = None
         if given is not None:
             _load(model, _weights(str(given)), str(given))
         elif pretrained is not None:
             source, prefix = str(pretrained['checkpoint']), pretrained.get('prefix') or ''
-            if '://' in source:
-                model.init_weights()
-            else:
-                part = model if prefix == '' and _pretrained(model_cfg) else model.backbone
-                _load(part, _cut(_weights(source), prefix), source)
+            if of_backbone and model.with_neck and any(True for _ in model.neck.parameters()):
+                raise ValueError(
+                    'checkpoint: expected weights of backbone and neck, got those of the backbone '
+                    f'alone: {source}'
+                )
+            _load(model.backbone if of_backbone else model, _cut(_weights(source), prefix), source)
     return model.to(device).eval()
 
 
 def _load(part: Any, weights: dict[str, Tensor], source: str) -> None:
-    """Into a classifier or its backbone; all that makes the features has to be there."""
-    wanted = {
-        name: value.shape
-        for name, value in part.state_dict().items()
-        if name.split('.')[0] != 'head' and not name.endswith('num_batches_tracked')
-    }
-    lost = [name for name, shape in wanted.items() if _shape(weights.get(name)) != shape]
-    if lost:
-        got = _shape(weights.get(lost[0]))
+    """All of a network or of its backbone, or ``ValueError``; positions may be of another grid."""
+    expected = f'{source}: expected the weights of the network of the config, got'
+    try:
+        missing, unexpected = part.load_state_dict(weights, strict=False)
+    except ANY_ERROR as error:  # shapes, or what backbones say when they adapt what is loaded
+        lines = [line for line in str(error).splitlines() if 'mismatch' in line]
+        raise ValueError(f'{expected} {" ".join((lines or [_line(error)])[0].split())}') from error
+    lost = [name for name in missing if not name.endswith('num_batches_tracked')]
+    own = {name for name, _ in part.named_children()}
+    foreign = [name for name in unexpected if name.partition('.')[0] in own]
+    if lost or foreign:
+        number, what = (len(lost), 'none') if lost else (len(foreign), 'also some')
         raise ValueError(
-            f'{source}: expected the weights of the network of the config, got '
-            f'{"none" if got is None else f"{tuple(got)} in place of {tuple(wanted[lost[0]])}"} '
-            f'for {lost[0]} ({len(lost)} of {len(wanted)} do not fit)'
+            f'{expected} {what} for {(lost or foreign)[0]} ({number} parts do not fit)'
         )
-    own = part.state_dict()
-    part.load_state_dict(
-        {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}, strict=False
-    )
 
 
 def _weights(source: str) -> dict[str, Tensor]:
-    path = Path(source)
-    if not path.is_file():
+    path = local_file(source)
+    if '://' not in source and not path.is_file():
         raise ValueError(f'checkpoint: expected a file of weights, got no file {source}')
     try:
-        if path.suffix == SUFFIX:
+        if '://' in source:
+            content = CheckpointLoader.load_checkpoint(source, map_location='cpu')
+        elif path.suffix == SUFFIX:
             content = read_safetensors(path)
         else:
             content = torch.load(path, map_location='cpu', weights_only=True)
@@ -109,7 +123,7 @@ def _weights(source: str) -> dict[str, Tensor]:
 def describe_network(
     cfg: Config, model: ImageClassifier, checkpoint: Path | None
 ) -> dict[str, str]:
-    """Name and config of the backbone, and a hash of all weights that make the features.
+    """Name of the backbone, and a hash of all weights that make the features.
 
     Where these are the weights that the config names, ``config_weights`` is a hash of their file.
     """
@@ -118,10 +132,8 @@ def describe_network(
         if name.split('.')[0] in ('backbone', 'neck'):
             digest.update(f'{name}{tuple(value.shape)}'.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    backbone = _model_of(cfg)['backbone']
     return dict(
-        name=name_of_backbone(backbone),
-        backbone=json.dumps(_plain(backbone), sort_keys=True, default=str),
+        name=name_of_backbone(cfg),
         sha256=digest.hexdigest(),
         config_weights='' if checkpoint else hash_of_weights(cfg) or '',
     )
@@ -129,33 +141,35 @@ def describe_network(
 
 def hash_of_weights(cfg: Config) -> str | None:
     """SHA-256 of the file that a config starts its network from; None where there is none here."""
-    model = cfg.model
-    pretrained = _pretrained(model.backbone) or _pretrained(model) or {}
-    path = Path(str(cfg.get('load_from') or pretrained.get('checkpoint') or ''))
-    return _hash(path, path.stat().st_mtime_ns) if path.is_file() else None
+    model = network_of(cfg)
+    pretrained = _pretrained(model['backbone']) or _pretrained(model) or {}
+    path = local_file(str(cfg.get('load_from') or pretrained.get('checkpoint') or ''))
+    return sha256_of(path) if path.is_file() else None
 
 
-@lru_cache
-def _hash(path: Path, time: int) -> str:
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def name_of_backbone(backbone: Any) -> str:
+def name_of_backbone(cfg: Config) -> str:
     """For example ``tf_efficientnet_lite0`` or ``ResNet-50``."""
-    kind = str(backbone.get('type')).rpartition('.')[2]
+    backbone = network_of(cfg)['backbone']
+    if type_name(backbone) == _TUNED:
+        backbone = backbone['backbone']
     if 'model_name' in backbone:
         return str(backbone['model_name'])
     sizes = [str(backbone[name]) for name in _SIZES if isinstance(backbone.get(name), (str, int))]
-    return '-'.join([kind, *sizes])
+    return '-'.join([type_name(backbone), *sizes])
 
 
-def _model_of(cfg: Config) -> dict[str, Any]:
+def network_of(cfg: Config, given: bool = False) -> dict[str, Any]:
+    """The model of a config, a copy; without weights of a run it has the backbone before tuning.
+
+    Args:
+        cfg: of a run.
+        given: a checkpoint is given beside it.
+
+    Raises:
+        ValueError: if there is none.
+    """
     model = cfg.get('model')
-    if not isinstance(model, dict) or 'backbone' not in model:
+    if not isinstance(model, dict) or not isinstance(model.get('backbone'), dict):
         raise ValueError('config: expected model=dict(backbone=...), got none')
     model = model.to_dict() if hasattr(model, 'to_dict') else dict(model)
     if cfg.get('data_preprocessor') is not None:
@@ -163,13 +177,21 @@ def _model_of(cfg: Config) -> dict[str, Any]:
     preprocessor = model.get('data_preprocessor')
     if isinstance(preprocessor, dict):
         preprocessor.setdefault('type', 'ClsDataPreprocessor')
+    if type_name(model['backbone']) == _TUNED and not (given or cfg.get('load_from')):
+        model['backbone'] = model['backbone']['backbone']
     return model
+
+
+def type_name(part: Any) -> str:
+    """Of a config, whose type may be a class, or have a scope before it."""
+    kind = part.get('type')
+    return kind.__name__ if isinstance(kind, type) else str(kind).rpartition('.')[2]
 
 
 def _pretrained(part: Any) -> dict[str, Any] | None:
     found = part.get('init_cfg') if isinstance(part, dict) else None
     for one in found if isinstance(found, (list, tuple)) else [found]:
-        if isinstance(one, dict) and one.get('type') == 'Pretrained':
+        if isinstance(one, dict) and type_name(one) in ('Pretrained', 'PretrainedInit'):
             return one
     return None
 
@@ -177,16 +199,6 @@ def _pretrained(part: Any) -> dict[str, Any] | None:
 def _cut(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     prefix = f'{prefix.rstrip(".")}.' if prefix else ''
     return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-
-
-def _shape(value: Any) -> Any:
-    return getattr(value, 'shape', None)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items() if k not in _WITHOUT}
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def _line(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmlt.functional.checks import OptionError, check_choice, check_integer, check_number, refuse
-from mmlt.registry import check_config, check_init_cfg
+from mmlt.registry import check_config, check_init_cfg, pretrained_in
 
 from .base_weights import load_base
 
@@ -49,6 +49,9 @@ class TunedBackbone(BaseModule):
             - ``'bias'``: all biases;
             - ``'last_blocks'``: the last blocks, and what comes after them;
             - ``'frozen'``: nothing; ``'full'``: everything.
+
+            A norm after the blocks that the file lacks, as some pre-training does without it,
+            learns in each of these ways.
         width: rank of LoRA, or units of an adapter's bottleneck.
         scale: :math:`s` of an adapter. None: learned from 1 on, with a norm of its own before the
             bottleneck, as in LIFT.
@@ -199,10 +202,24 @@ class TunedBackbone(BaseModule):
                     'checkpoint: expected a small one, on top of the weights in init_cfg of the '
                     'backbone, got one with all weights of another run'
                 )
+            self._check_trained({name: state_dict[prefix + name] for name in names})
             state = dict(self.named_parameters())
             for name in self._in_file:
                 state_dict.setdefault(prefix + name, state[name].detach())
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def _check_trained(self, given: Mapping[str, Tensor]) -> None:
+        """One of ``tune='frozen'`` has nothing to be left out, and goes before the other ways."""
+        own = {n: p.shape for n, p in self.named_parameters() if n not in self._in_file}
+        buffers = dict(self.named_buffers())
+        got = {name: value.shape for name, value in given.items() if name not in buffers}
+        odd = sorted(name for name in {*own, *got} if own.get(name) != got.get(name))
+        if got and odd:
+            shapes = [tuple(of[odd[0]]) if odd[0] in of else 'none' for of in (own, got)]
+            raise OptionError(
+                f'checkpoint: expected one of the same tune and width, with {odd[0]} of shape '
+                f'{shapes[0]}, got {shapes[1]}'
+            )
 
 
 def _leave_out_base(
@@ -221,8 +238,7 @@ def _build(config: Mapping[str, Any]) -> tuple[nn.Module, str | None, set[str]]:
     config = dict(config)
     init = config.get('init_cfg')
     check_init_cfg(init)
-    parts = init if isinstance(init, (list, tuple)) else [init] if init else []
-    files = [part for part in parts if part['type'] == 'Pretrained']
+    files = pretrained_in(init)
     if files:
         # Other initialisation would be overwritten: the file has everything.
         config.pop('init_cfg')

@@ -7,6 +7,7 @@ each of them, most of all on rare classes.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -27,6 +28,10 @@ __all__ = ['MultiExpertClsHead']
 
 class _ExpertLosses(nn.ModuleList):
     """One loss module for each expert, in the place of the ``loss_module`` of other heads."""
+
+    def __init__(self, losses: Iterable[nn.Module]) -> None:
+        # Copied, because each expert's loss has its own state.
+        super().__init__(copy.deepcopy(loss) for loss in losses)
 
     def forward(self, cls_score: Tensor, target: Tensor, **kwargs: Any) -> list[Tensor]:
         """``E`` losses of the experts' logits ``(E, N, K)`` and the target that they share."""
@@ -92,9 +97,7 @@ class MultiExpertClsHead(ClsHead):
             loss = [loss] * num_experts
         if not isinstance(loss, (list, tuple)) or len(loss) != num_experts:
             raise refuse('loss', f'one loss, or a list of num_experts={num_experts}', loss)
-        # Copied, because each expert's loss has its own state.
-        losses = [copy.deepcopy(build_module('loss', part)) for part in loss]
-        kwargs['loss'] = _ExpertLosses(losses)
+        kwargs['loss'] = _ExpertLosses(build_module('loss', part) for part in loss)
         super().__init__(**check_head_options(num_classes, kwargs))
         self.num_classes, self.in_channels = num_classes, in_channels
         self.num_experts = num_experts
@@ -106,6 +109,12 @@ class MultiExpertClsHead(ClsHead):
         self.classifiers = nn.ModuleList(
             build_classifier(in_channels, num_classes, cosine, scale) for _ in range(num_experts)
         )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # ``SwitchRecipeHook`` puts one loss here.
+        if name == 'loss_module' and not isinstance(value, _ExpertLosses):
+            value = _ExpertLosses([value] * self.num_experts)
+        super().__setattr__(name, value)
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """The experts' features ``(N, E, C)`` before their classifiers."""
