@@ -145,6 +145,22 @@ def _mean_grey(images: Tensor) -> Tensor:
     return (grey + 0.5).floor()
 
 
+def _smoothed(images: Tensor) -> Tensor:
+    # torchvision's writes one number into a kernel on the device, and waits for it.
+    inner = images[..., 1:-1, 1:-1].float()
+    smooth = images.float()
+    smooth[..., 1:-1, 1:-1] = ((9 * F.avg_pool2d(smooth, 3, 1) + 4 * inner) / 13).round()
+    return smooth
+
+
+def _autocontrast(images: Tensor, _: Array) -> Tensor:
+    # torchvision's assigns numbers by a mask, which may wait for the device.
+    lowest = images.amin(dim=(2, 3), keepdim=True).float()
+    spread = images.amax(dim=(2, 3), keepdim=True).float() - lowest
+    stretched = (images.float() - lowest) * (255 / spread.clamp(min=1))
+    return torch.where(spread > 0, stretched.clamp(0, 255).to(torch.uint8), images)
+
+
 def _equalize(images: Tensor, _: Array) -> Tensor:
     # That of the older functions takes one image at a time, and waits for the device.
     from torchvision.transforms.v2.functional import equalize
@@ -167,10 +183,10 @@ _RECOLOURED: dict[str, Callable[[Tensor, Array], Tensor]] = {
     'Brightness': _blended(torch.zeros_like),
     'Color': _blended(lambda images: tv.rgb_to_grayscale(images, 3)),
     'Contrast': _blended(_mean_grey),
-    'Sharpness': _blended(lambda images: tv.adjust_sharpness(images, 0)),
+    'Sharpness': _blended(_smoothed),
     'Posterize': _posterize,
     'Solarize': _solarize,
-    'AutoContrast': lambda images, _: tv.autocontrast(images),
+    'AutoContrast': _autocontrast,
     'Equalize': _equalize,
     'Invert': lambda images, _: 255 - images,
 }
