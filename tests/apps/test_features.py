@@ -460,6 +460,9 @@ def test_weights_of_a_deeper_network_or_without_those_of_the_neck_are_refused(
     )
     with pytest.raises(ValueError, match='expected weights of backbone and neck, got those of the'):
         build_network(cfg, None, 'cpu')
+    cfg.model.neck = dict(type='BCLNeck', in_channels=64)  # whose weights no feature depends on
+    one, two = (describe_network(cfg, build_network(cfg, None, 'cpu'), None) for _ in range(2))
+    assert one == two
 
 
 def test_hidden_layers_of_a_head_are_no_part_of_the_features(folder: Path, tmp_path: Path) -> None:

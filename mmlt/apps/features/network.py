@@ -12,10 +12,11 @@ from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmlt.apps.quiet import quiet_logs
 from mmlt.datasets.reading import ANY_ERROR
+from mmlt.models import BCLNeck
 from mmlt.models.backbones.base_weights import local_file, sha256_of
 from mmlt.weight_files import SUFFIX, read_safetensors
 
@@ -73,12 +74,15 @@ def build_network(cfg: Config, checkpoint: Path | None, device: str) -> ImageCla
             _load(model, _weights(str(given)), str(given))
         elif pretrained is not None:
             source, prefix = str(pretrained['checkpoint']), pretrained.get('prefix') or ''
-            if of_backbone and model.with_neck and any(True for _ in model.neck.parameters()):
+            learns = model.with_neck and not isinstance(model.neck, BCLNeck)
+            if of_backbone and learns and any(True for _ in model.neck.parameters()):
                 raise ValueError(
                     'checkpoint: expected weights of backbone and neck, got those of the backbone '
                     f'alone: {source}'
                 )
             _load(model.backbone if of_backbone else model, _cut(_weights(source), prefix), source)
+    if isinstance(model.neck, BCLNeck):
+        model.neck.projection = nn.Sequential()  # of training alone
     return model.to(device).eval()
 
 
