@@ -236,7 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             'benchmarks/gpu.py: no CUDA device here, so nothing was measured (--device cpu --quick)'
         )
         return 0
-    nets, warm_up, repeats = NETS, 5, args.repeats
+    nets, warm_up, repeats = NETS, 20, args.repeats
     if args.quick:
         nets = tuple(net._replace(images=2, pixels=32) for net in NETS)
         warm_up, repeats = 1, 1
