@@ -151,7 +151,8 @@ def _of_one_file(path: Path) -> dict[str, dict[int, Figures]]:
             runs.setdefault(run['label'], {})[run['seed']] = figures
     elif 'runs' in known:  # table.json
         for run in known['runs']:
-            runs.setdefault(run['method'], {})[run['seed']] = run['results']['last']
+            figures = {**run['results']['last'], 'seconds': run['seconds']}
+            runs.setdefault(run['method'], {})[run['seed']] = figures
     else:
         runs = {label: dict(enumerate(seeds)) for label, seeds in known.items()}
     return runs
