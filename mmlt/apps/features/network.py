@@ -18,6 +18,7 @@ from mmlt.apps.quiet import quiet_logs
 from mmlt.datasets.reading import ANY_ERROR
 from mmlt.models import BCLNeck
 from mmlt.models.backbones.base_weights import local_file, sha256_of
+from mmlt.registry import pretrained_in
 from mmlt.weight_files import SUFFIX, read_safetensors
 
 __all__ = [
@@ -192,12 +193,8 @@ def type_name(part: Any) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind).rpartition('.')[2]
 
 
-def _pretrained(part: Any) -> dict[str, Any] | None:
-    found = part.get('init_cfg') if isinstance(part, dict) else None
-    for one in found if isinstance(found, (list, tuple)) else [found]:
-        if isinstance(one, dict) and type_name(one) in ('Pretrained', 'PretrainedInit'):
-            return one
-    return None
+def _pretrained(part: dict[str, Any]) -> dict[str, Any] | None:
+    return next(iter(pretrained_in(part.get('init_cfg'))), None)
 
 
 def _cut(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
