@@ -86,3 +86,18 @@ def test_the_data_path_alone_is_measured_on_a_cpu(tool):
         f'{way.method}, {way.where}' for way in tool.WAYS if way.net.startswith('ResNet-32')
     }
     assert min(medians.values()) > 0
+
+
+def test_what_fails_does_not_end_the_others(tool, tmp_path, monkeypatch, capsys):
+    def measured(case, *rest):
+        if case.method == 'CAR':
+            raise RuntimeError('out of memory')
+        return dict(ms=1.0, mb=None)
+
+    monkeypatch.setattr(tool, 'measure', measured)
+    monkeypatch.setattr(tool, 'measure_passes', lambda *rest: dict(loader=1.0, step=1.0, both=1.0))
+    out = tmp_path / 'gpu.json'
+    assert tool.main(['--device', 'cpu', '--minutes', '9', '--out', str(out)]) == 1
+    left = json.loads(out.read_text())['left_out']
+    assert len(left) == 4 and all('CAR, views: 1' in part for part in left)
+    assert 'failed: RuntimeError: out of memory' in capsys.readouterr().out
