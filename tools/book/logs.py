@@ -151,7 +151,9 @@ def _of_one_file(path: Path) -> dict[str, dict[int, Figures]]:
             runs.setdefault(run['label'], {})[run['seed']] = figures
     elif 'runs' in known:  # table.json
         for run in known['runs']:
-            figures = {**run['results']['last'], 'seconds': run['seconds']}
+            figures = dict(run['results']['last'])
+            if 'seconds' in run:
+                figures['seconds'] = run['seconds']
             runs.setdefault(run['method'], {})[run['seed']] = figures
     else:
         runs = {label: dict(enumerate(seeds)) for label, seeds in known.items()}
