@@ -71,7 +71,9 @@ def test_a_table_of_the_book_is_one_study_and_stands_under_its_data_and_league()
     expected = {}
     for study in book.studies.values():
         heading = f'{study.about["data"]}; {tables.LEAGUES[study.about["league"]]}'
-        expected.setdefault(heading, []).append(tuple(study.methods))
+        finished = tuple(label for label, method in study.methods.items() if method.last)
+        if finished:
+            expected.setdefault(heading, []).append(finished)
     assert found == expected
 
 
