@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import math
@@ -21,7 +22,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import DefaultScope
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import BATCH_AUGMENTS, DATA_SAMPLERS, MODELS
 
 from mmlt.apps.compare import frozen, main
 from mmlt.apps.compare.budget import SAFETY, Costs, fit_epochs, makespan, seconds_of
@@ -102,6 +103,25 @@ def test_a_study_gives_variants_of_recipes():
     cfg = hold.load()
     assert cfg.model.head.loss.absent_classes == 'hold'
     assert cfg.default_hooks.checkpoint.save_best is None
+
+
+@pytest.mark.slow
+def test_options_of_the_studies_exist():
+    """An option that was renamed would end a study after hours, or at its start."""
+    studies = Path(__file__).parents[2] / 'tools' / 'studies'
+    for path in studies.glob('*.py'):
+        if '\nstudy = ' not in path.read_text():
+            continue
+        for method in find_methods([path]):
+            cfg = method.load()
+            parts = [(DATA_SAMPLERS, cfg.train_dataloader.sampler), (MODELS, cfg.model.head.loss)]
+            parts.append((MODELS, cfg.data_preprocessor))
+            augments = (cfg.model.get('train_cfg') or {}).get('augments') or []
+            parts += [(BATCH_AUGMENTS, one) for one in [augments] if isinstance(one, dict)]
+            for registry, part in parts:
+                known = inspect.signature(registry.get(part.get('type', 'ClsDataPreprocessor')))
+                if all(one.kind is not one.VAR_KEYWORD for one in known.parameters.values()):
+                    assert set(part) - {'type'} <= set(known.parameters), (path, method.label, part)
 
 
 @pytest.mark.parametrize(
