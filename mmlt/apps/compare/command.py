@@ -304,7 +304,7 @@ def _conclude(
     if text:
         print(f'\n{text}\n')
         print(f'{home}: table.txt, .md, .csv, .json; a folder for each run')
-        done = [run for run in runs if run.is_finished() and run not in failures]
+        done = [run for run in runs if run not in failures]
         folders = dict.fromkeys(str(run.folder.parent) for run in done)  # of all seeds of a method
         if folders:
             command = ['mmlt', 'report', *folders, '--out', str(home / 'report.html')]
