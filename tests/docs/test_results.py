@@ -134,7 +134,23 @@ def test_any_number_of_seeds_has_its_place():
         '| new |  |',
         '| both | 41.0, 53.0 |',
     ]
-    assert study.difference('both', 'new', 'top1') == ''
+    assert runs['both'].minus(runs['new'], 'top1') == ''
+
+
+def test_a_pair_of_names_is_their_difference_over_common_seeds():
+    tops = {'a': {0: 50.0, 1: 60.0, 3: 90.0}, 'b': {1: 40.0, 3: 66.0}}
+    runs = {
+        label: logs.Method({}, {seed: {'top1': top} for seed, top in seeds.items()})
+        for label, seeds in tops.items()
+    }
+    study = logs.Study('s', {})
+    vars(study)['methods'] = runs
+    columns = [['here', 'here', 'top1'], ['there', 'there', 'top1']]
+    what = dict(header=['row'], spread='none', columns=columns)
+    what['rows'] = {'gain': ['A', 'B'], 'alone': 'A', 'later': None}
+    across = {'A': {'here': ('s', 'a'), 'there': ('s', 'a')}, 'B': {'here': ('s', 'b')}}
+    table = tables.page_table(logs.Book({'s': study}, {'t': what}, across), 't').splitlines()
+    assert table[2:] == ['| gain | +22.0 ± 2.0 |  |', '| alone | 66.7 | 66.7 |', '| later |  |  |']
 
 
 def test_spreads_over_seeds():

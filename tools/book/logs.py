@@ -58,6 +58,19 @@ class Method:
             half *= float(stats.t.ppf(0.975, len(values) - 1)) / len(values) ** 0.5
         return f'{mean} ± {half:.1f}'
 
+    def minus(self, other: Method, figure: str) -> str:
+        """Mean of self minus ``other`` over common seeds, if any, and its standard error."""
+        first, second = self.values(figure), other.values(figure)
+        gaps = [first[seed] - second[seed] for seed in first if seed in second]
+        if not gaps:
+            return ''
+        mean = f'{statistics.fmean(gaps):+.1f}'
+        if float(mean) == 0:
+            mean = '0.0'
+        if len(gaps) < 2:
+            return mean
+        return f'{mean} ± {statistics.stdev(gaps) / len(gaps) ** 0.5:.1f}'
+
     def seeds(self) -> str:
         """As ``1 (0)``, ``8 (0 to 7)`` or, with gaps, ``2 (0, 2)``."""
         seeds = sorted(self.last)
@@ -111,19 +124,6 @@ class Study:
                 )
         return {label: Method(self.about, runs[label]) for label in labels}
 
-    def difference(self, one: str, other: str, figure: str) -> str:
-        """Mean of ``one`` minus ``other`` over common seeds, if any, and its standard error."""
-        first, second = (self.methods[label].values(figure) for label in (one, other))
-        gaps = [first[seed] - second[seed] for seed in first if seed in second]
-        if not gaps:
-            return ''
-        mean = f'{statistics.fmean(gaps):+.1f}'
-        if float(mean) == 0:
-            mean = '0.0'
-        if len(gaps) < 2:
-            return mean
-        return f'{mean} ± {statistics.stdev(gaps) / len(gaps) ** 0.5:.1f}'
-
 
 @dataclass(frozen=True)
 class Book:
@@ -132,6 +132,11 @@ class Book:
     studies: Mapping[str, Study]
     tables: Mapping[str, Mapping[str, Any]]
     across: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
+
+    def method(self, name: str | None, data: str) -> Method | None:
+        """What the list has under ``name`` in ``across`` for this data, if anything."""
+        study, label = self.across[name].get(data, (None, None)) if name else (None, None)
+        return self.studies[study].methods[label] if study and label else None
 
 
 def read_book() -> Book:

@@ -54,8 +54,8 @@ def page_table(book: Book, name: str) -> str:
     columns = what.get('columns', ALL)
     if 'pairs' in what:
         rows = [
-            [label, *(study.difference(*pair, figure) for figure in columns)]
-            for label, pair in what['pairs'].items()
+            [label, *(study.methods[one].minus(study.methods[other], figure) for figure in columns)]
+            for label, (one, other) in what['pairs'].items()
         ]
         return markdown(['', *(FIGURES[figure] for figure in columns)], rows)
     labels = what.get('rows') or {label: label for label in study.methods}
@@ -71,19 +71,29 @@ def page_table(book: Book, name: str) -> str:
 
 
 def _across(book: Book, what: Mapping[str, Any]) -> str:
-    """Methods that several studies have; a row of none keeps its place without figures."""
+    """Methods that several studies have; for a pair of names, the first minus the second.
+
+    A row of no name keeps its place without figures.
+    """
     header = what['header'] + [heading for heading, *_ in what['columns']]
     rows = []
-    for shown, name in what['rows'].items():
-        runs = book.across[name] if name else {}
+    for shown, names in what['rows'].items():
+        names = names if isinstance(names, list) else [names]
         row = [shown]
         for _, data, *figures in what['columns']:
-            study, label = runs.get(data, (None, None))
-            method = book.studies[study].methods[label] if study else None
-            cells = [_cell(method, figure, what['spread']) for figure in figures if method]
-            row.append(', '.join(cells))
+            methods = [book.method(name, data) for name in names]
+            row.append(
+                ', '.join(_cell_of(methods, figure, what['spread']) for figure in figures)
+                if all(methods)
+                else ''
+            )
         rows.append(row)
     return markdown(header, rows, [heading for heading, *_ in what['columns']])
+
+
+def _cell_of(methods: Sequence[Any], figure: str, spread: str) -> str:
+    first, *second = methods
+    return first.minus(*second, figure) if second else _cell(first, figure, spread)
 
 
 def _heading(study: Study, column: str) -> str:
