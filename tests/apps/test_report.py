@@ -219,6 +219,17 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     assert not (tmp_path / 'a.html').exists()
 
 
+def test_a_report_that_replaces_another_leaves_none_of_its_pictures(tmp_path):
+    out = tmp_path / 'page.html'
+    runs = [str(toy(tmp_path / name, seed)) for seed, name in enumerate(('one', 'two'))]
+    assert main([*runs, '--out', str(out)]) == 0
+    own = tmp_path / 'page_files' / 'notes.png'
+    own.touch()
+    assert main([runs[1], '--out', str(out), '--force']) == 0
+    pictures = sorted(path.name for path in own.parent.glob('*.png'))
+    assert pictures == ['accuracy_0_two.png', 'confusion_0_two.png', 'notes.png']
+
+
 @pytest.fixture
 def project(tmp_path):
     """What ``mmlt compare`` leaves: two methods with three seeds, one of which still trains."""

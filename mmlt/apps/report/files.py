@@ -26,7 +26,7 @@ def write_files(folder: Path, runs: Sequence[Run], doubtful: dict[str, Any]) -> 
     """Write what the page shows as PNG, CSV and JSON.
 
     Args:
-        folder: made if it is missing.
+        folder: made if it is missing; its pictures are replaced.
         runs: of the page.
         doubtful: ``suspects`` and ``doubles``, and the ``names`` of the classes.
     """
@@ -38,6 +38,9 @@ def write_files(folder: Path, runs: Sequence[Run], doubtful: dict[str, Any]) -> 
     (folder / 'figures.json').write_text(text + '\n', encoding='utf-8')
     _write_suspects(folder / 'suspicious_labels.csv', doubtful['suspects'], doubtful['names'])
     _write_doubles(folder / 'near_duplicates.csv', doubtful['doubles'], doubtful['names'])
+    for kind in ('accuracy', 'confusion'):  # of an earlier report, which may have had other runs
+        for old in folder.glob(f'{kind}_[0-9]*_*.png'):
+            old.unlink()
     for index, run in enumerate(runs):
         name = f'{index}_{re.sub(r"[^A-Za-z0-9_.-]+", "_", run.name)[:60]}'
         draw_accuracy(
