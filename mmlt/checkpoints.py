@@ -72,10 +72,13 @@ def save_whole(checkpoint: Any, path: Path) -> None:
         torch.save(checkpoint, file)
 
 
-def write_text_whole(text: str, path: Path) -> None:
-    """Write a text file by way of :func:`written_whole`."""
+def write_text_whole(text: str, path: Path, errors: str = 'surrogateescape') -> None:
+    """Write a text file by way of :func:`written_whole`.
+
+    ``errors`` is of ``open``: by default a file name that is no UTF-8 is written as it is.
+    """
     with written_whole(path) as aside:
-        aside.write_text(text)
+        aside.write_text(text, encoding='utf-8', errors=errors)
 
 
 def remove_partial(folder: Path) -> list[Path]:

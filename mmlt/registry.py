@@ -11,7 +11,7 @@ evaluates the name of a base before it looks for the file, and so can be made to
 ``_base_ = __import__('mmlt').__name__ + '::imagenet_lt/resnext50_concutmix_car.py'``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mmengine.config.utils import MODULE2PACKAGE
@@ -29,6 +29,7 @@ __all__ = [
     'check_init_cfg',
     'dicts_in',
     'pretrained_in',
+    'type_name',
 ]
 
 # This module, not the installed distribution: MMEngine then looks for recipes beside the code that
@@ -85,14 +86,18 @@ def check_init_cfg(value: Any) -> None:
         check_config(registries_of_mmpretrain.WEIGHT_INITIALIZERS, 'init_cfg', one)
 
 
+def type_name(part: Mapping[str, Any]) -> str:
+    """The name in a config's ``type``, which may be a class or function, or have a scope."""
+    kind = part.get('type')
+    return str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+
+
 def pretrained_in(init_cfg: Any) -> list[dict[str, Any]]:
     """The parts of an ``init_cfg`` that read a file, named with or without scope, or by class."""
     parts = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
     found = []
     for part in parts:
-        kind = part.get('type') if isinstance(part, dict) else None
-        name = str(getattr(kind, '__name__', kind)).rpartition('.')[2]
-        if name in ('Pretrained', 'PretrainedInit'):
+        if isinstance(part, dict) and type_name(part) in ('Pretrained', 'PretrainedInit'):
             found.append(part)
     return found
 

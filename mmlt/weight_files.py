@@ -21,9 +21,10 @@ import torch
 from mmengine.runner import checkpoint as loading_of_mmengine
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from .checkpoints import written_whole
+from .checkpoints import fault_of, written_whole
+from .functional.checks import one_line
 
-__all__ = ['checkpoint_bytes', 'read_safetensors', 'write_whole']
+__all__ = ['checkpoint_bytes', 'read_checkpoint', 'read_safetensors', 'write_whole']
 
 SUFFIX = '.safetensors'
 # What other readers of the format look for, beside the entries of `meta`.
@@ -62,6 +63,60 @@ def read_safetensors(path: str | os.PathLike[str], device: str = 'cpu') -> dict[
         raise ValueError(f'{path}: expected a safetensors file, got another: {error}') from error
     meta = {name: _decoded(text) for name, text in texts.items() if name not in FORMAT}
     return dict(meta=meta, state_dict=weights)
+
+
+def read_checkpoint(
+    path: str | os.PathLike[str],
+    name: str = 'checkpoint',
+    trust: bool = False,
+    switch: str | None = None,
+) -> dict[str, Any]:
+    """A checkpoint of MMEngine, a file of bare weights or a safetensors file, on the CPU.
+
+    Args:
+        path: the file.
+        name: what the error calls it, such as the option of a command.
+        trust: load more than tensors and plain types, which can run any code.
+        switch: the option that does so, for the error.
+
+    Returns:
+        The content. ``state_dict`` is always in it: bare weights are put there, and the
+        ``module.`` that a wrapped model has before each name is cut off.
+
+    Raises:
+        ValueError: in one line, if there is no file, it is damaged, does not load safely, or holds
+            no weights.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        got = 'a folder' if path.is_dir() else 'no file'
+        raise ValueError(f'{name}: expected a checkpoint, got {got} {path}')
+    fault = None if path.suffix == SUFFIX else fault_of(path)
+    if fault is not None:
+        raise ValueError(f'{name}: expected a whole checkpoint, got {path}, which {fault}')
+    try:
+        if path.suffix == SUFFIX:
+            content = read_safetensors(path)
+        else:
+            content = torch.load(path, map_location='cpu', weights_only=not trust)
+    except Exception as error:  # the unpickler raises errors of every kind
+        reason = one_line(error)
+        if isinstance(error, pickle.UnpicklingError):  # whose text advises to load without safety
+            reason = (
+                'it is broken, or holds more than tensors and plain types, which could run code'
+            )
+        hint = f' ({switch} switches that off)' if switch else ''
+        raise ValueError(
+            f'{name}: expected a checkpoint that loads safely{hint}, got {path}: {reason}'
+        ) from error
+    content = content if isinstance(content, dict) else {}
+    bare = any(isinstance(value, torch.Tensor) for value in content.values())
+    weights = content if bare else content.get('state_dict')
+    if not isinstance(weights, dict):
+        raise ValueError(f'{name}: expected a checkpoint, got {path} without state_dict')
+    if weights and all(str(key).startswith('module.') for key in weights):
+        weights = {str(key).removeprefix('module.'): value for key, value in weights.items()}
+    return dict({} if bare else content, state_dict=weights)
 
 
 def checkpoint_bytes(checkpoint: Mapping[str, Any], path: str | os.PathLike[str]) -> bytes:

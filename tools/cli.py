@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import os.path as osp
-import pickle
 import sys
 from collections.abc import Callable
 from copy import deepcopy
@@ -20,8 +19,8 @@ from mmengine.config import Config, DictAction
 from mmengine.dist import init_dist
 from mmengine.utils.dl_utils import set_multi_processing
 
-from mmlt.checkpoints import TRUST, fault_of
-from mmlt.weight_files import SUFFIX, read_safetensors
+from mmlt.checkpoints import TRUST
+from mmlt.weight_files import read_checkpoint
 
 __all__ = [
     'add_common_arguments',
@@ -233,18 +232,4 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: if the file is missing, damaged, is not such a checkpoint, or holds more than
             tensors and plain types and ``--trust-checkpoint`` was not given.
     """
-    if not path.is_file():
-        raise ValueError(f'{path}: no such file')
-    if path.suffix == SUFFIX:
-        return read_safetensors(path)
-    fault = fault_of(path)
-    if fault is not None:
-        raise ValueError(f'{path}: cannot be read as a checkpoint: it {fault}')
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=TRUST not in os.environ)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        reason = next(iter(str(error).splitlines()), 'it is empty')
-        raise ValueError(f'{path}: cannot be read as a checkpoint: {reason}') from error
-    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
-        raise ValueError(f'{path}: expected a checkpoint of MMEngine, got one without state_dict')
-    return checkpoint
+    return read_checkpoint(path, trust=TRUST in os.environ, switch='--trust-checkpoint')

@@ -24,7 +24,7 @@ from mmpretrain.registry import DATASETS
 
 from mmlt.datasets import LongTailListDataset
 from mmlt.datasets.lists import BenchmarkList
-from mmlt.functional.checks import OptionError
+from mmlt.functional.checks import OptionError, one_line
 from mmlt.registry import pretrained_in
 
 __all__ = [
@@ -273,8 +273,7 @@ def _too_few(loader: dict, images: int | None, world_size: int) -> list[str]:
 
 
 def _one_line(error: BaseException) -> str:
-    said = error.args[0] if isinstance(error, KeyError) and error.args else error
-    text = ' '.join(str(said).split()) or type(error).__name__
+    text = one_line(error, 1000)
     # MMEngine puts the place of a class before what the class says.
     head, colon, tail = text.partition(': ')
     return tail if colon and head.startswith('class `') else text

@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from mmpretrain.models import ImageClassifier
@@ -19,11 +18,11 @@ from mmpretrain.registry import MODELS, TRANSFORMS
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mmlt.datasets.reading import ANY_ERROR
-from mmlt.functional.checks import OptionError, refuse
+from mmlt.functional.checks import OptionError, one_line, refuse
 from mmlt.recipe import KEY, Recipe
-from mmlt.weight_files import read_safetensors
+from mmlt.weight_files import read_checkpoint
 
+from .config import read_config
 from .quiet import quiet_logs
 from .tuned import merge, on_base
 
@@ -88,9 +87,8 @@ class Model:
             if sample is None:
                 raise ValueError('the pipeline gave no image')
             image: Tensor = sample['inputs']
-        except ANY_ERROR as error:  # decoders raise errors of every kind
-            reason = ' '.join(str(error).split())[:200] or type(error).__name__
-            raise ValueError(reason) from error
+        except Exception as error:  # decoders raise errors of every kind
+            raise ValueError(one_line(error, 200)) from error
         return image
 
     @torch.no_grad()
@@ -182,10 +180,9 @@ def load_model(
         return _from_onnx(path, device)
     if _is_torchscript(path):
         return _from_torchscript(path, device)
-    checkpoint = _read_checkpoint(path)
+    checkpoint = read_checkpoint(path, 'model')
     recipe = _recipe(path, checkpoint, config)
     weights = checkpoint['state_dict']
-    weights = {name.removeprefix('module.'): value for name, value in weights.items()}
     network = _build(path, on_base(path, recipe, weights, base), weights)
     recipe = merge(network, recipe)
     network = network.to(device).eval()
@@ -197,29 +194,12 @@ def load_model(
     return Model(path.name, recipe, run, device, network)
 
 
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    try:
-        if path.suffix == '.safetensors':
-            checkpoint = read_safetensors(path)
-        else:
-            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except ANY_ERROR as error:  # the unpickler raises errors of every kind
-        # What PyTorch says of a refused part suggests to load the file without safety.
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise ValueError(
-            f'{path}: expected a checkpoint that can be loaded safely, got another file: {reason}'
-        ) from error
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get('state_dict'), dict):
-        raise ValueError(f'{path}: expected a checkpoint of MMEngine, got one without state_dict')
-    return checkpoint
-
-
 def _recipe(path: Path, checkpoint: dict[str, Any], config: str | Path | None) -> Recipe:
     """The recipe of a checkpoint, checked where it is not from a config."""
     meta = checkpoint.get('meta') or {}
     try:
         if config is not None:
-            cfg = _read_config(config)
+            cfg = read_config(config)
             recipe = Recipe.of_config(cfg)
             if meta.get(KEY) is not None:  # what no config tells
                 size = Recipe.from_text(meta[KEY]).image_size
@@ -235,31 +215,20 @@ def _recipe(path: Path, checkpoint: dict[str, Any], config: str | Path | None) -
         recipe = recipe.with_meta(meta)
     except (TypeError, AttributeError, KeyError, ValueError) as error:
         where = '' if config is not None else f'{path}: '
-        raise ValueError(f'{where}{_line(error)}') from error
+        raise ValueError(f'{where}{one_line(error)}') from error
     if recipe.model is None:
         raise ValueError(f'{path}: expected a checkpoint with its model, got none in its meta data')
     return recipe
-
-
-def _read_config(path: str | Path) -> Config:
-    if not Path(path).is_file():
-        raise ValueError(f'config: expected a config file, got no file {path}')
-    try:
-        return Config.fromfile(path)
-    except ANY_ERROR as error:  # a config is a program
-        raise ValueError(
-            f'config: expected a config, got {path}: {type(error).__name__}: {_line(error)}'
-        ) from error
 
 
 def _build(path: Path, config: Any, weights: dict[str, Any]) -> Any:
     try:
         with DefaultScope.overwrite_default_scope('mmpretrain'), quiet_logs():
             network = MODELS.build(config)
-    except ANY_ERROR as error:  # whatever the constructors say to wrong options
+    except Exception as error:  # whatever the constructors say to wrong options
         raise ValueError(
             f'{path}: expected the description of a model, got one that cannot be built: '
-            f'{_line(error)}'
+            f'{one_line(error)}'
         ) from error
     if not isinstance(network, ImageClassifier):
         raise ValueError(
@@ -270,7 +239,7 @@ def _build(path: Path, config: Any, weights: dict[str, Any]) -> Any:
         missing, _ = network.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise ValueError(
-            f'{path}: expected the weights of its model, got others: {_line(error)}'
+            f'{path}: expected the weights of its model, got others: {one_line(error)}'
         ) from error
     # State of losses is for training.
     lacking = [name for name in missing if not any(p.startswith('loss') for p in name.split('.'))]
@@ -305,7 +274,7 @@ def _from_torchscript(path: Path, device: str) -> Model:
     try:
         network = torch.jit.load(path, map_location=device, _extra_files=extra)
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f'{path}: expected a TorchScript file, got {_line(error)}') from error
+        raise ValueError(f'{path}: expected a TorchScript file, got {one_line(error)}') from error
     text = extra[EXTRA_FILE]
     recipe = _exported_recipe(path, text.decode() if isinstance(text, bytes) else text)
 
@@ -327,8 +296,8 @@ def _from_onnx(path: Path, device: str) -> Model:
         raise OptionError('device: expected cpu, or the package onnxruntime-gpu, got cuda')
     try:
         session = onnxruntime.InferenceSession(path, providers=[wanted])
-    except ANY_ERROR as error:  # it has its own kinds, which derive from Exception
-        raise ValueError(f'{path}: expected an ONNX file, got {_line(error)}') from error
+    except Exception as error:  # it has its own kinds, which derive from Exception
+        raise ValueError(f'{path}: expected an ONNX file, got {one_line(error)}') from error
     recipe = _exported_recipe(path, session.get_modelmeta().custom_metadata_map.get(KEY, ''))
 
     def run(images: Tensor) -> Tensor:
@@ -342,8 +311,3 @@ def _as_exported(images: Tensor, recipe: Recipe) -> Tensor:
     """Float images with red first, from what a pipeline gives."""
     turned = images if recipe.rgb or images.shape[1] != 3 else images.flip(1)
     return turned.float()
-
-
-def _line(error: BaseException) -> str:
-    said = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return ' '.join(str(said).split())[:300] or type(error).__name__

@@ -6,7 +6,6 @@ that calls the commands keeps its own settings of matplotlib.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,13 +19,14 @@ from matplotlib import font_manager, rcsetup, ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmlt.checkpoints import written_whole
+
 __all__ = [
     'COLOURS',
     'DARK',
     'GREY',
     'LIGHT',
     'count_axis',
-    'formats',
     'label_dots',
     'mean_lines',
     'name_ticks',
@@ -98,17 +98,10 @@ def picture(path: str | Path, width: float, height: float) -> Iterator[Figure]:
         figure = Figure(figsize=(width, height), layout='constrained')
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f'.partial-{path.name}')
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), written_whole(path) as aside:
             # A box stands for a sign that no font has; one warning for each says no more.
             warnings.filterwarnings('ignore', message='Glyph')
-            figure.savefig(partial)
-        os.replace(partial, path)
-
-
-def formats() -> tuple[str, ...]:
-    """Suffixes of the files that :func:`picture` writes, such as ``.png``."""
-    return tuple(f'.{name}' for name in Figure().canvas.get_supported_filetypes())
+            figure.savefig(aside, format=path.suffix[1:])
 
 
 def short(name: object, length: int = 28) -> str:

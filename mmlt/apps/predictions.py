@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmlt.checkpoints import written_whole
+from mmlt.functional.checks import one_line
 from mmlt.functional.counts import validate_class_counts
 
 __all__ = ['Predictions', 'load_predictions', 'save_predictions']
@@ -82,7 +84,7 @@ def save_predictions(path: Path, predictions: Predictions) -> None:
     optional = dict(class_counts=predictions.class_counts, features=predictions.features)
     kept: dict[str, Any] = {name: part for name, part in optional.items() if part is not None}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('wb') as file:
+    with written_whole(path) as aside, aside.open('wb') as file:
         np.savez(
             file,
             paths=predictions.paths.astype(str),
@@ -160,8 +162,7 @@ def _from_pickle(path: Path, trust: bool) -> Predictions:
         pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError,
         TypeError, ValueError, RuntimeError,
     ) as error:  # fmt: skip
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(f'{expected}, got one that cannot be read: {reason}') from error
+        raise ValueError(f'{expected}, got one that cannot be read: {one_line(error)}') from error
     fits = isinstance(samples, list) and samples and isinstance(samples[0], dict)
     if not fits or not {'pred_score', 'gt_label'} <= set(samples[0]):
         raise ValueError(f'{expected}, got none with pred_score and gt_label for each image')

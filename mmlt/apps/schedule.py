@@ -57,25 +57,28 @@ def scale_epochs(cfg: Config, epochs: int) -> Config:
         return cfg
     factor = epochs / before
 
-    def place(value: Any) -> Any:
-        return max(1, round(value * factor)) if _is_count(value) and value > 0 else value
-
     train = cfg.train_cfg
     train.max_epochs = epochs
     for name in ('val_interval', 'val_begin'):
         if name in train:
-            train[name] = min(place(train[name]), epochs)
+            train[name] = min(_place(train[name], factor), epochs)
     if train.get('dynamic_intervals'):
         train.dynamic_intervals = [
-            (place(begin), place(interval)) for begin, interval in train.dynamic_intervals
+            (_place(begin, factor), _place(interval, factor))
+            for begin, interval in train.dynamic_intervals
         ]
     if cfg.get('param_scheduler') is not None:
         cfg.param_scheduler = _scaled(cfg.param_scheduler, before, epochs)
     for section in _SECTIONS:
         for node, key in _named_by_epoch(cfg.get(section)):
-            value = place(node[key])
+            value = _place(node[key], factor)
             node[key] = min(value, epochs - 1) if node[key] < before else value
     return cfg
+
+
+def _place(value: Any, factor: float) -> Any:
+    """A count of epochs in the other schedule, at least 1; anything else as it is."""
+    return max(1, round(value * factor)) if _is_count(value) and value > 0 else value
 
 
 def _scaled(schedules: Any, before: int, epochs: int) -> Any:
@@ -91,16 +94,13 @@ def _scaled(schedules: Any, before: int, epochs: int) -> Any:
 def _scaled_schedule(schedule: Any, before: int, epochs: int) -> Any:
     factor = epochs / before
 
-    def place(value: Any) -> Any:
-        return max(1, round(value * factor)) if _is_count(value) and value > 0 else value
-
     new = deepcopy(schedule)
     for key in _PLACES:
         if key in new:
-            new[key] = place(new[key])
+            new[key] = _place(new[key], factor)
     for key in _LISTS:
         if new.get(key) is not None:
-            new[key] = [place(value) for value in new[key]]
+            new[key] = [_place(value, factor) for value in new[key]]
     begin, length = schedule.get('begin', 0), schedule.get('T_max')
     if _is_count(length):
         # Its rounding follows that of the ends, so that the curve still ends where it did.
@@ -109,7 +109,9 @@ def _scaled_schedule(schedule: Any, before: int, epochs: int) -> Any:
         if not _is_count(end):
             end = before if by_epoch and begin + length == before else begin + length
         whole = length == end - begin
-        new['T_max'] = max(1, place(end) - place(begin)) if whole else place(length)
+        new['T_max'] = (
+            max(1, _place(end, factor) - _place(begin, factor)) if whole else _place(length, factor)
+        )
     if new.get('type') == 'ExponentialLR':
         new['gamma'] = new['gamma'] ** (1 / factor)
     return new

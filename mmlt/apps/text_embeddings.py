@@ -23,7 +23,6 @@ from mmpretrain.registry import DATASETS
 from torch import Tensor
 
 from mmlt.datasets.labels import names_of_classes
-from mmlt.datasets.reading import ANY_ERROR
 from mmlt.functional.text_embeddings import mean_directions
 from mmlt.weight_files import write_whole
 
@@ -124,7 +123,7 @@ def read_text_tower(folder: Path) -> TextTower:
         model, report = kinds[kind].from_pretrained(
             folder, local_files_only=True, output_loading_info=True
         )
-    except ANY_ERROR as error:  # the library raises errors of every kind
+    except Exception as error:  # the library raises errors of every kind
         raise ValueError(
             f'{folder}: expected weights and tokenizer of a CLIP, got '
             f'{" ".join(str(error).split())[:300]}'
@@ -183,7 +182,7 @@ def classes_of_config(cfg: Config) -> tuple[str, ...]:
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             dataset = DATASETS.build(deepcopy(loader.dataset))
             dataset.full_init()
-    except ANY_ERROR as error:  # whatever data sets say to wrong paths
+    except Exception as error:  # whatever data sets say to wrong paths
         raise ValueError(f'{name}: {" ".join(str(error).split())[:300]}') from error
     classes = names_of_classes(dataset, name)
     if not classes:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mmlt.functional.checks import one_line
 from mmlt.functional.counts import count_labels
 from mmlt.weight_files import SUFFIX, checkpoint_bytes, read_safetensors, write_whole
 
@@ -141,9 +142,8 @@ def _read(path: Path, time: int, size: int) -> FeatureFile:
                 raise ValueError('rows that do not fit together')
         return FeatureFile(splits, tuple(meta['classes']), meta['network'], meta['same'])
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        reason = ' '.join(str(error).split())[:200]
         raise ValueError(
-            f'{path.name}: expected a file that mmlt features wrote, got another: {reason}'
+            f'{path.name}: expected a file that mmlt features wrote, got another: {one_line(error)}'
         ) from error
 
 

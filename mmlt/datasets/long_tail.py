@@ -20,15 +20,7 @@ from mmlt.functional.imbalance import IMBALANCE_TYPES, long_tail_indices
 from mmlt.registry import build_transforms
 
 from .labels import Labels, dataset_num_classes, leaves, read_labels
-from .reading import (
-    ANY_ERROR,
-    Pipeline,
-    UnreadableImageError,
-    describe,
-    mark_skipped,
-    prepare,
-    unwrapped,
-)
+from .reading import Pipeline, UnreadableImageError, describe, mark_skipped, prepare, unwrapped
 
 __all__ = ['LongTailMixin', 'begin_epoch', 'policy_of', 'read_sample', 'refuse_pickled', 'skips']
 
@@ -271,7 +263,7 @@ class LongTailMixin(BaseDataset):
         index += size if index < 0 else 0
         try:
             return prepare(self, index, pipeline)
-        except ANY_ERROR as error:
+        except Exception as error:
             fault = describe(self, index, error)
             if self.on_error == 'raise' or self._labels is None:
                 raise UnreadableImageError(fault) from error
@@ -287,7 +279,7 @@ class LongTailMixin(BaseDataset):
         for other in others.tolist():
             try:
                 sample = prepare(self, other, pipeline)
-            except ANY_ERROR as error:
+            except Exception as error:
                 skipped.append(describe(self, other, error))
             else:
                 mark_skipped(sample, skipped)
@@ -309,7 +301,7 @@ def read_sample(dataset: Any, index: int, pipeline: Pipeline | None = None) -> A
         return inner.read(position, pipeline)
     try:
         return prepare(inner, position, pipeline)
-    except ANY_ERROR as error:
+    except Exception as error:
         raise UnreadableImageError(describe(inner, position, error)) from error
 
 

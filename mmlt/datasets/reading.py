@@ -22,20 +22,9 @@ from torch.utils.data import ConcatDataset, Subset
 
 from .labels import unsliced
 
-__all__ = [
-    'ANY_ERROR',
-    'UnreadableImageError',
-    'describe',
-    'mark_skipped',
-    'prepare',
-    'skipped_in',
-    'unwrapped',
-]
+__all__ = ['UnreadableImageError', 'describe', 'mark_skipped', 'prepare', 'skipped_in', 'unwrapped']
 
 Pipeline = Callable[[dict], Any]
-
-# Decoders raise errors of every kind: of cv2, struct, zlib, OSError, SyntaxError, AssertionError.
-ANY_ERROR: tuple[type[Exception], ...] = (Exception,)
 
 _SKIPPED = 'skipped_images'
 
@@ -91,7 +80,7 @@ def describe(dataset: Any, index: int, error: Exception) -> str:
         leaf, index = unwrapped(*leaf.wrapped_image(index))
     try:
         info = dict(leaf.get_data_info(index))
-    except ANY_ERROR:  # nothing more is known of it
+    except Exception:  # nothing more is known of it
         info = {}
     path, label, ann_file = info.get('img_path'), info.get('gt_label'), _list_of(leaf)
     where = f'{type(leaf).__name__}, image {index}'

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
+
+from mmlt.checkpoints import written_whole
 
 __all__ = ['from_cell', 'to_cell', 'write_csv']
 
@@ -68,11 +69,12 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[s
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.partial')
-    with partial.open('w', newline='', encoding='utf-8', errors='surrogateescape') as file:
+    with (
+        written_whole(path) as aside,
+        aside.open('w', newline='', encoding='utf-8', errors='surrogateescape') as file,
+    ):
         writer = csv.writer(file)
         writer.writerows([_cell(text) for text in row] for row in chain([header], rows))
-    os.replace(partial, path)
 
 
 def _cell(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -13,15 +12,9 @@ from numpy.typing import NDArray
 
 from mmlt.functional.metrics.tallies import ClassTallies
 
-from .names import from_cell, write_csv
+from .names import write_csv
 
-__all__ = [
-    'PerClassRow',
-    'describe_omissions',
-    'per_class_rows',
-    'read_per_class_csv',
-    'write_per_class_csv',
-]
+__all__ = ['PerClassRow', 'describe_omissions', 'per_class_rows', 'write_per_class_csv']
 
 
 @dataclass(frozen=True)
@@ -100,61 +93,10 @@ def write_per_class_csv(path: str | Path, rows: Sequence[PerClassRow]) -> None:
     write_csv(path, COLUMNS, (list(map(_to_text, astuple(row))) for row in rows))
 
 
-def read_per_class_csv(path: str | Path) -> list[PerClassRow]:
-    """Read a table that :func:`write_per_class_csv` has written.
-
-    Raises ``ValueError`` if it is no such table, a column is missing or a number cannot be read.
-    """
-    path = Path(path)
-    if not path.is_file():
-        kind = 'a folder' if path.is_dir() else 'no such file'
-        raise ValueError(f'{path}: {_EXPECTED}, got {kind}')
-    try:
-        with path.open(newline='', encoding='utf-8-sig') as file:
-            return _read_rows(path, csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f'{path}: {_EXPECTED}, got another kind of file ({error})') from error
-
-
-_EXPECTED = 'expected a table of LongTailMetric(csv_file=...)'
-
-
-def _read_rows(path: Path, reader: csv.DictReader[str]) -> list[PerClassRow]:
-    missing = set(COLUMNS) - set(reader.fieldnames or ())
-    if missing:
-        columns = ', '.join(sorted(missing))
-        raise ValueError(f'{path}: {_EXPECTED}, got one without column {columns}')
-    rows = []
-    for entry in reader:
-        try:
-            rows.append(_from_text(entry))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f'{path}, line {reader.line_num}: {error}') from error
-    if not rows:
-        raise ValueError(f'{path}: {_EXPECTED}, got one without rows')
-    return rows
-
-
-_NUMBERS: dict[type, tuple[str, ...]] = {
-    int: ('class_id', 'train_count', 'test_images', 'most_confused_with'),
-    float: ('accuracy', 'precision', 'f1'),
-}
-
-
 def _to_text(value: Any) -> str:
     if value is None:
         return ''
     return f'{value:.4f}' if isinstance(value, float) else str(value)
-
-
-def _from_text(entry: Mapping[str, str]) -> PerClassRow:
-    values: dict[str, Any] = {column: entry[column] for column in COLUMNS}
-    for kind, columns in _NUMBERS.items():
-        for column in columns:
-            values[column] = kind(values[column]) if values[column] else None
-    for column in ('name', 'most_confused_name'):
-        values[column] = from_cell(values[column])
-    return PerClassRow(**values)
 
 
 def describe_omissions(

@@ -16,6 +16,7 @@ __all__ = [
     'check_number',
     'check_numbers',
     'check_text',
+    'one_line',
     'refuse',
 ]
 
@@ -46,6 +47,23 @@ def refuse(name: str, expected: str, value: object) -> OptionError:
         'rows: expected a list, got 3'
     """
     return OptionError(f'{name}: expected {expected}, got {value!r}')
+
+
+def one_line(error: BaseException, most: int = 300) -> str:
+    """What an error says, for a line of ours: no line breaks, cut off, its type if it says nothing.
+
+    Args:
+        error: of any kind; a ``KeyError`` without the quotes that Python puts around its key.
+        most: characters.
+
+    Example:
+        >>> one_line(ValueError('no such\\n  file'))
+        'no such file'
+        >>> one_line(EOFError())
+        'EOFError'
+    """
+    said = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return ' '.join(str(said).split())[:most] or type(error).__name__
 
 
 def check_number(name: str, value: Any, interval: str = '(-inf, inf)') -> float:

@@ -10,8 +10,9 @@ from mmpretrain.structures import DataSample
 
 from mmlt.apps.browse.colours import Colours
 from mmlt.apps.browse.feed import Feed
-from mmlt.apps.browse.run import confusion_of, read_checkpoint, rectifier_of
+from mmlt.apps.browse.run import confusion_of, rectifier_of
 from mmlt.apps.main import main
+from mmlt.weight_files import read_checkpoint
 from tests.digits_runner import CONFIGS, digits_runner
 
 

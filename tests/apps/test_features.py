@@ -155,8 +155,8 @@ def test_a_file_of_the_same_network_and_images_is_used_again(
     [
         ('none', 'checkpoint: expected weights of the network, .* got none'),
         ('less', r'expected the weights .* got none for backbone\.'),
-        ('broken', 'expected a checkpoint that can be loaded safely, got another file'),
-        ('missing', 'expected a file of weights, got no file'),
+        ('broken', 'checkpoint: expected a checkpoint that loads safely, got'),
+        ('missing', 'checkpoint: expected a checkpoint, got no file'),
         ('out', r'--out: expected a new file, got .* --force replaces it'),
         ('suffix', '--out: expected a file .npz or .safetensors'),
     ],

@@ -223,7 +223,7 @@ def test_table_csv_and_names_of_all_kinds(plain: Path, capsys: pytest.CaptureFix
             "test-prior: expected 'uniform', 'train' or a file",
         ),
         (['stock.pth', 'photos'], 'stock.pth: expected a checkpoint that a run with LongTailHook'),
-        (['note.pth', 'photos'], 'note.pth: expected a checkpoint that can be loaded safely'),
+        (['note.pth', 'photos'], 'model: expected a checkpoint that loads safely, got'),
         (['plain.pth', 'photos', '--config', 'no.py'], 'config: expected a config file, got no'),
     ],
 )

@@ -64,7 +64,11 @@ def attempt(name, marker, function):
         reasons = ('expected a checkpoint that loads safely', 'expected a whole checkpoint')
         end = 'refused' if any(reason in str(error) for reason in reasons) else 'failed'
     except SystemExit:  # the converters, with the reason as their last line
-        end = 'refused' if 'cannot be read as a checkpoint' in complaint.getvalue() else 'failed'
+        end = (
+            'refused'
+            if 'expected a checkpoint that loads safely' in complaint.getvalue()
+            else 'failed'
+        )
     except Exception as error:  # after its code had run, what it left may fit nowhere
         end = f'failed:{type(error).__name__}'
     print('ATTEMPT', name, 'ran' if marker.exists() else 'idle', end, flush=True)

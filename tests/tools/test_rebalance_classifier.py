@@ -106,8 +106,11 @@ def test_several_matrices_need_a_name(tmp_path):
 @pytest.mark.parametrize(
     ('prepare', 'message'),
     [
-        (lambda path: None, 'no such file'),
-        (lambda path: path.write_bytes(b'not a checkpoint'), 'cannot be read'),
+        (lambda path: None, 'got no file'),
+        (
+            lambda path: path.write_bytes(b'not a checkpoint'),
+            'expected a checkpoint that loads safely',
+        ),
         (lambda path: torch.save({'weights': 1}, path), 'without state_dict'),
         (lambda path: save(path, counts=None), '--class-counts-from'),
         (lambda path: save(path, counts=[1, 2]), 'one weight matrix with 2 rows'),
@@ -142,7 +145,7 @@ def test_the_original_is_never_overwritten(tmp_path):
 def test_command_ends_with_a_message_and_no_traceback(tmp_path, capsys):
     with pytest.raises(SystemExit):
         tool.main([str(tmp_path / 'a'), str(tmp_path / 'b'), '--method', 'tau_norm'])
-    assert 'no such file' in capsys.readouterr().err
+    assert 'got no file' in capsys.readouterr().err
 
 
 def test_a_cosine_classifier_has_nothing_to_normalise(tmp_path):

@@ -64,10 +64,10 @@ def test_plain_classifier_predicts_the_same(tmp_path, capsys, cosine, head_type)
 
 
 def test_bad_input(tmp_path, capsys):
-    with pytest.raises(ValueError, match='no such file'):
+    with pytest.raises(ValueError, match='got no file'):
         tool.convert(tmp_path / 'in.pth', tmp_path / 'out.pth')
     (tmp_path / 'in.pth').write_bytes(b'not a checkpoint')
-    with pytest.raises(ValueError, match='cannot be read'):
+    with pytest.raises(ValueError, match='that loads safely'):
         tool.convert(tmp_path / 'in.pth', tmp_path / 'out.pth')
     torch.save(dict(weights={}), tmp_path / 'in.pth')
     with pytest.raises(ValueError, match='state_dict'):
@@ -99,7 +99,7 @@ def test_a_damaged_source_is_refused(tmp_path):
     with path.open('r+b') as file:
         file.seek(path.stat().st_size // 2)
         file.write(b'\xff' * 64)
-    with pytest.raises(ValueError, match=r'in\.pth: cannot be read as a checkpoint: it is damaged'):
+    with pytest.raises(ValueError, match=r'got \S+in\.pth, which is damaged'):
         tool.convert(path, tmp_path / 'out.pth')
     assert not (tmp_path / 'out.pth').exists()
 

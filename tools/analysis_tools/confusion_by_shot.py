@@ -42,6 +42,7 @@ from mmlt.functional.metrics.tallies import (
     hard_confusion,
     top_error_pairs,
 )
+from mmlt.registry import type_name
 
 __all__ = ['PairRates', 'compare_pairs', 'group_table', 'pair_table']
 
@@ -80,7 +81,7 @@ def label_keeping_evaluator(evaluator: Any) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {}
     for metric in [evaluator] if isinstance(evaluator, Mapping) else list(evaluator or ()):
-        if not settings and str(metric.get('type')).split('.')[-1] == 'LongTailMetric':
+        if not settings and type_name(metric) == 'LongTailMetric':
             settings = {k: v for k, v in metric.items() if k not in ('csv_file', 'prefix')}
     return dict(settings, type='KeptLabelsMetric')
 

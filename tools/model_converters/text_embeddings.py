@@ -20,8 +20,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mmlt.apps.check.command import read_config
 from mmlt.apps.command_line import progress_bar
+from mmlt.apps.config import read_config
 from mmlt.apps.text_embeddings import (
     TEMPLATE,
     classes_of_config,
@@ -30,6 +30,7 @@ from mmlt.apps.text_embeddings import (
     read_text_tower,
     write_embeddings,
 )
+from mmlt.functional.checks import one_line
 from mmlt.functional.text_embeddings import to_features
 
 
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         print(_write(args))
     except (ValueError, OSError) as error:
-        parser.error(' '.join(str(error).split()))
+        parser.error(one_line(error, 500))
 
 
 def _write(args: argparse.Namespace) -> str:

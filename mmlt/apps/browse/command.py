@@ -13,14 +13,15 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 import mmlt  # noqa: F401  registers everything
-from mmlt.datasets.reading import ANY_ERROR
 from mmlt.evaluation.names import write_csv
+from mmlt.functional.checks import one_line
+from mmlt.weight_files import read_checkpoint
 
-from ..check.command import read_config
 from ..command_line import add_cfg_options, command_of, integer_from, parser_of, progress_bar
+from ..config import read_config
 from .drawing import draw_batch, draw_classes
 from .feed import Feed
-from .run import confusion_of, has_rectifier, read_checkpoint, rectifier_of
+from .run import confusion_of, has_rectifier, rectifier_of
 
 __all__ = ['main']
 
@@ -70,7 +71,7 @@ def _browse(args: argparse.Namespace) -> None:
             'replaces them'
         )
     cfg = read_config(args.config, args.cfg_options)
-    checkpoint = read_checkpoint(args.checkpoint) if args.checkpoint else None
+    checkpoint = read_checkpoint(args.checkpoint, '--checkpoint') if args.checkpoint else None
     feed = Feed(cfg, args.epoch, confusion_of(checkpoint) if checkpoint else None)
     try:
         with warnings.catch_warnings():
@@ -82,8 +83,8 @@ def _browse(args: argparse.Namespace) -> None:
             drawn = [feed.batch(index, rectify) for index in chosen]
     except (ValueError, OSError):
         raise
-    except ANY_ERROR as error:  # whatever transforms and data sets raise
-        raise ValueError(' '.join(str(error).split())[:500] or type(error).__name__) from error
+    except Exception as error:  # whatever transforms and data sets raise
+        raise ValueError(one_line(error, 500)) from error
     name = Path(args.config).stem
     epoch = f'{name}, epoch {args.epoch}'
     for batch in drawn:

@@ -22,6 +22,7 @@ from torch import Tensor
 from mmlt.datasets.labels import dataset_labels, names_of_classes, training_class_counts
 from mmlt.datasets.samplers.pairs import PairSampler
 from mmlt.datasets.samplers.positions import PositionedBatch, SeededItems
+from mmlt.functional.checks import one_line
 from mmlt.hooks.epoch_seed_hook import seed_iteration
 from mmlt.hooks.runner_parts import batch_augments, hold_images
 from mmlt.models.device_images import DeviceImagesDataPreprocessor
@@ -93,7 +94,7 @@ class Feed:
                 self.preprocessor = build_preprocessor(cfg)
                 switch_recipe(cfg, epoch, self.loader, self.preprocessor)
         except (KeyError, TypeError, AttributeError, AssertionError, ImportError) as error:
-            raise ValueError(f'the config cannot be built: {_line(error)}') from error
+            raise ValueError(f'the config cannot be built: {one_line(error)}') from error
         self.labels = dataset_labels(self.loader.dataset)
         head = (cfg.get('model') or {}).get('head')
         told = head.get('num_classes') if isinstance(head, dict) else None
@@ -338,7 +339,3 @@ def _scores(samples: Sequence[DataSample], num_classes: int) -> NDArray[np.float
     scores = np.zeros((len(samples), num_classes))
     scores[np.arange(len(samples)), labels] = 1
     return scores
-
-
-def _line(error: BaseException) -> str:
-    return ' '.join(str(error).split())[:300] or type(error).__name__

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,28 +12,12 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from mmlt.datasets.reading import ANY_ERROR
+from mmlt.functional.checks import one_line
 from mmlt.models.heads.label_rectifier import LabelRectifier
 
-__all__ = ['confusion_of', 'read_checkpoint', 'rectifier_of']
+__all__ = ['confusion_of', 'rectifier_of']
 
 Rectify = Callable[[Sequence[Tensor], Tensor], Tensor]
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of a run, loaded safely; ``ValueError`` with one line if it is none."""
-    if not path.is_file():
-        raise ValueError(f'--checkpoint: expected a checkpoint, got no file {path}')
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except ANY_ERROR as error:  # the unpickler raises errors of every kind
-        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
-        raise ValueError(
-            f'--checkpoint: expected a checkpoint that loads safely, got {path}: {reason}'
-        ) from error
-    if not isinstance(content, dict) or not isinstance(content.get('state_dict'), dict):
-        raise ValueError(f'--checkpoint: expected a checkpoint of MMEngine, got {path}')
-    return content
 
 
 def confusion_of(checkpoint: dict[str, Any]) -> Tensor | None:
@@ -81,10 +64,10 @@ def rectifier_of(
             model = MODELS.build(deepcopy(cfg.model))
         weights = checkpoint['state_dict']
         lacking = model.load_state_dict(weights, strict=False).missing_keys
-    except ANY_ERROR as error:
+    except Exception as error:
         raise ValueError(
             f'--checkpoint: expected the weights of the model of the config, got others: '
-            f'{" ".join(str(error).split())[:300]}'
+            f'{one_line(error)}'
         ) from error
     lost = [name for name in lacking if not name.startswith(('head.loss', 'data_preprocessor'))]
     if lost:

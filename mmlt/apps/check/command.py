@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mmengine.config import Config
-
 from ..command_line import add_cfg_options, command_of, cores, integer_from, parser_of, progress_bar
+from ..config import read_config
 from .duplicates import find_duplicates
 from .files import Scanned, Settings, scan_file
 from .kinds import Finding
@@ -74,32 +73,6 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     if args.out is not None and args.out.suffix not in FORMATS:
         parser.error(f'--out: expected a file {"/".join(FORMATS)}, got {str(args.out)!r}')
     return args
-
-
-def read_config(path: str, options: dict | None) -> Config:
-    """The config as ``tools/train.py`` reads it.
-
-    Its text is not laid out by yapf, which MMEngine does for the log and in each checkpoint, and
-    which takes a second each time.
-
-    Raises ``ValueError`` with one line if it cannot be read.
-    """
-    if not Path(path).is_file():
-        got = 'a folder:' if Path(path).is_dir() else 'no such file:'
-        raise ValueError(f'config: expected a config file, got {got} {path}')
-    try:
-        cfg = Config.fromfile(path)
-        # Not an argument: MMEngine passes that on for its other kind of configs only.
-        object.__setattr__(cfg, '_format_python_code', False)
-        if options:
-            cfg.merge_from_dict(options)
-    except Exception as error:  # a config is a program
-        reason = ' '.join(str(error).split())[:500]
-        raise ValueError(
-            f'config: expected a config that can be read, got {path}: '
-            f'{type(error).__name__}: {reason}'
-        ) from error
-    return cfg
 
 
 def scan(

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from mmlt.functional.checks import one_line
+
 from .kinds import Finding
 
 __all__ = ['Decoder', 'Scanned', 'Settings', 'scan_file']
@@ -200,18 +202,14 @@ def _tried(content: bytes, decoders: tuple[Decoder, ...]) -> Iterator[tuple[str,
             decoded = mmcv.imfrombytes(content, flag=flag, backend=backend)
             yield backend, '' if decoded is not None and decoded.size else 'refuses it'
         except Exception as error:
-            yield backend, _first_line(error)
+            yield backend, one_line(error)
 
 
 def _refusals(name: str, error: Exception, content: bytes, settings: Settings) -> str:
-    parts = [f'{name}: {_first_line(error)}']
+    parts = [f'{name}: {one_line(error)}']
     for backend, reason in _tried(content, settings.decoders):
         parts.append(f'{backend}: {reason or "reads it in silence and makes up what is lost"}')
     return '; '.join(parts)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), '') or type(error).__name__
 
 
 # What is often saved under the name of an image. Bytes at the start of the file.

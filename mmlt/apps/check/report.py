@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from mmlt.checkpoints import write_text_whole
 from mmlt.evaluation.names import write_csv
 
+from ..text import printable
 from .kinds import KINDS, Finding
 from .sources import Listed, Split
 
@@ -85,8 +87,7 @@ def _line(row: Row) -> str:
     place = row.split if row.line is None else f'{row.split}, {row.list_file}, line {row.line}'
     text = f'{row.file} ({place})' if row.file else place
     text = f'{text}: {row.detail}' if row.detail else text
-    # Names may hold anything, such as what moves the cursor of a terminal.
-    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
+    return printable(text)
 
 
 def save(rows: Sequence[Row], path: Path) -> None:
@@ -96,4 +97,4 @@ def save(rows: Sequence[Row], path: Path) -> None:
         write_csv(path, COLUMNS, cells)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([asdict(row) for row in rows], indent=1) + '\n', encoding='utf-8')
+    write_text_whole(json.dumps([asdict(row) for row in rows], indent=1) + '\n', path)

@@ -21,6 +21,7 @@ from torch.utils.data import ConcatDataset, Subset
 
 from mmlt.datasets import PairedDataset
 from mmlt.datasets.labels import names_of_classes
+from mmlt.functional.checks import one_line
 
 from .files import Decoder
 
@@ -126,8 +127,7 @@ def _read_split(name: str, data_set: Any) -> Split:
             _list_images(data_set, split)
             split.classes = names_of_classes(data_set, split.data_set)
         except Exception as error:  # whatever a data set raises would end a training too
-            reason = next(iter(str(error).splitlines()), '')
-            split.fault = f'{type(error).__name__}: {reason}'
+            split.fault = f'{type(error).__name__}: {one_line(error)}'
     return split
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmlt.datasets.feature_files import read_features
+from mmlt.functional.checks import one_line
 
 from ..features.extraction import extract_features
 from ..features.frozen import check_frozen
@@ -123,7 +124,7 @@ def _make(
             method.load(), path, checkpoint, force=force, reuse=True, tell=tell
         )
     except (ValueError, OSError) as error:
-        tell(dict(fault=' '.join(str(error).split())))
+        tell(dict(fault=one_line(error, 500)))
         return
     images = sum(len(split.labels) for split in content.splits.values())
     tell(

@@ -12,7 +12,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..check.command import read_config
+from ..config import read_config
 from ..features.frozen import frozen_config
 
 __all__ = ['Method', 'choose', 'find_methods', 'home_of']

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from mmlt.evaluation.names import write_csv
 from mmlt.functional.metrics.uncertainty import t_interval
 
 from ..evaluate.results import COLUMNS
+from ..text import aligned, plain
 from .budget import text_of
 
 __all__ = ['Cell', 'Comparison', 'save_tables', 'to_markdown', 'to_text']
@@ -177,16 +178,8 @@ def _difference(cell: Cell) -> str:
 
 def to_text(comparison: Comparison) -> str:
     """For a terminal."""
-    parts = [f'{title}:\n\n{_aligned(rows)}' for title, rows in comparison.tables()]
+    parts = [f'{title}:\n\n{aligned(rows)}' for title, rows in comparison.tables()]
     return '\n\n'.join([*parts, '\n'.join(comparison.sentences())]).rstrip()
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return '\n'.join(
-        '  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
-        for row in rows
-    )
 
 
 def to_markdown(comparison: Comparison) -> str:
@@ -238,13 +231,9 @@ def _rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
                         method=label,
                         figure=name,
                         seeds=len(cell.values),
-                        mean=_number(cell.mean),
-                        deviation=_number(cell.deviation),
-                        difference=_number(cell.difference),
-                        low=_number(cell.difference - cell.half),
-                        high=_number(cell.difference + cell.half),
+                        mean=plain(cell.mean),
+                        deviation=plain(cell.deviation),
+                        difference=plain(cell.difference),
+                        low=plain(cell.difference - cell.half),
+                        high=plain(cell.difference + cell.half),
                     )
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)

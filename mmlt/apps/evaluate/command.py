@@ -16,13 +16,16 @@ from mmengine.config import Config
 
 import mmlt
 from mmlt.checkpoints import TRUST
+from mmlt.functional.checks import one_line
+from mmlt.registry import type_name
 from mmlt.trained_prior import trained_prior
+from mmlt.weight_files import read_checkpoint
 
-from ..check.command import read_config
 from ..command_line import add_cfg_options, add_thresholds, command_of, parser_of
+from ..config import read_config
 from ..predictions import Predictions, load_predictions
 from .counts import HOW_TO_GIVE, counts_from, counts_of_checkpoint, counts_of_config, names_beside
-from .inference import check_readable, predict_split, same_images
+from .inference import predict_split, same_images
 from .judge import can_correct, judge, sweep_tau
 from .results import save_results, table_of, worst_line
 
@@ -174,19 +177,16 @@ def _evaluate(args: argparse.Namespace, quiet: bool = False, pictures: bool = Tr
 def _from_model(args: argparse.Namespace) -> tuple[Config, Predictions]:
     config, checkpoint = args.source
     cfg = read_config(config, args.cfg_options)
-    if not Path(checkpoint).is_file():
-        got = 'a folder:' if Path(checkpoint).is_dir() else 'no such file:'
-        raise ValueError(f'checkpoint: expected a checkpoint, got {got} {checkpoint}')
     if args.trust:
         os.environ[TRUST] = '1'
-    check_readable(checkpoint, args.trust)
+    read_checkpoint(checkpoint, trust=args.trust, switch='--trust')
     return cfg, predict_split(cfg, checkpoint, args.split, args.features)
 
 
 def _thresholds_of(cfg: Config) -> tuple[int, int]:
     evaluators = cfg.get('test_evaluator') or ()
     for metric in [evaluators] if isinstance(evaluators, dict) else evaluators:
-        if str(metric.get('type')).split('.')[-1] == 'LongTailMetric':
+        if type_name(metric) == 'LongTailMetric':
             return metric.get('many_threshold', 100), metric.get('few_threshold', 20)
     return 100, 20
 
@@ -207,8 +207,8 @@ def _with_counts(
             counts = counts_of_config(cfg, classes)
             return predictions.with_counts(counts), 'the training data of the config', None
         except ValueError as error:
-            reason = ' '.join(str(error).split())
-        saved = counts_of_checkpoint(args.source[1], classes)
+            reason = one_line(error)
+        saved = counts_of_checkpoint(args.source[1], classes, args.trust)
         if saved is not None:
             return predictions.with_counts(saved), 'the checkpoint', None
     if predictions.class_counts is not None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import csv
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 
 from mmlt.datasets.labels import training_class_counts
 from mmlt.evaluation.names import from_cell
+from mmlt.functional.checks import one_line
 from mmlt.functional.counts import count_labels
+from mmlt.weight_files import read_checkpoint
 
-from ..check.command import read_config
+from ..config import read_config
 
 __all__ = ['HOW_TO_GIVE', 'counts_from', 'counts_of_checkpoint', 'counts_of_config', 'names_beside']
 
@@ -39,19 +39,19 @@ def counts_of_config(cfg: Config, num_classes: int) -> list[int]:
     try:
         counts = training_class_counts(DATASETS.build(loader.dataset), num_classes)
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, ImportError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ValueError(f'train_dataloader.dataset cannot be read: {reason}') from error
+        raise ValueError(
+            'train_dataloader.dataset: expected training data that can be read, got '
+            f'{one_line(error)}'
+        ) from error
     return _checked(counts, num_classes, 'train_dataloader.dataset')
 
 
-def counts_of_checkpoint(checkpoint: str, num_classes: int) -> list[int] | None:
+def counts_of_checkpoint(
+    checkpoint: str, num_classes: int, trust: bool = False
+) -> list[int] | None:
     """What ``LongTailHook`` has written into a checkpoint; None where it has not."""
-    try:
-        content = torch.load(checkpoint, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, OSError):
-        return None
-    meta = content.get('meta') if isinstance(content, dict) else None
-    told = ((meta or {}).get('dataset_meta') or {}).get('class_counts')
+    meta = read_checkpoint(checkpoint, trust=trust).get('meta') or {}
+    told = (meta.get('dataset_meta') or {}).get('class_counts')
     return [int(count) for count in told] if told and len(told) == num_classes else None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import tempfile
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from ..command_line import progress_bar
 from ..predictions import Predictions, gather
 
-__all__ = ['check_readable', 'predict_split', 'same_images']
+__all__ = ['predict_split', 'same_images']
 
 
 @METRICS.register_module()
@@ -114,25 +113,6 @@ class _CheckWeights(Hook):
                 f'checkpoint: expected the weights of the model of the config, got none that fit '
                 f'for {lost[0]}{others}'
             )
-
-
-def check_readable(checkpoint: str, trust: bool = False) -> None:
-    """Raise ``ValueError`` with one line if a checkpoint cannot be loaded.
-
-    Args:
-        checkpoint: path.
-        trust: load it without safety.
-    """
-    try:
-        content = torch.load(checkpoint, map_location='cpu', weights_only=not trust)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, AttributeError, ImportError) as error:
-        reason = next(iter(str(error).splitlines()), 'it is empty')
-        raise ValueError(
-            f'checkpoint: expected a checkpoint that loads safely (--trust switches that off), '
-            f'got {checkpoint}: {reason}'
-        ) from error
-    if not isinstance(content, dict):
-        raise ValueError(f'checkpoint: expected a dict of weights, got {type(content).__name__}')
 
 
 def same_images(cfg: Config) -> bool:

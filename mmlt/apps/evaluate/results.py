@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from mmlt.checkpoints import write_text_whole
 from mmlt.evaluation.names import write_csv
 from mmlt.evaluation.per_class_table import per_class_rows, write_per_class_csv
 from mmlt.functional.metrics.tallies import most_confused_with
 
 from ..predictions import Predictions, save_predictions
+from ..text import aligned, plain
 from .judge import Judged
 from .pictures import confusion_shares, draw_accuracy, draw_confusion
 
@@ -41,13 +43,7 @@ def table_of(judged: Mapping[str, Judged]) -> str:
     for title, one in judged.items():
         values = [one.figures.get(name, math.nan) for name in columns]
         rows.append([title, *('' if math.isnan(value) else f'{value:.1f}' for value in values)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *others in rows:
-        cells = [first.ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        lines.append('  '.join(cells).rstrip())
-    return '\n'.join(lines)
+    return aligned(rows)
 
 
 def worst_line(predictions: Predictions, judged: Judged) -> str:
@@ -123,7 +119,7 @@ def save_results(
         ),
     )
     figures = {
-        title: dict(figures=_plain(one.figures), intervals=_plain(one.intervals))
+        title: dict(figures=plain(one.figures), intervals=plain(one.intervals))
         for title, one in judged.items()
     }
     known_about = dict(
@@ -135,18 +131,7 @@ def save_results(
         results=figures,
     )
     text = json.dumps(known_about, indent=2, ensure_ascii=False)
-    (folder / 'metrics.json').write_text(text + '\n', encoding='utf-8')
+    write_text_whole(text + '\n', folder / 'metrics.json')
     if pictures:
         draw_confusion(folder / 'confusion.png', *confusion_shares(predictions, first))
         draw_accuracy(folder / 'accuracy.png', predictions, first, thresholds)
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """For JSON, which has no "not a number"."""
-    return {name: _number(value) for name, value in values.items()}
-
-
-def _number(value: float | Sequence[float]) -> Any:
-    if isinstance(value, (tuple, list)):
-        return [_number(part) for part in value]
-    return None if math.isnan(value) else round(float(value), 4)  # type: ignore[arg-type]

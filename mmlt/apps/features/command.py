@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..check.command import read_config
 from ..command_line import add_cfg_options, command_of, integer_from, parser_of
+from ..config import read_config
 from .extraction import extract_features
 
 __all__ = ['main']

@@ -31,8 +31,9 @@ from mmlt.datasets.feature_files import (
     write_features,
 )
 from mmlt.datasets.labels import check_class_names, dataset_labels, names_of_classes
-from mmlt.datasets.reading import ANY_ERROR, unwrapped
+from mmlt.datasets.reading import unwrapped
 from mmlt.feature_pass import features_of, pipeline_of
+from mmlt.functional.checks import one_line
 
 from .network import build_network, describe_network
 from .settings import SPLITS, inside_wrappers, settings_of_features
@@ -207,8 +208,8 @@ def _datasets(cfg: Config) -> tuple[dict[str, Any], dict[str, str]]:
             with DefaultScope.overwrite_default_scope('mmpretrain'):
                 found[name] = DATASETS.build(part)
                 found[name].full_init()
-        except ANY_ERROR as error:  # whatever data sets say to wrong paths
-            said = ' '.join(str(error).split())[:300]
+        except Exception as error:  # whatever data sets say to wrong paths
+            said = one_line(error)
             if said == 'need at least one array to concatenate':  # MMEngine, where there is none
                 said = 'expected images, got none'
             raise ValueError(f'{name}_dataloader.dataset: {said}') from error

@@ -12,9 +12,11 @@ from mmengine.config import Config
 
 from mmlt.datasets.feature_files import FeatureFile, read_features
 from mmlt.hooks.settings import changes
+from mmlt.registry import type_name
 
+from ..config import without_layout
 from ..schedule import scale_epochs
-from .network import hash_of_weights, name_of_backbone, type_name
+from .network import hash_of_weights, name_of_backbone
 from .settings import SPLITS, WRAPPERS, settings_of_features
 
 __all__ = ['check_frozen', 'frozen_config']
@@ -72,10 +74,7 @@ def frozen_config(cfg: Config, features_file: str | Path) -> Config:
         if cfg.get(f'{split}_dataloader') is not None:
             _freeze_loader(cfg[f'{split}_dataloader'], split, content, str(features_file))
     _schedule(cfg, content)
-    # MMEngine lays out the text of a config with yapf, at the start and in each checkpoint; that
-    # takes as long as the training.
-    object.__setattr__(cfg, '_format_python_code', False)
-    return cfg
+    return without_layout(cfg)
 
 
 def check_frozen(cfg: Config) -> None:
@@ -163,11 +162,11 @@ def _freeze_model(cfg: Config, content: FeatureFile) -> None:
 
 
 def _freeze_loader(loader: Any, split: str, content: FeatureFile, path: str) -> None:
-    home, name, part = loader, 'dataset', loader.dataset
-    while type_name(part) in WRAPPERS:
-        part.pop('partner_pipeline', None)
-        home, name, part = part, 'dataset', part.dataset
-    home[name] = dict(
+    home = loader
+    while type_name(home.dataset) in WRAPPERS:
+        home = home.dataset
+        home.pop('partner_pipeline', None)
+    home.dataset = dict(
         type='FeaturesLT',
         file=path,
         split=split,

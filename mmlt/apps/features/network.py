@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -15,20 +14,13 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmlt.apps.quiet import quiet_logs
-from mmlt.datasets.reading import ANY_ERROR
+from mmlt.functional.checks import one_line
 from mmlt.models import BCLNeck
 from mmlt.models.backbones.base_weights import local_file, sha256_of
-from mmlt.registry import pretrained_in
-from mmlt.weight_files import SUFFIX, read_safetensors
+from mmlt.registry import pretrained_in, type_name
+from mmlt.weight_files import read_checkpoint
 
-__all__ = [
-    'build_network',
-    'describe_network',
-    'hash_of_weights',
-    'name_of_backbone',
-    'network_of',
-    'type_name',
-]
+__all__ = ['build_network', 'describe_network', 'hash_of_weights', 'name_of_backbone', 'network_of']
 
 # What tells one network of a backbone class from another.
 _SIZES = ('model_name', 'arch', 'depth', 'version')
@@ -64,9 +56,9 @@ def build_network(cfg: Config, checkpoint: Path | None, device: str) -> ImageCla
     with DefaultScope.overwrite_default_scope('mmpretrain'), quiet_logs():
         try:
             model = MODELS.build(model_cfg)
-        except ANY_ERROR as error:  # whatever constructors say to wrong options
+        except Exception as error:  # whatever constructors say to wrong options
             raise ValueError(
-                f'model: expected one that can be built, got {_line(error)}'
+                f'model: expected one that can be built, got {one_line(error)}'
             ) from error
         if not isinstance(model, ImageClassifier):
             raise ValueError(f'model: expected an ImageClassifier, got {type(model).__name__}')
@@ -92,9 +84,9 @@ def _load(part: Any, weights: dict[str, Tensor], source: str) -> None:
     expected = f'{source}: expected the weights of the network of the config, got'
     try:
         missing, unexpected = part.load_state_dict(weights, strict=False)
-    except ANY_ERROR as error:  # shapes, or what backbones say when they adapt what is loaded
-        lines = [line for line in str(error).splitlines() if 'mismatch' in line]
-        raise ValueError(f'{expected} {" ".join((lines or [_line(error)])[0].split())}') from error
+    except Exception as error:  # shapes, or what backbones say when they adapt what is loaded
+        lines = [line.strip() for line in str(error).splitlines() if 'mismatch' in line]
+        raise ValueError(f'{expected} {(lines or [one_line(error)])[0]}') from error
     lost = [name for name in missing if not name.endswith('num_batches_tracked')]
     own = {name for name, _ in part.named_children()}
     foreign = [name for name in unexpected if name.partition('.')[0] in own]
@@ -106,23 +98,15 @@ def _load(part: Any, weights: dict[str, Tensor], source: str) -> None:
 
 
 def _weights(source: str) -> dict[str, Tensor]:
-    path = local_file(source)
-    if '://' not in source and not path.is_file():
-        raise ValueError(f'checkpoint: expected a file of weights, got no file {source}')
+    if '://' not in source:
+        return dict(read_checkpoint(source)['state_dict'])
     try:
-        if '://' in source:
-            content = CheckpointLoader.load_checkpoint(source, map_location='cpu')
-        elif path.suffix == SUFFIX:
-            content = read_safetensors(path)
-        else:
-            content = torch.load(path, map_location='cpu', weights_only=True)
-        weights = content.get('state_dict', content)
-        return {str(name).removeprefix('module.'): value for name, value in weights.items()}
-    except ANY_ERROR as error:  # the unpickler raises errors of every kind
+        content = CheckpointLoader.load_checkpoint(source, map_location='cpu')
+    except Exception as error:  # of the network, or of the unpickler
         raise ValueError(
-            f'{source}: expected a checkpoint that can be loaded safely, got another file: '
-            f'{_line(error)}'
+            f'checkpoint: expected one that can be loaded, got {source}: {one_line(error)}'
         ) from error
+    return dict(content.get('state_dict', content))
 
 
 def describe_network(
@@ -187,12 +171,6 @@ def network_of(cfg: Config, given: bool = False) -> dict[str, Any]:
     return model
 
 
-def type_name(part: Any) -> str:
-    """Of a config, whose type may be a class, or have a scope before it."""
-    kind = part.get('type')
-    return kind.__name__ if isinstance(kind, type) else str(kind).rpartition('.')[2]
-
-
 def _pretrained(part: dict[str, Any]) -> dict[str, Any] | None:
     return next(iter(pretrained_in(part.get('init_cfg'))), None)
 
@@ -200,7 +178,3 @@ def _pretrained(part: dict[str, Any]) -> dict[str, Any] | None:
 def _cut(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     prefix = f'{prefix.rstrip(".")}.' if prefix else ''
     return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-
-
-def _line(error: BaseException) -> str:
-    return ' '.join(str(error).split())[:300] or type(error).__name__

@@ -8,10 +8,10 @@ from typing import Any
 from mmengine.config import Config
 
 from mmlt.hooks.settings import settings_of
-from mmlt.registry import dicts_in
+from mmlt.registry import dicts_in, type_name
 
 from ..places import without_places
-from .network import network_of, type_name
+from .network import network_of
 
 __all__ = ['SPLITS', 'WRAPPERS', 'inside_wrappers', 'settings_of_features']
 

@@ -20,7 +20,7 @@ from ..check.files import Settings as ScanSettings
 from ..check.kinds import KINDS
 from ..check.sources import Listed, Split
 from ..command_line import command_of, parser_of
-from ..predict.output import printable
+from ..text import printable
 from .histogram import about_test, advice, histogram, summary
 from .network import choose_network
 from .project import Project, check_out, write_project

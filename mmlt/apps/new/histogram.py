@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mmlt.functional.counts import shot_groups
 
-from ..predict.output import printable
+from ..text import printable
 
 __all__ = ['about_test', 'advice', 'histogram', 'summary']
 

@@ -12,8 +12,8 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from mmlt.datasets.reading import ANY_ERROR
-from mmlt.weight_files import checkpoint_bytes, read_safetensors, write_whole
+from mmlt.functional.checks import one_line
+from mmlt.weight_files import checkpoint_bytes, read_checkpoint, write_whole
 
 __all__ = ['SMALL', 'Network', 'choose_network']
 
@@ -126,9 +126,8 @@ def _named(name: str) -> tuple[Network, Any]:
     with torch.no_grad():
         try:
             output = module(torch.zeros(1, 3, 64, 64))[-1]
-        except ANY_ERROR as error:
-            reason = ' '.join(str(error).split())[:200]
-            raise ValueError(f'--net: {_expected()}, got {name!r}: {reason}') from error
+        except Exception as error:
+            raise ValueError(f'--net: {_expected()}, got {name!r}: {one_line(error)}') from error
     told = getattr(getattr(module, 'timm_model', None), 'num_features', output.shape[1])
     if output.ndim != 4 or output.shape[1] != told:
         raise ValueError(f'--net: {_expected()} with maps (N, C, H, W), got {name!r}')
@@ -142,7 +141,7 @@ def _expected() -> str:
 
 def _fitting(path: Path, network: Network, module: Any) -> dict[str, Tensor]:
     """The weights of a file under the names of the network; ``ValueError`` if some lack."""
-    state = {name.removeprefix('module.'): value for name, value in _read(path).items()}
+    state = read_checkpoint(path, '--weights')['state_dict']
     if any(name.startswith(_PREFIX) for name in state):
         state = {
             name.removeprefix(_PREFIX): value
@@ -153,7 +152,7 @@ def _fitting(path: Path, network: Network, module: Any) -> dict[str, Tensor]:
     found = {}
     for name in needed:
         value = state.get(name, state.get(name.removeprefix('timm_model.')))
-        if value is not None and value.shape == needed[name].shape:
+        if getattr(value, 'shape', None) == needed[name].shape:
             found[name] = value
     # Which torchvision's older files do not have.
     lacking = [n for n in needed if n not in found and not n.endswith('num_batches_tracked')]
@@ -164,20 +163,3 @@ def _fitting(path: Path, network: Network, module: Any) -> dict[str, Tensor]:
             'has another shape'
         )
     return found
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise ValueError(f'--weights: expected a file, got no {path}')
-    try:
-        if path.suffix == '.safetensors':
-            content = read_safetensors(path)
-        else:
-            content = torch.load(path, map_location='cpu', weights_only=True)
-    except ANY_ERROR as error:  # the unpickler raises errors of every kind
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise ValueError(
-            f'--weights: expected weights that can be loaded safely, got {path}: {reason}'
-        ) from error
-    content = content.get('state_dict', content) if isinstance(content, dict) else {}
-    return {str(k): v for k, v in content.items() if isinstance(v, Tensor)}

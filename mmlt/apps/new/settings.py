@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import torch
 from PIL import Image
 
-from mmlt.datasets.reading import ANY_ERROR
-
 from ..command_line import cores
 from .network import SMALL
 
@@ -54,7 +52,7 @@ def median_side(paths: Sequence[str]) -> int:
         try:
             with Image.open(path) as image:
                 sides.append(min(image.size))
-        except ANY_ERROR:  # what only the decoder of the config reads
+        except Exception:  # what only the decoder of the config reads
             continue
     return sorted(sides)[len(sides) // 2] if sides else 224
 

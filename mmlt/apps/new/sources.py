@@ -17,10 +17,10 @@ from typing import NamedTuple
 from mmlt.datasets.lists import folder_names, parse_image_list
 from mmlt.functional.checks import refuse
 
-from ..check.command import read_config
 from ..check.sources import read_splits
+from ..config import read_config
 from ..predict.images import SUFFIXES, images_inside
-from ..predict.output import printable
+from ..text import printable
 
 __all__ = ['SPLITS', 'Gathered', 'Image', 'gather']
 

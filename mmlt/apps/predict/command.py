@@ -12,9 +12,10 @@ import numpy as np
 from mmlt.apps.command_line import add_model, command_of, integer_from, parser_of, progress_bar
 from mmlt.apps.model import load_model
 
+from ..text import printable
 from .api import predict_batches
 from .images import find_images
-from .output import FORMATS, Row, as_table, printable, save
+from .output import FORMATS, Row, as_table, save
 
 __all__ = ['main']
 

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from mmlt.evaluation.names import write_csv
 from mmlt.weight_files import write_whole
 
-__all__ = ['FORMATS', 'Row', 'as_table', 'printable', 'save']
+from ..text import aligned, printable
+
+__all__ = ['FORMATS', 'Row', 'as_table', 'save']
 
 FORMATS = ('.csv', '.json')
 
@@ -28,16 +30,7 @@ def as_table(rows: Sequence[Row]) -> str:
         [printable(row.path), *(f'{printable(name)} {share:.3f}' for name, share in row.best)]
         for row in rows
     ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return '\n'.join(
-        '  '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    )
-
-
-def printable(text: str) -> str:
-    """Names may hold anything, such as what moves the cursor of a terminal."""
-    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
+    return aligned(cells, right=False)
 
 
 def save(

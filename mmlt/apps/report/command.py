@@ -7,6 +7,8 @@ import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmlt.checkpoints import write_text_whole
+
 from ..command_line import add_thresholds, command_of, parser_of
 from .files import write_files
 from .runs import Run, load_runs
@@ -85,9 +87,7 @@ def write_report(out: Path, runs: Sequence[Run], title: str | None = None) -> Pa
     known = describe(runs, title or f'Report: {shown}')
     text = environment.get_template('page.html').render(**known, plotly=get_plotlyjs())
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f'{out.name}.partial')
-    partial.write_text(text, encoding='utf-8', errors='replace')
-    partial.replace(out)
+    write_text_whole(text, out, errors='replace')
     beside = out.with_name(f'{out.stem}_files')
     write_files(beside, runs, known['tables'])
     return beside

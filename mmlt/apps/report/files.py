@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from mmlt.checkpoints import write_text_whole
 from mmlt.evaluation.names import write_csv
 from mmlt.functional.metrics.uncertainty import wilson_interval
 
 from ..evaluate.pictures import confusion_shares, draw_accuracy, draw_confusion
+from ..text import plain
 from .differences import differences
 from .runs import Run
 from .suspects import Double, Suspect
@@ -35,7 +37,7 @@ def write_files(folder: Path, runs: Sequence[Run], doubtful: dict[str, Any]) -> 
     text = json.dumps(
         {run.name: _figures(runs[0], run) for run in runs}, indent=2, ensure_ascii=False
     )
-    (folder / 'figures.json').write_text(text + '\n', encoding='utf-8')
+    write_text_whole(text + '\n', folder / 'figures.json')
     _write_suspects(folder / 'suspicious_labels.csv', doubtful['suspects'], doubtful['names'])
     _write_doubles(folder / 'near_duplicates.csv', doubtful['doubles'], doubtful['names'])
     for kind in ('accuracy', 'confusion'):  # of an earlier report, which may have had other runs
@@ -78,34 +80,23 @@ def _write_classes(path: Path, runs: Sequence[Run]) -> None:
 
 def _figures(base: Run, run: Run) -> dict[str, Any]:
     seeds = list(run.seeds.values())
-    known: dict[str, Any] = dict(figures=_plain(run.judged.figures))
-    known['intervals'] = {name: _plain(ends) for name, ends in run.judged.intervals.items()}
+    known: dict[str, Any] = dict(figures=plain(run.judged.figures))
+    known['intervals'] = {name: plain(ends) for name, ends in run.judged.intervals.items()}
     known['seeds'] = list(run.seeds)
     if len(seeds) > 1:
         values = {name: [one.figures[name] for one in seeds] for name in run.judged.figures}
-        known['deviations'] = _plain(
+        known['deviations'] = plain(
             {name: float(np.std(row, ddof=1)) for name, row in values.items()}
         )
     if run is not base:
         known['differences'] = {
             name: dict(
-                points=_number(change.points),
-                interval=None if change.interval is None else _plain(change.interval),
+                points=plain(change.points),
+                interval=None if change.interval is None else plain(change.interval),
             )
             for name, change in differences(base, run).items()
         }
     return known
-
-
-def _plain(values: Any) -> Any:
-    """For JSON, which has no "not a number"."""
-    if isinstance(values, dict):
-        return {name: _number(value) for name, value in values.items()}
-    return [_number(value) for value in values]
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(float(value), 4)
 
 
 def _write_suspects(path: Path, suspects: Sequence[Suspect], names: Sequence[str]) -> None:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from mmlt.datasets.reading import ANY_ERROR
-
 __all__ = ['thumbnail']
 
 SIDE = 84  # pixels
@@ -31,7 +29,7 @@ def thumbnail(path: str) -> str | None:
             opened.draft('RGB', (2 * SIDE, 2 * SIDE))
             # As it is looked at: cameras note how they were held.
             image = ImageOps.exif_transpose(opened).convert('RGB')
-    except ANY_ERROR:
+    except Exception:
         return None
     scale = SIDE / max(image.size)
     size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)

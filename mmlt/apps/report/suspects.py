@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..check.command import read_config, scan
+from ..check.command import scan
 from ..check.duplicates import Found, find_duplicates
 from ..check.files import Settings
 from ..check.sources import Listed, Split, read_splits
 from ..command_line import cores
+from ..config import read_config
 from .entries import config_file
 from .runs import Run, same_images
 
