@@ -39,6 +39,7 @@ from steps import Batch, build, fresh
 from torch import Tensor, nn
 
 from mmlt.autocast import CPUAutocastOptimWrapper
+from mmlt.functional.checks import one_line
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / 'docs' / 'results' / 'logs' / 'gpu.json'
@@ -252,6 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows=[],
         passes=[],
         left_out=[],
+        failed={},
     )
     # As in training: the recipes set env_cfg.cudnn_benchmark.
     torch.backends.cudnn.benchmark = args.device == 'cuda'
@@ -263,7 +265,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not args.quick or isinstance(part, Way) or not part.mixed or _is_quick(part)
     ]
     known['left_out'] = [str(part) for part in planned]
-    failed = False
     for part in planned:
         left = 60 * args.minutes - (time.monotonic() - begun)
         if left < (60 if isinstance(part, Case) and part.compiled else 0):
@@ -279,18 +280,19 @@ def main(argv: Sequence[str] | None = None) -> int:
                 told = f'{row["ms"]:10.2f} ms'
                 told += '' if row['mb'] is None else f' {row["mb"]:10.1f} MB'
         except Exception as error:  # the others are measured nevertheless
-            told, failed = f'failed: {type(error).__name__}: {error}', True
-        else:
-            known['left_out'].remove(str(part))
+            known['failed'][str(part)] = f'{type(error).__name__}: {one_line(error)}'
+            told = f'failed: {known["failed"][str(part)]}'
+        known['left_out'].remove(str(part))
         print(f'{part!s:70s} {told}', flush=True)
-        if out is not None:
+        # Where all fail, the figures of an earlier run stay.
+        if out is not None and (known['rows'] or known['passes']):
             out.write_text(json.dumps(known, indent=1) + '\n', encoding='utf-8')
         gc.collect()
         if args.device == 'cuda':
             torch.cuda.empty_cache()
     if known['left_out']:
         print(f'not measured within {args.minutes:g} minutes: {"; ".join(known["left_out"])}')
-    return int(failed)
+    return int(bool(known['failed']))
 
 
 if __name__ == '__main__':

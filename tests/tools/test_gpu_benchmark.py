@@ -98,6 +98,20 @@ def test_what_fails_does_not_end_the_others(tool, tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(tool, 'measure_passes', lambda *rest: dict(loader=1.0, step=1.0, both=1.0))
     out = tmp_path / 'gpu.json'
     assert tool.main(['--device', 'cpu', '--minutes', '9', '--out', str(out)]) == 1
-    left = json.loads(out.read_text())['left_out']
-    assert len(left) == 4 and all('CAR, views: 1' in part for part in left)
+    known = json.loads(out.read_text())
+    assert known['left_out'] == [] and len(known['failed']) == 4
+    assert all('CAR, views: 1' in part for part in known['failed'])
+    assert set(known['failed'].values()) == {'RuntimeError: out of memory'}
     assert 'failed: RuntimeError: out of memory' in capsys.readouterr().out
+
+
+def test_where_all_fails_the_figures_of_an_earlier_run_stay(tool, tmp_path, monkeypatch):
+    def measured(*rest):
+        raise RuntimeError('no kernel image for this device')
+
+    for name in ('measure', 'measure_passes'):
+        monkeypatch.setattr(tool, name, measured)
+    out = tmp_path / 'gpu.json'
+    out.write_text('earlier')
+    assert tool.main(['--device', 'cpu', '--minutes', '9', '--out', str(out)]) == 1
+    assert out.read_text() == 'earlier'

@@ -36,6 +36,9 @@ def gpu_tables() -> str:
         parts.append(f'## Loader and step\n\n{table}')
     if known['left_out']:
         parts.append(f'Not measured within the time: {"; ".join(known["left_out"])}.')
+    if known.get('failed'):
+        what = '; '.join(f'{name} ({error})' for name, error in known['failed'].items())
+        parts.append(f'Failed: {what}.')
     return '\n\n'.join(parts)
 
 
