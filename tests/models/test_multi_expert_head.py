@@ -1,5 +1,7 @@
 """Experts: losses one by one, mean logits at test, and all kinds of targets and losses."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -63,6 +65,30 @@ def test_losses_against_loop(soft, reduction, cosine):
         log_p = torch.log_softmax(classifier(feats[0]), dim=1)
         expected = -(target * log_p).sum(1).mean() / (3 if reduction == 'mean' else 1)
         torch.testing.assert_close(losses[f'loss_expert{e}'], expected)
+
+
+@pytest.mark.parametrize('soft', [False, True])
+def test_each_expert_is_calibrated_by_its_own_prior(soft):
+    """BalPoE: expert e is adjusted by tau_e, and their mean is that of a balanced classifier."""
+    taus = (0.0, 1.0, 2.0)
+    head = build(num_experts=3, loss=[dict(type='LogitAdjustedLoss', tau=tau) for tau in taus])
+    feats, made = features(), samples(soft)
+    losses = head.loss(feats, made)
+    prior = [count / sum(COUNTS) for count in COUNTS]
+    for e, (tau, classifier) in enumerate(zip(taus, head.classifiers, strict=True)):
+        logits = classifier(feats[0]).tolist()
+        total = 0.0
+        for row, sample in zip(logits, made, strict=True):
+            adjusted = [
+                value + tau * math.log(share) for value, share in zip(row, prior, strict=True)
+            ]
+            norm = math.log(sum(map(math.exp, adjusted)))
+            label = int(sample.gt_label)
+            scores = sample.gt_score.tolist() if soft else [float(k == label) for k in range(K)]
+            total += sum(
+                share * (norm - value) for share, value in zip(scores, adjusted, strict=True)
+            )
+        assert float(losses[f'loss_expert{e}']) == pytest.approx(total / N / 3, rel=1e-5)
 
 
 def test_a_loss_that_is_exchanged_is_that_of_each_expert():
