@@ -49,7 +49,8 @@ class ContrastiveClsHead(ClsHead):
         **kwargs: ``init_cfg`` of ``ClsHead``.
 
     Raises:
-        ValueError: if an option is out of its range, and for ``cal_acc=True``.
+        ValueError: if an option is out of its range, for ``cal_acc=True``, and for rectified labels
+            with a ``loss_bcl`` that trains no prototypes (``ProCoLoss``).
 
     Reference:
         Zhu et al., BCL, CVPR 2022; Pan et al., ConCutMix, IEEE TIP 2024. The released CIFAR code
@@ -87,9 +88,17 @@ class ContrastiveClsHead(ClsHead):
         check_integer('embedding_channels', embedding_channels, '[1, inf)')
         self.num_classes, self.in_channels = num_classes, in_channels
         self.fc = build_classifier(in_channels, num_classes, cosine, scale)
-        self.prototype_mlp = projection_mlp(in_channels, hidden_channels, embedding_channels)
-        self.rectifier = LabelRectifier(num_classes, label_start_epoch, top_k, omega, confidence)
         self.loss_bcl = build_module('loss_bcl', loss_bcl)
+        # Parameters that no loss reaches would end a run of several processes at its second step.
+        self.prototype_mlp: nn.Module | None = None
+        if getattr(self.loss_bcl, 'needs_prototypes', True):
+            self.prototype_mlp = projection_mlp(in_channels, hidden_channels, embedding_channels)
+        elif label_start_epoch is not None:
+            raise ValueError(
+                'label_start_epoch: expected None, because '
+                f'{type(self.loss_bcl).__name__} trains no prototypes, got {label_start_epoch!r}'
+            )
+        self.rectifier = LabelRectifier(num_classes, label_start_epoch, top_k, omega, confidence)
         self.loss_car = None if loss_car is None else build_module('loss_car', loss_car)
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
@@ -97,7 +106,16 @@ class ContrastiveClsHead(ClsHead):
         return self.fc(self.pre_logits(feats))
 
     def prototypes(self) -> Tensor:
-        """One prototype per class, ``(K, embedding_channels)``, not normalised."""
+        """One prototype per class, ``(K, embedding_channels)``, not normalised.
+
+        Raises:
+            ValueError: if ``loss_bcl`` trains none.
+        """
+        if self.prototype_mlp is None:
+            raise ValueError(
+                'prototypes: expected a loss_bcl that trains them, got '
+                f'{type(self.loss_bcl).__name__}'
+            )
         return self.prototype_mlp(self.fc.weight)
 
     def loss(
@@ -121,7 +139,7 @@ class ContrastiveClsHead(ClsHead):
         num_views = _count_views(feats, num_images)
         projections, features = feats[-2], feats[-1]
         labels = hard_labels(self, data_samples)
-        prototypes = self.prototypes()
+        prototypes = None if self.prototype_mlp is None else self.prototypes()
         losses: dict[str, Tensor] = {}
 
         target = labels

@@ -59,6 +59,8 @@ class ProCoLoss(ClassCountsLoss):
     derived = (*ClassCountsLoss.derived, 'train_log_prior')
     #: Without them the embeddings of the whole run would count as those of now.
     needs_epochs = True
+    #: Its classes are distributions of the embeddings, so that the head builds no prototypes.
+    needs_prototypes = False
 
     train_log_prior: Tensor
     sums: Tensor
@@ -127,7 +129,7 @@ class ProCoLoss(ClassCountsLoss):
         Args:
             embeddings: ``(N, V, D)``, V views of this rank's images; ``N`` is the same on all.
             targets: ``(N,)`` integer classes.
-            prototypes: not used; :class:`BalancedContrastiveLoss` takes them.
+            prototypes: not used, None; :class:`BalancedContrastiveLoss` takes them.
 
         Returns:
             Scalar, the mean over images and views of all ranks.
