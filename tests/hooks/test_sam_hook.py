@@ -124,6 +124,58 @@ def test_accumulated_gradients_have_a_step_uphill_each() -> None:
     _assert_same(model, plain)
 
 
+class ScaledWrapper(OptimWrapper):
+    """``AmpOptimWrapper`` on a CPU: the loss is scaled, and an overflow is no step."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        super().__init__(optimizer)
+        self.scaler = torch.amp.GradScaler('cpu', init_scale=2.0**12)
+
+    def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
+        self.scaler.scale(loss).backward(**kwargs)
+        self._inner_count += 1
+
+    def step(self, **kwargs: Any) -> None:
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+
+@pytest.mark.parametrize('overflow', [None, 'first pass', 'second pass'])
+def test_a_scaled_loss_gives_the_same_steps_and_an_overflow_none(overflow: str | None) -> None:
+    model = _model()
+    plain, plain_wrapper = copy.deepcopy(model), _wrapper(model)
+    plain_wrapper.optimizer = torch.optim.SGD(plain.parameters(), lr=LR)
+    own, calls = model.loss, []
+
+    def loss(*args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
+        calls.append(len(calls))
+        losses = own(*args, **kwargs)
+        if overflow and calls[-1] == ['first pass', 'second pass'].index(overflow):
+            losses['loss'] = losses['loss'] * float('inf')
+        return losses
+
+    model.loss = loss  # type: ignore[method-assign]
+    scaled, step = ScaledWrapper(torch.optim.SGD(model.parameters(), lr=LR)), _TwoPasses(model, RHO)
+    reference = _TwoPasses(plain, RHO)
+    if overflow:
+        torch.manual_seed(9)
+        step(_batch(9), scaled)
+        slopes = torch.autograd.grad(_loss(plain, _batch(9), 9), list(plain.parameters()))
+        if overflow == 'first pass':  # no direction uphill: a plain step
+            with torch.no_grad():
+                for weight, slope in zip(plain.parameters(), slopes, strict=True):
+                    weight -= LR * slope
+        halved = overflow == 'second pass'  # no gradient: no step
+        assert scaled.scaler.get_scale() == 2.0 ** (11 if halved else 12)
+    for seed in range(3):
+        for one, wrapper in ((step, scaled), (reference, plain_wrapper)):
+            torch.manual_seed(seed)
+            one(_batch(seed), wrapper)
+    for weight, value in zip(model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(weight, value, rtol=1e-9, atol=1e-11)
+        assert weight.isfinite().all()
+
+
 def test_the_log_has_the_loss_before_the_step_uphill() -> None:
     model = _model()
     expected = _loss(copy.deepcopy(model), _batch(0), 0)
