@@ -32,7 +32,7 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 import mmlt  # noqa: F401  registers everything
-from mmlt.engine import CPUAutocastOptimWrapper
+from mmlt.autocast import CPUAutocastOptimWrapper
 from mmlt.functional.imbalance import exponential_class_counts
 
 CONFIG = (

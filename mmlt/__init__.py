@@ -12,13 +12,13 @@ check_openmmlab()
 allow_safe_checkpoints()
 format_configs_once()
 
-from . import datasets, engine, evaluation, hooks, models, registry, weight_files  # noqa: E402
+from . import autocast, datasets, evaluation, hooks, models, registry, weight_files  # noqa: E402
 from .apps.predict import predict  # noqa: E402
 
 __all__ = [
     '__version__',
+    'autocast',
     'datasets',
-    'engine',
     'evaluation',
     'hooks',
     'models',

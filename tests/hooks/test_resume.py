@@ -23,8 +23,6 @@ def test_resumed_equals_uninterrupted(tmp_path, leaf, num_workers):
     options = {
         'train_dataloader.num_workers': num_workers,
         'train_dataloader.persistent_workers': bool(num_workers),
-        # Of recipes that are older than draws by position.
-        'train_dataloader.worker_init_fn': dict(type='seed_worker_of_epoch'),
         'default_hooks.checkpoint.save_best': None,
     }
     if leaf == 'resnet8_ldam_drw':

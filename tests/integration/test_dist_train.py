@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmlt.engine import CPUAutocastOptimWrapper
+from mmlt.autocast import CPUAutocastOptimWrapper
 from tests.digits_runner import CONFIGS
 from tests.tools.load_tool import TOOLS, load_tool
 

@@ -8,7 +8,7 @@ import torch
 from cli import join_ranks, prepare_cpu_ranks, set_loader_defaults, set_work_dir
 from mmengine.config import Config
 
-from mmlt.engine import CPUAutocastOptimWrapper
+from mmlt.autocast import CPUAutocastOptimWrapper
 from tests.digits_runner import digits_runner
 from tests.tools.load_tool import load_tool
 
