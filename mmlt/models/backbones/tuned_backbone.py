@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
-from mmpretrain.models.peft import LoRAModel
 from mmpretrain.models.peft.lora import LoRALinear
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
@@ -42,7 +41,7 @@ class TunedBackbone(BaseModule):
         tune: what learns
 
             - ``'lora'``: a product of two thin matrices, added to each query, key and value
-              projection, by MMPretrain's ``LoRAModel``;
+              projection, by MMPretrain's ``LoRALinear``;
             - ``'adapter'``: a bottleneck beside each MLP,
               :math:`s\,\mathrm{ReLU}(x W_\mathrm{down}) W_\mathrm{up}`, where :math:`x` is what
               the block has before its second norm;
@@ -103,7 +102,7 @@ class TunedBackbone(BaseModule):
                     name in lacking or (tune == 'bias' and name.rpartition('.')[2].endswith('bias'))
                 )
         if tune == 'lora':
-            module = _with_lora(module, width)
+            _add_lora(module, width)
         elif tune == 'adapter':
             _add_adapters(module, width, scale)
         elif tune == 'last_blocks':
@@ -274,8 +273,8 @@ def _blocks(module: nn.Module, tune: str) -> nn.ModuleList:
     return blocks  # type: ignore[return-value]
 
 
-def _with_lora(module: nn.Module, rank: int) -> nn.Module:
-    """Query, key and value projections with LoRA, by MMPretrain's own model."""
+def _add_lora(module: nn.Module, rank: int) -> None:
+    """Query, key and value projections with LoRA, by MMPretrain's own layer."""
     blocks = _blocks(module, 'lora')
     called = [
         part
@@ -288,18 +287,8 @@ def _with_lora(module: nn.Module, rank: int) -> nn.Module:
             "backbone: expected attention that calls a layer named qkv for tune='lora', got that "
             f'of {type(module).__name__}'
         )
-    trained = {name for name, p in module.named_parameters() if p.requires_grad}
-    # LoRAModel builds and initialises its backbone: here it is handed one that is ready.
-    module.init_weights = lambda: None  # type: ignore[assignment]
-    lora = LoRAModel(
-        module=dict(type=lambda: module), alpha=rank, rank=rank, targets=[dict(type='qkv')]
-    )
-    del module.init_weights
-    # Without the wrapper: its hooks would take the rest of a model out of the state dict too.
-    for name, parameter in lora.module.named_parameters():
-        if name in trained:
-            parameter.requires_grad_(True)
-    return lora.module
+    for part in called:
+        part.qkv = LoRALinear(part.qkv, alpha=rank, rank=rank)
 
 
 class _Adapter(nn.Module):
