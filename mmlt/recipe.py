@@ -15,16 +15,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from mmlt.registry import pretrained_in
 
-from .datasets.reading import unwrapped
 from .trained_prior import trained_prior
 from .trusted_parts import LEFT_OUT, check_model_parts, check_transforms
 from .version import __version__
 
-__all__ = ['KEY', 'Recipe', 'store_recipe']
+__all__ = ['KEY', 'Recipe']
 
 #: Entry of a checkpoint's ``meta``, and of the meta data of exported files.
 KEY = 'mmlt'
@@ -170,43 +168,6 @@ class Recipe:
             and self.batch_size in (None, 1)
             and (self.base is None or _is_base(self.base))
         )
-
-
-def store_recipe(runner: Runner, checkpoint: dict[str, Any]) -> None:
-    """Put into a checkpoint what predicting with it needs, if the config tells it in plain values.
-
-    Args:
-        runner: of the run.
-        checkpoint: about to be saved; changed in place.
-    """
-    try:
-        recipe = Recipe.of_config(runner.cfg)
-        if not recipe.reads_files:
-            recipe = replace(recipe, image_size=_size_in_memory(runner))
-        checkpoint['meta'][KEY] = recipe.to_text()
-    except (
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as error:  # of a model or a pipeline that is no config
-        runner.logger.debug(f'LongTailHook: the checkpoint does not describe its model: {error}')
-
-
-def _size_in_memory(runner: Runner) -> tuple[int, int] | None:
-    for name in ('val', 'train'):
-        loader = getattr(getattr(runner, f'_{name}_loop', None), 'dataloader', None)
-        if loader is None:
-            continue
-        dataset, index = unwrapped(loader.dataset, 0)
-        # Not through the pipeline, whose draws would be missing in the run.
-        try:
-            image = dataset.get_data_info(index).get('img')
-        except AttributeError:  # a data set of the user's own
-            continue
-        if image is not None:
-            height, width = image.shape[:2]
-            return int(height), int(width)
-    return None
 
 
 def _pipeline(dataset: Any) -> Any:

@@ -18,7 +18,7 @@ from mmlt.datasets.labels import (
 )
 from mmlt.functional.targets import check_classes
 
-from .runner_parts import components_with, num_classes_of, training_dataset, unwrap
+from .runner_parts import components_with, loader_of, num_classes_of, training_dataset, unwrap
 
 __all__ = ['ClassCountsHook']
 
@@ -171,7 +171,7 @@ def _check_labels(model: Any, data_batch: Any, num_classes: int) -> None:
 def _check_names_of_loops(runner: Runner, expected: tuple[str, ...], source: str) -> None:
     """Of the validation and test data, where they are built already."""
     for which in ('val', 'test'):
-        loader = getattr(getattr(runner, f'_{which}_loop', None), 'dataloader', None)
+        loader = loader_of(runner, which)
         if loader is None:
             continue
         name = f'{which}_dataloader.dataset'

@@ -10,7 +10,6 @@ from mmpretrain.registry import HOOKS
 
 from mmlt.functional.checks import check_flag
 from mmlt.models.losses.confusion_estimate import ConfusionEstimate
-from mmlt.recipe import store_recipe
 
 from .batch_norm_sync_hook import BatchNormSyncHook
 from .checkpoint_content import disarm_checkpoint
@@ -36,6 +35,7 @@ from .runner_parts import (
 )
 from .skipped_images_hook import SkippedImagesHook, skips_images
 from .stop_signal_hook import StopSignalHook
+from .stored_recipe import store_recipe
 from .training_progress_hook import TrainingProgressHook
 from .weights_check import check_checkpoint, check_pretrained
 from .whole_checkpoints import keep_checkpoints_whole

@@ -13,7 +13,7 @@ from typing import Any
 from mmengine.dist import all_gather_object
 from mmengine.runner import Runner
 
-from .runner_parts import sampler_of
+from .runner_parts import loader_of, sampler_of
 
 __all__ = ['check_same_on_ranks', 'end_with_launcher']
 
@@ -55,14 +55,14 @@ def check_same_on_ranks(runner: Runner) -> None:
 
 def _sizes(runner: Runner) -> dict[str, int | None]:
     sizes = {}
-    loader = getattr(getattr(runner, '_train_loop', None), 'dataloader', None)
+    loader = loader_of(runner, 'train')
     if loader is not None:
         sizes['train_dataloader, batches per epoch'] = _length(loader)
         batches = getattr(loader, 'batch_sampler', None)
         if not getattr(batches, 'drop_last', False):
             sizes['train_dataloader, images per epoch'] = _length(sampler_of(runner))
     for which in ('val', 'test'):
-        loader = getattr(getattr(runner, f'_{which}_loop', None), 'dataloader', None)
+        loader = loader_of(runner, which)
         if loader is not None:
             sizes[f'{which}_dataloader, images'] = _length(loader.dataset)
     return sizes

@@ -11,7 +11,7 @@ from mmpretrain.registry import HOOKS
 
 from mmlt.functional.checks import check_flag
 
-from .runner_parts import total_batch_of
+from .runner_parts import schedulers_of, total_batch_of
 from .settings import changes, settings_of
 from .within_epoch_hook import NAME as POSITION
 
@@ -134,8 +134,6 @@ def _scale_learning_rate(runner: Runner, factor: float) -> None:
             for name in ('lr', 'initial_lr', 'max_lr', 'min_lr'):
                 if name in group:
                     group[name] *= factor
-    schedulers: Any = runner.param_schedulers or []
-    lists = schedulers.values() if isinstance(schedulers, dict) else [schedulers]
-    for scheduler in (scheduler for some in lists for scheduler in some):
+    for scheduler in schedulers_of(runner):
         if scheduler.param_name == 'lr':
             scheduler.base_values = [value * factor for value in scheduler.base_values]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from mmengine.dataset import ClassBalancedDataset
@@ -18,14 +17,16 @@ from mmlt.models.losses.class_counts_loss import ClassificationLoss
 from mmlt.models.losses.logit_adjusted_loss import LogitAdjustedLoss
 
 from .deferred_reweighting_hook import DeferredReweightingHook
-from .runner_parts import batch_augments, sampler_of, training_dataset, unwrap
+from .runner_parts import (
+    batch_augments,
+    metrics_of,
+    sampler_of,
+    schedulers_of,
+    training_dataset,
+    unwrap,
+)
 
 __all__ = ['check_monitored_figures', 'warn_of_double_correction']
-
-
-def _metrics(runner: Runner, which: str) -> list[Any]:
-    loop = getattr(runner, f'_{which}_loop', None)
-    return list(getattr(getattr(loop, 'evaluator', None), 'metrics', ()))
 
 
 def _monitored(runner: Runner) -> Iterator[tuple[str, str]]:
@@ -35,9 +36,7 @@ def _monitored(runner: Runner) -> Iterator[tuple[str, str]]:
             yield 'save_best', key
         if isinstance(getattr(hook, 'monitor', None), str):
             yield f'{type(hook).__name__}.monitor', hook.monitor
-    schedulers = runner.param_schedulers or []
-    groups = schedulers.values() if isinstance(schedulers, dict) else [schedulers]
-    for scheduler in (one for group in groups for one in group):
+    for scheduler in schedulers_of(runner):
         if isinstance(getattr(scheduler, 'monitor', None), str):
             yield f'{type(scheduler).__name__}.monitor', scheduler.monitor
 
@@ -47,7 +46,7 @@ def check_monitored_figures(runner: Runner) -> None:
 
     MMEngine finds out after the first validation.
     """
-    metrics = _metrics(runner, 'val')
+    metrics = metrics_of(runner, 'val')
     ours = [metric for metric in metrics if isinstance(metric, LongTailMetric)]
     if not ours:
         return
@@ -94,7 +93,7 @@ def _corrections(runner: Runner, which: str) -> Iterator[tuple[str, str]]:
                 yield 'labels', f'CPMixBatchAugment(label_rule={augment.label_rule!r})'
         elif isinstance(augment, RemixBatchAugment):
             yield 'labels', 'RemixBatchAugment'
-    for metric in _metrics(runner, which):
+    for metric in metrics_of(runner, which):
         if isinstance(metric, LongTailMetric) and metric.post_hoc_tau:
             yield 'post hoc', f'LongTailMetric(post_hoc_tau={metric.post_hoc_tau:g})'
 

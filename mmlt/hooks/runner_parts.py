@@ -47,9 +47,12 @@ __all__ = [
     'drop_foreign_average',
     'hold_images',
     'in_shards',
+    'loader_of',
+    'metrics_of',
     'num_classes_of',
     'sampler_of',
     'saves_within_epoch',
+    'schedulers_of',
     'shared_seed',
     'switched',
     'total_batch_of',
@@ -88,25 +91,39 @@ def switched(runner: Runner, what: str) -> bool:
     )
 
 
-def _training_loader(runner: Runner) -> Any:
-    return getattr(getattr(runner, '_train_loop', None), 'dataloader', None)
+def loader_of(runner: Runner, which: str) -> Any:
+    """The data loader of the loop ``'train'``, ``'val'`` or ``'test'``; None if it is not built."""
+    return getattr(getattr(runner, f'_{which}_loop', None), 'dataloader', None)
+
+
+def metrics_of(runner: Runner, which: str) -> list[Any]:
+    """The metrics of the loop ``'val'`` or ``'test'``; none where it is not built."""
+    loop = getattr(runner, f'_{which}_loop', None)
+    return list(getattr(getattr(loop, 'evaluator', None), 'metrics', ()))
+
+
+def schedulers_of(runner: Runner) -> list[Any]:
+    """All parameter schedulers, also where several optimisers have lists of their own."""
+    schedulers: Any = runner.param_schedulers or []
+    lists = schedulers.values() if isinstance(schedulers, dict) else [schedulers]
+    return [scheduler for some in lists for scheduler in some]
 
 
 def batch_sampler_of(runner: Runner) -> Any:
     """The batch sampler that the config names, without the positions of ``EpochSeedHook``."""
-    batches = getattr(_training_loader(runner), 'batch_sampler', None)
+    batches = getattr(loader_of(runner, 'train'), 'batch_sampler', None)
     return batches.batches if isinstance(batches, PositionedBatches) else batches
 
 
 def sampler_of(runner: Runner) -> Any:
     """The sampler of the training loader, inside its batch sampler."""
     inside = getattr(batch_sampler_of(runner), 'sampler', None)
-    return getattr(_training_loader(runner), 'sampler', None) if inside is None else inside
+    return getattr(loader_of(runner, 'train'), 'sampler', None) if inside is None else inside
 
 
 def total_batch_of(runner: Runner) -> int | None:
     """Images of a training step on all ranks; None where the loader has no batch size."""
-    loader = _training_loader(runner)
+    loader = loader_of(runner, 'train')
     size = getattr(getattr(loader, 'batch_sampler', None), 'batch_size', None)
     return None if size is None else int(size) * get_world_size()
 
@@ -120,7 +137,7 @@ def shared_seed(runner: Runner) -> int:
 
 def begins_within_epoch(runner: Runner) -> bool:
     """Whether the epoch that is about to begin goes on where a checkpoint was saved."""
-    batches = getattr(_training_loader(runner), 'batch_sampler', None)
+    batches = getattr(loader_of(runner, 'train'), 'batch_sampler', None)
     return isinstance(batches, PositionedBatches) and batches.start > 0
 
 
@@ -139,14 +156,13 @@ def _all(runner: Runner) -> Iterator[Any]:
     yield from model.modules()
     yield from batch_augments(model)
     yield from runner.hooks
-    loader = _training_loader(runner)
+    loader = loader_of(runner, 'train')
     if loader is not None:
         yield batch_sampler_of(runner)
         yield getattr(batch_sampler_of(runner), 'sampler', None)
         yield loader.sampler
     for which in ('val', 'test'):
-        evaluator = getattr(getattr(runner, f'_{which}_loop', None), 'evaluator', None)
-        yield from getattr(evaluator, 'metrics', ())
+        yield from metrics_of(runner, which)
 
 
 def components_with(runner: Runner, method: str) -> list[Any]:
@@ -160,7 +176,7 @@ def components_with(runner: Runner, method: str) -> list[Any]:
 
 def training_dataset(runner: Runner) -> Any:
     """The training data set, or None where there is none (testing)."""
-    return getattr(_training_loader(runner), 'dataset', None)
+    return getattr(loader_of(runner, 'train'), 'dataset', None)
 
 
 def consumers_of_pairs(runner: Runner) -> list[Any]:

@@ -13,6 +13,8 @@ from mmpretrain.registry import HOOKS
 from mmlt.datasets.long_tail import begin_epoch, skips
 from mmlt.datasets.reading import skipped_in
 
+from .runner_parts import loader_of
+
 __all__ = ['SkippedImagesHook', 'skips_images']
 
 _MOST_NAMED = 20
@@ -72,6 +74,5 @@ class SkippedImagesHook(Hook):
 
 def skips_images(runner: Runner) -> bool:
     """Whether data of this run may skip images; loops that are not built yet have no data."""
-    loops = (getattr(runner, f'_{mode}_loop', None) for mode in ('train', 'val', 'test'))
-    loaders = (getattr(loop, 'dataloader', None) for loop in loops)
+    loaders = (loader_of(runner, mode) for mode in ('train', 'val', 'test'))
     return any(skips(loader.dataset) for loader in loaders if loader is not None)

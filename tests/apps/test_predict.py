@@ -25,7 +25,8 @@ from mmlt.apps.model import load_model
 from mmlt.apps.predict.images import find_images
 from mmlt.apps.predict.prior import prior_offset
 from mmlt.evaluation.collect import rank_classes
-from mmlt.recipe import KEY, Recipe, store_recipe
+from mmlt.hooks.stored_recipe import store_recipe
+from mmlt.recipe import KEY, Recipe
 from tests.digits_runner import CONFIGS, digits_config, digits_runner
 from tests.tools.load_tool import load_tool
 
