@@ -50,7 +50,8 @@ class EMAConfusionHook(Hook):
         [0.0, 0.25, 0.5, 1.0, 1.0]
     """
 
-    priority = 'HIGH'
+    # After SwitchRecipeHook (NORMAL), which can exchange the loss.
+    priority = 'BELOW_NORMAL'
 
     def __init__(
         self, num_pairs: int = 10, interval: int = 1, start_epoch: int = 0, warmup_epochs: int = 0
@@ -59,7 +60,6 @@ class EMAConfusionHook(Hook):
         self.interval = check_integer('interval', interval, '[1, inf)')
         self.start_epoch = check_integer('start_epoch', start_epoch, '[0, inf)')
         self.warmup_epochs = check_integer('warmup_epochs', warmup_epochs, '[0, inf)')
-        self._is_set = False
 
     def strength(self, epoch: int) -> float:
         """Weight of the regulariser in an epoch (from 0), relative to its full value."""
@@ -82,15 +82,9 @@ class EMAConfusionHook(Hook):
             )
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """``SwitchRecipeHook`` may bring the loss for this epoch."""
-        self._is_set = False
-
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Set the weight of the regulariser for the epoch, before the first iteration."""
-        if not self._is_set:
-            self._is_set = True
-            for loss in components_with(runner, 'set_strength'):
-                loss.set_strength(self.strength(runner.epoch))
+        """Set the weight of the regulariser for this epoch."""
+        for loss in components_with(runner, 'set_strength'):
+            loss.set_strength(self.strength(runner.epoch))
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Report every estimate in the model; all ranks hold the same, rank 0 speaks."""

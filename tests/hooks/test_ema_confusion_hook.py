@@ -122,7 +122,7 @@ def test_wrapped_models(tmp_path):
     runner.model.module.head.loss_module.set_class_counts(range(1, 11))
     hook = EMAConfusionHook(start_epoch=1)
     assert [name for name, _ in hook.estimates(runner)] == ['confusion']
-    hook.before_train_iter(runner, 0)
+    hook.before_train_epoch(runner)
     assert runner.model.module.head.loss_module.strength == 0
 
 
