@@ -14,16 +14,16 @@ from torch import Tensor
 
 from mmlt.functional.checks import check_integer, check_number, refuse
 
-from .batch_augments.randomness import SeededDraws, missing
+from .batch_augments.randomness import missing
 from .device_augments import auto_augment, crop_and_flip, cut_out, draw_auto_augment
 from .device_views import BLUR_KERNEL, drawn_views, import_kornia, stacked, view_options
-from .preprocessors import PairedDataPreprocessor
+from .preprocessors import SeededDataPreprocessor
 
 __all__ = ['DeviceImagesDataPreprocessor']
 
 
 @MODELS.register_module()
-class DeviceImagesDataPreprocessor(PairedDataPreprocessor):
+class DeviceImagesDataPreprocessor(SeededDataPreprocessor):
     """:class:`PairedDataPreprocessor` that looks images up, and augments them, where the model is.
 
     A loader spends more time on small images than a GPU needs for a training step of them. Here
@@ -91,19 +91,9 @@ class DeviceImagesDataPreprocessor(PairedDataPreprocessor):
         self.view = view_options(view)
         if num_views:
             import_kornia()
-        self._seeded = SeededDraws()
         # No buffers: SAM, averages of weights and DDP would copy them, and checkpoints hold them.
         self._images: Tensor | None = None
         self._labels: Tensor | None = None
-
-    def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
-        """Where the run is, from ``TrainingProgressHook``."""
-        super().set_progress(epoch, max_epochs, iteration, seed)
-        self._seeded.set_progress(epoch, max_epochs, iteration, seed)
-
-    def rewind(self) -> None:
-        """Draw the views of this iteration once more."""
-        self._seeded.rewind()
 
     def hold(self, images: Tensor, labels: Tensor) -> None:
         """Take the training images.

@@ -17,8 +17,7 @@ from torch import Tensor
 from mmlt.functional.checks import check_choice, check_integer, refuse
 from mmlt.functional.view_parameters import ViewOptions, ViewParameters, draw_view_parameters
 
-from .batch_augments.randomness import SeededDraws
-from .preprocessors import PairedDataPreprocessor, is_multi_view
+from .preprocessors import SeededDataPreprocessor, is_multi_view
 
 __all__ = ['DeviceViewsDataPreprocessor', 'render_views']
 
@@ -27,7 +26,7 @@ BLUR_KERNEL = 13
 
 
 @MODELS.register_module()
-class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
+class DeviceViewsDataPreprocessor(SeededDataPreprocessor):
     """:class:`PairedDataPreprocessor` that renders the contrastive views where the model is.
 
     Three views of each image are much work for a loader with few CPU cores. Here it delivers two:
@@ -93,16 +92,6 @@ class DeviceViewsDataPreprocessor(PairedDataPreprocessor):
         self.num_views = check_integer('num_views', num_views, '[1, inf)')
         self.crops_in = check_choice('crops_in', crops_in, ('original', 'source'))
         self.view = view_options(view)
-        self._seeded = SeededDraws()
-
-    def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
-        """Where the run is, from ``TrainingProgressHook``."""
-        super().set_progress(epoch, max_epochs, iteration, seed)
-        self._seeded.set_progress(epoch, max_epochs, iteration, seed)
-
-    def rewind(self) -> None:
-        """Draw the views of this iteration once more."""
-        self._seeded.rewind()
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Render the views of a training batch, then go on as :class:`PairedDataPreprocessor`.

@@ -14,9 +14,9 @@ from torch import Tensor
 from mmlt.functional.checks import check_flag, check_integer, check_number, check_numbers, refuse
 
 from .batch_augments.choice import BatchAugmentChoice
-from .batch_augments.randomness import missing
+from .batch_augments.randomness import SeededDraws, missing
 
-__all__ = ['PairedDataPreprocessor', 'is_multi_view']
+__all__ = ['PairedDataPreprocessor', 'SeededDataPreprocessor', 'is_multi_view']
 
 RawView = Tensor | Sequence[Tensor]
 
@@ -188,6 +188,26 @@ class PairedDataPreprocessor(ClsDataPreprocessor):
         targets = targets.to(self.device, non_blocking=True)
         scores = torch.zeros(len(samples), num_classes, device=self.device)
         return scores.scatter_(1, targets[:, None], 1.0)
+
+
+class SeededDataPreprocessor(PairedDataPreprocessor):
+    """Base of those that draw themselves, apart from their batch augments.
+
+    ``SAMHook`` rewinds what has ``rewind``, for its second pass.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._seeded = SeededDraws()
+
+    def set_progress(self, epoch: int, max_epochs: int, iteration: int, seed: int) -> None:
+        """Where the run is, from ``TrainingProgressHook``."""
+        super().set_progress(epoch, max_epochs, iteration, seed)
+        self._seeded.set_progress(epoch, max_epochs, iteration, seed)
+
+    def rewind(self) -> None:
+        """Draw the views of this iteration once more."""
+        self._seeded.rewind()
 
 
 def is_multi_view(inputs: Any) -> bool:
