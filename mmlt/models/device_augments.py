@@ -17,6 +17,8 @@ from torch import Tensor
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 from torchvision.transforms import functional as tv
 
+from .batch_augments.randomness import to_device
+
 __all__ = ['auto_augment', 'crop_and_flip', 'cut_out', 'draw_auto_augment']
 
 Array = np.ndarray[Any, Any]
@@ -38,7 +40,7 @@ def crop_and_flip(images: Tensor, corners: Array, flipped: Array, padding: int) 
     rows = corners[:, :1] + np.arange(height)
     columns = corners[:, 1:] + np.arange(width)
     columns = np.where(flipped[:, None], columns[:, ::-1], columns)
-    places = (_on(rows[:, :, None], images.device), _on(columns[:, None], images.device))
+    places = (to_device(rows[:, :, None], images), to_device(columns[:, None], images))
     return _picked(F.pad(images, [padding] * 4), *places)
 
 
@@ -50,7 +52,7 @@ def cut_out(images: Tensor, centres: Array, side: int) -> Tensor:
         centres: ``(N, 2)`` down and right, in pixels.
         side: of the square. It is moved, not cut, at the top and at the left.
     """
-    corners = _on(np.maximum(centres - side / 2, 0).astype(np.int64), images.device)
+    corners = to_device(np.maximum(centres - side / 2, 0).astype(np.int64), images)
     height, width = images.shape[2:]
     down = torch.arange(height, device=images.device) - corners[:, :1]
     right = torch.arange(width, device=images.device) - corners[:, 1:]
@@ -125,7 +127,7 @@ def _apply(
     """Put the results of an operation in the place of the chosen images."""
     rows = np.flatnonzero(chosen)
     if len(rows):
-        where = _on(rows, images.device)
+        where = to_device(rows, images)
         images[where] = operation(images[where], magnitudes[rows])
 
 
@@ -220,10 +222,9 @@ def _matrices(names: Array, magnitudes: Array, size: tuple[int, int]) -> Array:
 def _moved(images: Tensor, _: Array, matrices: Array, fill: int) -> Tensor:
     """The nearest pixel of each place that the matrices name."""
     height, width = images.shape[2:]
-    device = images.device
-    centres = [torch.arange(side, device=device) + 0.5 for side in (width, height)]
+    centres = [torch.arange(side, device=images.device) + 0.5 for side in (width, height)]
     x, y = centres[0][None, None, :], centres[1][None, :, None]
-    by = _on(matrices.astype(np.float32), device)[:, :, :, None, None]
+    by = to_device(matrices.astype(np.float32), images)[:, :, :, None, None]
     columns, rows = (
         (by[:, k, 0] * x + by[:, k, 1] * y + by[:, k, 2]).floor().long() for k in range(2)
     )
@@ -240,8 +241,4 @@ def _picked(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def _per_image(numbers: Array, images: Tensor) -> Tensor:
-    return _on(numbers, images.device)[:, None, None, None]
-
-
-def _on(array: Array, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
+    return to_device(numbers, images)[:, None, None, None]

@@ -17,6 +17,7 @@ from torch import Tensor
 from mmlt.functional.checks import check_choice, check_integer, refuse
 from mmlt.functional.view_parameters import ViewOptions, ViewParameters, draw_view_parameters
 
+from .batch_augments.randomness import to_device
 from .preprocessors import SeededDataPreprocessor, is_multi_view
 
 __all__ = ['DeviceViewsDataPreprocessor', 'render_views']
@@ -230,19 +231,18 @@ def render_views(images: Tensor, parameters: ViewParameters, size: tuple[int, in
         kornia.enhance.adjust_saturation_with_gray_subtraction,
         kornia.enhance.adjust_hue,
     )
-    device = images.device
-    factors = _on(parameters.factors, device)
-    with torch.autocast(device.type, enabled=False):
+    factors = to_device(parameters.factors.astype(np.float32), images)
+    with torch.autocast(images.device.type, enabled=False):
         views = _resized_crop(images.float(), parameters, size) / 255
         for turn in range(4):
             for kind, jitter in enumerate(jitters):
-                rows = _rows(parameters.jittered & (parameters.order[:, turn] == kind), device)
+                rows = _rows(parameters.jittered & (parameters.order[:, turn] == kind), images)
                 if len(rows):
                     views[rows] = jitter(views[rows], factors[rows, kind])
-        rows = _rows(parameters.grayed, device)
+        rows = _rows(parameters.grayed, images)
         if len(rows):
             views[rows] = kornia.color.rgb_to_grayscale(views[rows])
-        rows = _rows(parameters.blurred, device)
+        rows = _rows(parameters.blurred, images)
         if len(rows):
             # Left on the CPU, where kornia checks that it is positive.
             sigma = torch.from_numpy(parameters.sigma[parameters.blurred].astype(np.float32))
@@ -254,8 +254,9 @@ def render_views(images: Tensor, parameters: ViewParameters, size: tuple[int, in
 
 def _resized_crop(images: Tensor, parameters: ViewParameters, size: tuple[int, int]) -> Tensor:
     """Boxes, resized bilinearly and mirrored; ``crop_and_resize`` of kornia makes the CPU wait."""
-    top, left, height, width = _on(parameters.boxes, images.device).unbind(dim=1)
-    across = _on(np.where(parameters.flipped, -1, 1), images.device) * width
+    boxes = to_device(parameters.boxes.astype(np.float32), images)
+    top, left, height, width = boxes.unbind(dim=1)
+    across = to_device(np.where(parameters.flipped, -1, 1).astype(np.float32), images) * width
     zero = torch.zeros_like(top)
     theta = torch.stack(
         [across, zero, 2 * left + width - 1, zero, height, 2 * top + height - 1], dim=1
@@ -264,9 +265,5 @@ def _resized_crop(images: Tensor, parameters: ViewParameters, size: tuple[int, i
     return F.grid_sample(images, grid, padding_mode='border', align_corners=False)
 
 
-def _on(array: np.ndarray[Any, Any], device: torch.device) -> Tensor:
-    return torch.from_numpy(array.astype(np.float32)).to(device, non_blocking=True)
-
-
-def _rows(chosen: np.ndarray[Any, Any], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.flatnonzero(chosen)).to(device, non_blocking=True)
+def _rows(chosen: np.ndarray[Any, Any], images: Tensor) -> Tensor:
+    return to_device(np.flatnonzero(chosen), images)
