@@ -87,7 +87,7 @@ def check_init_cfg(value: Any) -> None:
 
 
 def type_name(part: Mapping[str, Any]) -> str:
-    """The name in a config's ``type``, which may be a class or function, or have a scope."""
+    """The class that a config names, with or without scope, or by class; ``'None'`` for none."""
     kind = part.get('type')
     return str(getattr(kind, '__name__', kind)).rpartition('.')[2]
 

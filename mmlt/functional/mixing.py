@@ -21,6 +21,7 @@ __all__ = [
     'label_weight',
     'mixed_label_weight',
     'mixup',
+    'moves_label',
     'paste_box',
     'remix_label_weight',
     'unimix_factor',
@@ -201,6 +202,16 @@ def label_weight(
     if rule == 'remix':
         return remix_label_weight(lam, count_i, count_j, kappa)
     return mixed_label_weight(lam, count_i, count_j, tau)
+
+
+def moves_label(rule: str, tau: float) -> bool:
+    """Whether :func:`label_weight` moves labels towards the rarer class, so that it needs counts.
+
+    Args:
+        rule: as there.
+        tau: as there.
+    """
+    return rule == 'remix' or (rule == 'prior' and tau != 0)
 
 
 def unimix_factor(lam: Tensor, count_i: Tensor, count_j: Tensor) -> Tensor:

@@ -12,13 +12,16 @@ from mmlt.datasets.labels import training_class_counts, unsliced
 from mmlt.datasets.samplers.class_balanced import ClassBalancedSampler
 from mmlt.evaluation.long_tail_metric import LongTailMetric
 from mmlt.functional.checks import refuse
+from mmlt.functional.mixing import moves_label
 from mmlt.models.batch_augments import CPMixBatchAugment, RemixBatchAugment
 from mmlt.models.losses.class_counts_loss import ClassificationLoss
 from mmlt.models.losses.logit_adjusted_loss import LogitAdjustedLoss
+from mmlt.trained_prior import sampling_corrections
 
 from .deferred_reweighting_hook import DeferredReweightingHook
 from .runner_parts import (
     batch_augments,
+    loader_of,
     metrics_of,
     sampler_of,
     schedulers_of,
@@ -89,7 +92,7 @@ def _corrections(runner: Runner, which: str) -> Iterator[tuple[str, str]]:
         yield 'sampling', 'a class-balanced sampler'
     for augment in batch_augments(model):
         if isinstance(augment, CPMixBatchAugment):
-            if augment.label_rule == 'remix' or (augment.label_rule == 'prior' and augment.tau > 0):
+            if moves_label(augment.label_rule, augment.tau):
                 yield 'labels', f'CPMixBatchAugment(label_rule={augment.label_rule!r})'
         elif isinstance(augment, RemixBatchAugment):
             yield 'labels', 'RemixBatchAugment'
@@ -100,15 +103,12 @@ def _corrections(runner: Runner, which: str) -> Iterator[tuple[str, str]]:
 
 def _balances(runner: Runner) -> bool:
     """Whether training images are drawn by class; at test, by the word of the config."""
+    if loader_of(runner, 'train') is None:
+        return any(sampling_corrections(runner.cfg.get('train_dataloader')))
     sampler = sampler_of(runner)
     if isinstance(sampler, ClassBalancedSampler):
         return not torch.allclose(sampler.class_probabilities(10**9), sampler.instance_balanced)
-    if isinstance(unsliced(training_dataset(runner)), ClassBalancedDataset):
-        return True
-    loader = runner.cfg.get('train_dataloader')
-    options = (loader.get('sampler') if isinstance(loader, dict) else None) or {}
-    drawn = sampler is None and isinstance(options, dict) and 'ClassBalanced' in str(options)
-    return drawn and (options.get('effective_number') is not None or options.get('power', 0) != 1)
+    return isinstance(unsliced(training_dataset(runner)), ClassBalancedDataset)
 
 
 def warn_of_double_correction(runner: Runner, which: str) -> None:

@@ -14,6 +14,7 @@ from mmlt.hooks import DeferredReweightingHook, LongTailHook
 from mmlt.hooks.run_checks import check_monitored_figures, warn_of_double_correction
 from mmlt.models import CPMixBatchAugment, RemixBatchAugment
 from mmlt.models.losses import CARLoss, LDAMLoss, LogitAdjustedLoss
+from mmlt.trained_prior import sampling_corrections
 
 COUNTS = [300, 200, 30]
 
@@ -178,11 +179,26 @@ def test_one_correction_is_none_too_many(parts):
     assert not run.said
 
 
-def test_at_test_the_config_and_the_checkpoint_tell():
-    sampler = dict(type='ClassBalancedSampler')
-    run = a_run(metrics=POST_HOC, train_dataloader=dict(sampler=sampler))
+@pytest.mark.parametrize(
+    'train_dataloader, warned',
+    [
+        (dict(sampler=dict(type='ClassBalancedSampler')), True),
+        (dict(sampler=dict(type='mmpretrain.ClassBalancedSampler')), True),
+        (dict(sampler=dict(type=ClassBalancedSampler, effective_number=0.9)), True),
+        (dict(sampler=dict(type='ClassBalancedSampler', power=1)), False),
+        (dict(dataset=dict(type='ClassBalancedDataset', oversample_thr=0.1)), True),
+        (dict(sampler=dict(type='DefaultSampler')), False),
+    ],
+)
+def test_at_test_the_config_tells_of_samplers(train_dataloader, warned):
+    run = a_run(metrics=POST_HOC, train_dataloader=train_dataloader)
+    run._train_loop = None
     warn_of_double_correction(run, 'test')
-    assert 'sampler' in run.said[0]
+    assert bool(run.said) == warned
+    assert bool(list(sampling_corrections(train_dataloader))) == warned
+
+
+def test_at_test_the_checkpoint_tells():
     hook = LongTailHook()
     run = a_run([hook], POST_HOC)
     warn_of_double_correction(run, 'test')

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmlt.functional.checks import check_choice, check_flag, check_integer, check_number, refuse
 from mmlt.functional.confusion.pairs import PairDistribution, draw_columns, pair_distribution
-from mmlt.functional.mixing import LABEL_RULES, label_weight, mixup
+from mmlt.functional.mixing import LABEL_RULES, label_weight, mixup, moves_label
 
 from .paired import PairedBatchAugment
 from .randomness import check_batch, missing, to_device
@@ -135,7 +135,7 @@ class CPMixBatchAugment(PairedBatchAugment):
             lambda total: rng.beta(self.alpha, self.alpha, total), len(images)
         )
         lam = weight = to_device(drawn, images)
-        if self.label_rule == 'remix' or (self.label_rule == 'prior' and self.tau):
+        if moves_label(self.label_rule, self.tau):
             weight = label_weight(
                 self.label_rule,
                 lam,
