@@ -25,6 +25,7 @@ __all__ = [
     'log_prior',
     'logit_adjusted_cross_entropy',
     'reduce_scores',
+    'scaled_log_prior',
     'scaling_factors',
     'tau_normalize',
     'update_running_prior',
@@ -45,6 +46,19 @@ def log_prior(class_counts: ClassCounts, empty_classes: str = 'error') -> Tensor
     check_choice('empty_classes', empty_classes, ('error', 'ignore'))
     counts = validate_class_counts(class_counts, allow_empty=empty_classes == 'ignore')
     return (counts / counts.sum()).log()
+
+
+def scaled_log_prior(log_prior: Tensor, tau: float) -> Tensor:
+    r"""What logit adjustment adds to logits, :math:`\tau \log \pi_k`.
+
+    Args:
+        log_prior: ``(K,)``; ``-inf`` for a class that is left out.
+        tau: strength; 0 must not turn that ``-inf`` into NaN.
+
+    Returns:
+        ``(K,)``; ``-inf`` where ``log_prior`` is.
+    """
+    return torch.where(log_prior == -torch.inf, log_prior, tau * log_prior)
 
 
 def scaling_factors(
@@ -117,9 +131,7 @@ def logit_adjusted_cross_entropy(
         )
     targets = check_targets('targets', targets, logits)
     refuse_left_out('targets', targets, offset)
-    # tau = 0 must not turn the -inf of a left-out class into NaN
-    offset = torch.where(offset == -torch.inf, offset, tau * offset)
-    logits = logits + offset.to(logits)
+    logits = logits + scaled_log_prior(offset, tau).to(logits)
     return cross_entropy(logits, targets, weight, reduction, label_smooth_val)
 
 

@@ -16,6 +16,7 @@ from mmlt.functional.logit_adjustment import (
     blended_log_prior,
     cross_entropy,
     log_prior,
+    scaled_log_prior,
     update_running_prior,
 )
 from mmlt.functional.targets import refuse_left_out
@@ -134,7 +135,7 @@ class LogitAdjustedLoss(ClassificationLoss):
             if self.training and torch.is_grad_enabled():
                 self._observe(target)
             offset = blended_log_prior(offset, self.running_prior, self.blend)
-        return torch.where(offset == -torch.inf, offset, self.tau * offset).to(logits.dtype)
+        return scaled_log_prior(offset, self.tau).to(logits.dtype)
 
     @torch.no_grad()
     def _observe(self, target: Tensor) -> None:
