@@ -6,7 +6,7 @@ from typing import Any
 
 from mmpretrain.registry import DATASETS
 
-from mmlt.functional.checks import check_flag, check_integer
+from mmlt.functional.checks import check_flag
 from mmlt.functional.counts import count_labels
 from mmlt.registry import build_part, dicts_in
 
@@ -63,7 +63,6 @@ class LongTailDataset(LongTailMixin):
         trust: bool = False,
     ) -> None:
         check_flag('lazy_init', lazy_init)
-        check_integer('max_refetch', max_refetch, '[0, inf)')
         if isinstance(dataset, dict):
             for part in dicts_in(dataset):
                 refuse_pickled(part.get('ann_file'), trust)

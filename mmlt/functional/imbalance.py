@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import check_integer, check_number, refuse
+from .counts import count_labels
 
 __all__ = ['IMBALANCE_TYPES', 'exponential_class_counts', 'long_tail_indices', 'step_class_counts']
 
@@ -101,16 +102,10 @@ def long_tail_indices(
         array([4, 2, 1])
     """
     targets = np.asarray(labels)
-    if targets.ndim != 1 or (targets.size and not np.issubdtype(targets.dtype, np.integer)):
-        raise refuse('labels', '(N,) integers', (targets.shape, targets.dtype))
-    targets = targets.astype(np.int64)
+    if targets.ndim != 1:
+        raise refuse('labels', '(N,) integers', targets.shape)
     counts = _as_counts(class_counts)
-    if targets.size and (targets.min() < 0 or targets.max() >= counts.size):
-        raise ValueError(
-            f'labels: expected classes in [0, {counts.size}) for {counts.size} class_counts, got '
-            f'{targets.min()} .. {targets.max()}'
-        )
-    available = np.bincount(targets, minlength=counts.size)
+    available = count_labels(targets, counts.size)
     for k in np.flatnonzero(counts > available)[:1]:
         raise ValueError(
             f'class_counts: expected at most {available[k]} images of class {k}, got {counts[k]}'

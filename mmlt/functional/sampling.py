@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from .checks import check_number, refuse
-from .counts import ClassCounts, effective_number_weights, validate_class_counts
+from .counts import ClassCounts, count_labels, effective_number_weights, validate_class_counts
 
 __all__ = [
     'ClassPools',
@@ -162,13 +162,10 @@ def class_pools(labels: ArrayLike, num_classes: int) -> ClassPools:
         >>> class_pools([1, 0, 1], num_classes=3).counts
         array([1, 2, 0])
     """
-    array = np.asarray(labels, dtype=np.int64)
-    if not array.size:
-        raise refuse('labels', 'at least one', [])
-    if array.min() < 0 or array.max() >= num_classes:
-        got = f'{array.min()} .. {array.max()}'
-        raise refuse('labels', f'integers in [0, {num_classes})', got)
-    counts = np.bincount(array, minlength=num_classes)
+    array = np.asarray(labels)
+    if array.ndim != 1 or not array.size:
+        raise refuse('labels', '(M,) integers, at least one', array.shape)
+    counts = np.array(count_labels(array, num_classes))
     return ClassPools(np.argsort(array, kind='stable'), counts, np.cumsum(counts) - counts)
 
 

@@ -9,7 +9,7 @@ from .checks import check_number, refuse
 from .counts import ClassCounts
 from .nearest_prototypes import nearest_prototypes
 
-__all__ = ['label_confidence', 'semantic_scores', 'semantic_similarity']
+__all__ = ['check_confidence', 'label_confidence', 'semantic_scores', 'semantic_similarity']
 
 
 def semantic_similarity(features: Tensor, prototypes: Tensor, top_k: int) -> Tensor:
@@ -45,6 +45,15 @@ def semantic_similarity(features: Tensor, prototypes: Tensor, top_k: int) -> Ten
     return similarity / similarity.sum(dim=1, keepdim=True)
 
 
+def check_confidence(confidence: str | float) -> float | None:
+    """The constant in ``[0, 1]``, or None for ``'log_count'``; all else is an ``OptionError``."""
+    if not isinstance(confidence, str):
+        return check_number('confidence', confidence, '[0, 1]')
+    if confidence != 'log_count':
+        raise refuse('confidence', "'log_count' or a number in [0, 1]", confidence)
+    return None
+
+
 def label_confidence(
     scores: Tensor, class_counts: ClassCounts, omega: float, confidence: str | float = 'log_count'
 ) -> Tensor:
@@ -66,11 +75,9 @@ def label_confidence(
         >>> label_confidence(torch.tensor([[0.5, 0.5]]), [10, 10], omega=0.4)
         tensor([0.2000])
     """
-    if not isinstance(confidence, str):
-        constant = check_number('confidence', confidence, '[0, 1]')
+    constant = check_confidence(confidence)
+    if constant is not None:
         return scores.new_full((scores.shape[0],), constant)
-    if confidence != 'log_count':
-        raise refuse('confidence', "'log_count' or a number in [0, 1]", confidence)
     check_number('omega', omega, '[0, inf)')
     # float16 ends at 65,504, below the class counts and sums of some data sets.
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))

@@ -123,7 +123,7 @@ def test_bad_input_is_named() -> None:
         exponential_class_counts(10.5, 10, 10)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match='at most 1 images of class 1, got 3'):
         long_tail_indices([0, 0, 1], [1, 3])
-    with pytest.raises(ValueError, match=r'labels: expected classes in \[0, 2\)'):
+    with pytest.raises(ValueError, match=r'labels: expected integers in \[0, 2\)'):
         long_tail_indices([0, 2], [1, 1])
     with pytest.raises(ValueError, match='labels: expected'):
         long_tail_indices([0.5, 1.0], [1, 1])  # type: ignore[list-item]

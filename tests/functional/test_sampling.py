@@ -71,6 +71,8 @@ def test_progressive_law_ends():
         lambda: effective_number_probabilities([1], 1.0),
         lambda: class_pools([0, 3], 3),
         lambda: class_pools([], 3),
+        lambda: class_pools([0.5, 1.0], 3),
+        lambda: class_pools([[0], [1]], 3),
         lambda: pair_distribution(np.zeros((2, 3))),
         lambda: pair_distribution(np.zeros((3, 3)), [1, 1]),
         lambda: pair_distribution([[0, -1], [0, 0]], [1, 1]),

@@ -13,9 +13,9 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmlt.functional.checks import check_integer, check_number, refuse
+from mmlt.functional.checks import check_integer, check_number
 from mmlt.functional.counts import validate_class_counts
-from mmlt.functional.semantic_labels import semantic_scores
+from mmlt.functional.semantic_labels import check_confidence, semantic_scores
 
 __all__ = ['LabelRectifier']
 
@@ -50,11 +50,6 @@ class LabelRectifier(nn.Module):
         super().__init__()
         if label_start_epoch is not None:
             check_integer('label_start_epoch', label_start_epoch, '[0, inf)')
-        constant = confidence != 'log_count'
-        if constant and isinstance(confidence, str):
-            raise refuse('confidence', "'log_count' or a number in [0, 1]", confidence)
-        if constant:
-            check_number('confidence', confidence, '[0, 1]')
         self.start_epoch = label_start_epoch
         self.top_k = check_integer('top_k', top_k, '[1, inf)')
         self.omega = check_number('omega', omega, '[0, inf)')
@@ -62,7 +57,7 @@ class LabelRectifier(nn.Module):
         self.epoch: int | None = None
         # Of its final shape from the start, because EMAHook pairs the buffers by position.
         self.register_buffer('class_counts', torch.zeros(num_classes), persistent=False)
-        self._needs_counts = not constant
+        self._needs_counts = check_confidence(confidence) is None
 
     def set_class_counts(self, class_counts: Sequence[int]) -> None:
         """Take the training images per class, ``(K,)``."""
