@@ -222,7 +222,6 @@ class _Undisturbed:
 
     def __init__(self, worker_init_fn: Any) -> None:
         self.worker_init_fn = worker_init_fn
-        self.func = getattr(worker_init_fn, 'func', worker_init_fn)  # as of a partial
 
     def __call__(self, worker_id: int) -> None:
         if hasattr(signal, 'sigwaitinfo'):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any
@@ -34,7 +34,7 @@ class Stream(IntEnum):
     MIXED_BATCHES = 23
 
 
-class EpochSampler(Sampler[int]):
+class EpochSampler(Sampler[int], ABC):
     """Base of samplers whose list of images is a function of seed and epoch.
 
     Every rank makes the whole list and takes each ``world_size``-th entry from its own rank on, as

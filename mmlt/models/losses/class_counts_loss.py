@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -53,7 +53,7 @@ class ClassCountsLoss(nn.Module):
                 setattr(self, name, tensor.to(cls_score.device))
 
 
-class ClassificationLoss(ClassCountsLoss):
+class ClassificationLoss(ClassCountsLoss, ABC):
     """A cross-entropy with class weights, as any MMPretrain head calls it.
 
     Args:
