@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import distributed
 
@@ -199,8 +200,9 @@ def _checkpoint_hooks(runner: Runner) -> list[WholeCheckpointHook]:
 def _gradient_is_partial(runner: Runner) -> bool:
     """Whether gradients of several steps are being added up, which no checkpoint holds."""
     wrapper = runner.optim_wrapper
-    steps = getattr(wrapper, '_accumulative_counts', 1)
-    return bool(getattr(wrapper, '_inner_count', 0) % steps)
+    # Several optimisers are not asked: their training step decides when each of them updates.
+    single = isinstance(wrapper, OptimWrapper) and not isinstance(wrapper, OptimWrapperDict)
+    return single and not wrapper.should_update()
 
 
 def _runs(loop: Any, frame: FrameType | None) -> bool:

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 
 from mmlt.checkpoints import fault_of
 from mmlt.hooks.stop_signal_hook import StopSignalHook, _gradient_is_partial, _Undisturbed
@@ -192,10 +193,26 @@ def test_training_in_a_thread_does_not_listen():
     assert not hook._before
 
 
-@pytest.mark.parametrize(('count', 'partial'), [(0, False), (3, True), (4, False)])
-def test_between_the_steps_of_one_update_it_waits(count, partial):
-    wrapper = SimpleNamespace(_accumulative_counts=4, _inner_count=count)
+@pytest.mark.parametrize(
+    ('step', 'partial'), [(3, True), (4, False), (5, True), (9, True), (10, False)]
+)
+def test_between_the_steps_of_one_update_it_waits(step, partial):
+    """Of ten steps, two at a time four; the last update, of two steps, is one all the same."""
+    weight = torch.nn.Parameter(torch.zeros(1))
+    wrapper = OptimWrapper(torch.optim.SGD([weight], lr=1.0), accumulative_counts=4)
+    wrapper.initialize_count_status(torch.nn.Identity(), 0, 10)
+    for _ in range(step):
+        wrapper.update_params(weight.sum())
     assert _gradient_is_partial(SimpleNamespace(optim_wrapper=wrapper)) == partial
+    assert bool(weight.grad) == partial
+
+
+def test_several_optimisers_are_not_waited_for():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    wrapper = OptimWrapper(torch.optim.SGD([weight], lr=1.0), accumulative_counts=4)
+    wrapper.update_params(weight.sum())
+    several = OptimWrapperDict(one=wrapper)
+    assert not _gradient_is_partial(SimpleNamespace(optim_wrapper=several))
 
 
 def stops_at(rank, world_size):
