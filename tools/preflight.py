@@ -232,8 +232,8 @@ def _look_for_files(dataset: Any) -> None:
                 words = line.rsplit(None, 1) if dataset.with_label else [line.strip()]
                 if words and not osp.exists(osp.join(folder, words[0])):
                     raise FileNotFoundError(
-                        f'{dataset.ann_file}, line {number}: there is no image '
-                        f'{osp.join(folder, words[0])}'
+                        f'{dataset.ann_file}, line {number}: expected the image '
+                        f'{osp.join(folder, words[0])}, got no such file'
                     )
 
 

@@ -75,9 +75,9 @@ class _LongTailCIFAR(LongTailMixin):
         root = self.data_prefix['root']
         folder = osp.join(root, self.base_folder)
         missing = self._missing()
-        other = 'a file has another md5 sum (trust=True reads it nevertheless)'
-        reason = f'missing {", ".join(missing)}' if missing else other
-        state = f'{folder}: {reason}'
+        other = 'one of another md5 sum (trust=True reads it nevertheless)'
+        found = f'no {", ".join(missing)}' if missing else other
+        state = f'{folder}: expected the official files, got {found}'
         advice = f'unpack {self.url} in {root or "the current folder"}'
         local = isinstance(get_file_backend(root, enable_singleton=True), LocalBackend)
         if not (self.download and local):

@@ -267,7 +267,10 @@ def _collect(dataset: Any) -> Labels:
         try:
             return _as_labels(dataset.get_gt_labels())
         except KeyError as error:
-            raise ValueError(f'{type(dataset).__name__}: an image has no {error}') from error
+            raise ValueError(
+                f'{type(dataset).__name__}: expected a label for every image, got one without '
+                f'{error}'
+            ) from error
     if callable(getattr(dataset, 'get_cat_ids', None)):
         classes = [dataset.get_cat_ids(i) for i in range(len(dataset))]
         # An image with several classes stays a list, for _as_labels to refuse.

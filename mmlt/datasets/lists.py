@@ -126,17 +126,17 @@ def _check_images_exist(
     missing = [int(i) for i in probes if not osp.isfile(paths[i])]
     if missing:
         row = rows[missing[0]]
-        reason = 'expected that data_root joined with it is the folder that the list refers to'
+        reason = 'data_root joined with data_prefix has to be the folder that the list refers to'
         if row.startswith('/') and root:
             there = osp.isfile(osp.join(root, row.lstrip('/')))
             reason = (
-                'not used, because the row begins with a slash, which makes it an absolute path; '
+                'data_prefix is not used, because the row begins with a slash, which makes it an '
+                'absolute path; '
                 f'without the slash there is {"such an" if there else "no such"} image in {root}'
             )
         raise FileNotFoundError(
-            f'{ann_file}, line {missing[0] + 1}: there is no image {paths[missing[0]]} '
-            f'({len(missing)} of {len(probes)} images looked for are missing); data_prefix: '
-            f'{reason}'
+            f'{ann_file}, line {missing[0] + 1}: expected the image {paths[missing[0]]}, got no '
+            f'such file ({len(missing)} of {len(probes)} images looked for are missing): {reason}'
         )
 
 

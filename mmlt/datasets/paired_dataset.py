@@ -54,8 +54,8 @@ class PairedDataset:
         self._derived: tuple[list[Any], Compose | None] = ([], None)
         if self.partner_pipeline is not None and not hasattr(dataset, 'get_data_info'):
             raise TypeError(
-                f'dataset: {type(dataset).__name__} has no get_data_info(index), which a '
-                'partner pipeline needs'
+                'dataset: expected get_data_info(index) for the pipeline of partners, got '
+                f'{type(dataset).__name__} without it'
             )
 
     @property

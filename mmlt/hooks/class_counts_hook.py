@@ -119,10 +119,9 @@ class ClassCountsHook(Hook):
             self._hand_out(runner, saved, 'the checkpoint')
         elif runner._resume and saved != self._training_counts:
             raise ValueError(
-                'ClassCountsHook: the run is resumed with other training data than it was '
-                f'started with: the checkpoint has {_describe(saved)}, the data set '
-                f'{_describe(self._training_counts)}. Restore the data set, or start a new run '
-                'from the weights with load_from and resume=False'
+                'train_dataloader.dataset: expected that of the checkpoint on resume, '
+                f'{_describe(saved)}, got {_describe(self._training_counts)}. Restore the data '
+                'set, or start a new run from the weights with load_from and resume=False'
             )
         elif runner._resume:
             # MMEngine is about to compare this with what the data set itself tells, which has

@@ -9,10 +9,11 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from mmlt.functional.checks import check_integer, check_number
+from mmlt.functional.checks import check_integer, check_number, refuse
 from mmlt.functional.counts import effective_number_weights
+from mmlt.models.batch_augments.randomness import missing
 
-from .runner_parts import components_with, switched
+from .runner_parts import components_with, switched, unwrap
 
 __all__ = ['DeferredReweightingHook']
 
@@ -55,15 +56,11 @@ class DeferredReweightingHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check that there are counts and a loss to weight, before the first epoch."""
         if self._weights is None:
-            raise ValueError(
-                'DeferredReweightingHook: the class counts are unknown; add '
-                "default_hooks = dict(long_tail=dict(type='LongTailHook'))"
-            )
+            raise missing(self, 'training images per class')
         if not components_with(runner, 'set_class_weight') and not switched(runner, 'loss'):
-            raise ValueError(
-                'DeferredReweightingHook: no loss of the model takes class weights; use '
-                "loss=dict(type='LDAMLoss') or dict(type='LogitAdjustedLoss')"
-            )
+            loss = getattr(getattr(unwrap(runner.model), 'head', None), 'loss_module', None)
+            expected = "one that takes class weights, such as 'LDAMLoss' or 'LogitAdjustedLoss'"
+            raise refuse('model.head.loss.type', expected, type(loss).__name__)
         if self.start_epoch >= runner.max_epochs:
             runner.logger.warning(
                 f'DeferredReweightingHook: start_epoch={self.start_epoch} is never reached in '

@@ -261,7 +261,7 @@ def test_images_in_memory(tmp_path: Path, capsys: pytest.CaptureFixture) -> None
 def test_nothing_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('socket.socket.connect', lambda *a: pytest.fail('a connection'))
     (row,) = rows_of(tmp_path, loaders(dict(type='CIFAR10LT', data_root=str(tmp_path / 'no'))))
-    assert row['kind'] == 'data_set' and 'missing data_batch_1' in row['detail']
+    assert row['kind'] == 'data_set' and 'got no data_batch_1' in row['detail']
 
 
 def test_a_list_that_cannot_be_read_does_not_hide_the_others(birds: Path) -> None:

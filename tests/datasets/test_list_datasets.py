@@ -304,7 +304,7 @@ def test_missing_images_are_found_before_training(birds: Path, tmp_path: Path) -
         _birds(birds, data_prefix='photos')
     (tmp_path / 'far.txt').write_text('class_0/0.jpg 0\nclass_0/99.jpg 0\n')
     far = str(tmp_path / 'far.txt')
-    with pytest.raises(FileNotFoundError, match=r'far.txt, line 2: there is no image .*99\.jpg'):
+    with pytest.raises(FileNotFoundError, match=r'far.txt, line 2: expected the .*99\.jpg'):
         _birds(birds, ann_file=far)
     assert len(_birds(birds, ann_file=far, check_images=0)) == 2
 

@@ -54,7 +54,7 @@ def test_a_benchmark_without_data_is_one_line_that_says_where_it_comes_from(tmp_
 @pytest.mark.parametrize(
     ('lines', 'options', 'message'),
     [
-        ('a.png 0\nc.png 1\n', {}, r'train\.txt, line 2: there is no image .*c\.png.*own_data'),
+        ('a.png 0\nc.png 1\n', {}, r'train\.txt, line 2: expected the image .*c\.png.*own_data'),
         ('a.png 0\nb.png one\n', {}, "train.txt, line 2: expected 'path label'"),
         (TWO, dict(ann_file='nope.txt'), r'ann_file: expected a list file, got no .*nope\.txt'),
         (TWO, dict(data_root='nowhere'), 'data_root: expected the folder of the data, got no now'),
@@ -78,7 +78,7 @@ def test_a_fault_of_a_list_is_one_line(tmp_path, lines, options, message):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(ann_file='train.txt'), 'train.txt, line 2: there is no image'),
+        (dict(ann_file='train.txt'), 'train.txt, line 2: expected the image'),
         (dict(ann_file='nope.txt'), 'ann_file: expected a list file, got no'),
         (dict(data_prefix='nowhere'), 'data_prefix: expected the folder of images'),
     ],

@@ -114,7 +114,7 @@ class ConfusionEstimate(nn.Module):
             norm is returned, without gradient.
         """
         if self.num_classes is None:
-            raise ValueError('num_classes: unknown; pass num_classes or call set_num_classes')
+            raise refuse('num_classes', 'a number, given or by set_num_classes', None)
         if logits.ndim != 2 or logits.shape[1] != self.num_classes:
             raise ValueError(
                 f'logits: expected (N, {self.num_classes}) for num_classes={self.num_classes}, '
