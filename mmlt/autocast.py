@@ -22,7 +22,7 @@ class CPUAutocastOptimWrapper(OptimWrapper):
 
     MMEngine's ``AmpOptimWrapper`` insists on an accelerator. bfloat16 has the range of float32,
     so no loss scaling takes place. ``tools/train.py --amp`` chooses this wrapper where there is
-    no GPU, and says so.
+    no GPU, and logs it.
 
     Args:
         optimizer: what updates the parameters.

@@ -87,7 +87,7 @@ class EMAConfusionHook(Hook):
             loss.set_strength(self.strength(runner.epoch))
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Report every estimate in the model; all ranks hold the same, rank 0 speaks."""
+        """Report every estimate in the model; all ranks hold the same, rank 0 logs it."""
         if not self.every_n_epochs(runner, self.interval) or not is_main_process():
             return
         for name, estimate in self.estimates(runner):

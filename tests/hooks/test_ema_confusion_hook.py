@@ -60,7 +60,7 @@ def test_no_report_on_other_ranks_and_between_intervals(tmp_path, monkeypatch):
     assert len(logged(tmp_path / 'a')['confusion/spectral_norm']) == 1
     hook = EMAConfusionHook()
     monkeypatch.setattr('mmlt.hooks.ema_confusion_hook.is_main_process', lambda: False)
-    monkeypatch.setattr(hook, 'publish', lambda *args: pytest.fail('rank 1 spoke'))
+    monkeypatch.setattr(hook, 'publish', lambda *args: pytest.fail('rank 1 reported'))
     hook.after_train_epoch(runner)
 
 

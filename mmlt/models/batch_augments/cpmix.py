@@ -109,7 +109,7 @@ class CPMixBatchAugment(PairedBatchAugment):
         Raises:
             OptionError: if images or scores are of another form, or the confusion counts belong to
                 another number of classes.
-            ValueError: if nobody has said where the run is, or counts are needed and missing.
+            ValueError: if seed and iteration are unknown, or counts are needed and missing.
         """
         scores = check_batch(images, scores)
         rng = self.rng()

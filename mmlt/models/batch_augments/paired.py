@@ -38,7 +38,7 @@ class PairedBatchAugment(SeededBatchAugment, ABC):
 
         Raises:
             OptionError: if images are not floating point, or shapes disagree.
-            ValueError: if nobody has said where the run is, or class counts are needed and unknown.
+            ValueError: if seed and iteration are unknown, or class counts are needed and unknown.
         """
         scores = check_batch(images, scores)
         partner_scores = check_batch(partner_images, partner_scores)

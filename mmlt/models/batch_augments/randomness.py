@@ -54,7 +54,7 @@ class SeededDraws:
 
     @property
     def knows_progress(self) -> bool:
-        """Whether somebody has said where the run is."""
+        """Whether seed and iteration are known."""
         return self._seed is not None
 
     def rng(self, stream: int | None = None) -> np.random.Generator:
@@ -65,7 +65,7 @@ class SeededDraws:
                 iteration gives another generator than the first, so that draws do not repeat.
 
         Raises:
-            ValueError: if nobody has said where the run is.
+            ValueError: if seed and iteration are unknown.
         """
         if self._seed is None:
             raise missing(self, 'seed and iteration of the run')

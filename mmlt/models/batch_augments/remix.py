@@ -60,7 +60,7 @@ class RemixBatchAugment(SeededBatchAugment):
 
         Raises:
             OptionError: if images or scores are of another form.
-            ValueError: if nobody has said where the run is, or the class counts are unknown.
+            ValueError: if seed and iteration are unknown, or the class counts are unknown.
         """
         scores = check_batch(images, scores)
         counts = self.image_counts(scores)

@@ -119,7 +119,7 @@ class LogitAdjustedLoss(ClassificationLoss):
 
     def _cross_entropy(self, logits: Tensor, target: Tensor, reduction: str) -> Tensor:
         if self.blend > 0 and self.running_prior.device != logits.device:
-            self.to(logits.device)  # a module that nobody has moved
+            self.to(logits.device)  # where the module was not moved
         if self.empty_classes == 'ignore' and self.train_log_prior is not None:
             refuse_left_out('LogitAdjustedLoss.target', target, self.train_log_prior)
         logits = self._scaled(logits) + self._offset(target, logits)
