@@ -25,15 +25,17 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import BATCH_AUGMENTS, DATA_SAMPLERS, MODELS
 
 from mmlt.apps.compare import frozen, main
+from mmlt.apps.compare import work as work_of_a_run
 from mmlt.apps.compare.budget import SAFETY, Costs, fit_epochs, makespan, seconds_of
 from mmlt.apps.compare.command import _conclude, _plan
 from mmlt.apps.compare.frozen import Frozen
-from mmlt.apps.compare.methods import Method, choose, find_methods, home_of
+from mmlt.apps.compare.methods import Method, check_same_test, choose, find_methods, home_of
 from mmlt.apps.compare.plan import Plan, locked, read_plan, runs_of
 from mmlt.apps.compare.processes import Ended, Task, Told, work_apart
 from mmlt.apps.compare.runs import Run, changed_settings, settings
 from mmlt.apps.compare.table import Comparison, save_tables, to_markdown, to_text
 from mmlt.apps.compare.work import train_and_judge
+from mmlt.apps.predictions import load_predictions, save_predictions
 from mmlt.checkpoints import last_checkpoint
 from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, read_features, write_features
 from tests.configs.recipes import CONFIGS
@@ -515,6 +517,62 @@ def test_a_run_on_features_has_figures_of_its_last_epoch_and_no_pictures(feature
     assert [path.name for path in run.folder.glob('*.pth')] == ['epoch_2.pth']
     files = {path.name for path in (run.folder / 'evaluation').iterdir()}
     assert 'metrics.json' in files and not any(name.endswith('.png') for name in files)
+
+
+def test_a_run_that_diverges_is_no_result(features, tmp_path, monkeypatch):
+    run = Run(replace(digits_methods('ce')[0], features=features), 0, 1, tmp_path / 'home')
+    own = work_of_a_run._judge
+
+    def judged(run, cfg):
+        results = own(run, cfg)
+        path = run.folder / 'evaluation' / 'predictions.npz'
+        predictions = load_predictions(path)
+        if wild:
+            predictions.probabilities[3:5, 0] = np.nan
+        save_predictions(path, predictions)
+        return results
+
+    monkeypatch.setattr(work_of_a_run, '_judge', judged)
+    for wild in (True, False):  # the second time the checkpoint is judged again
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            train_and_judge(run, lambda share: None)
+        known = run.read()
+        assert known['state'] == ('diverged' if wild else 'finished')
+        assert run.is_finished() == ('results' in known) == (not wild)
+        said = 'ce, seed 0 diverged: expected probabilities, got none for 2 of 120 test images'
+        assert (known['fault'] or '').startswith(said if wild else '')
+
+
+@pytest.mark.parametrize('change', ['classes', 'images', 'pipeline', 'place'])
+def test_methods_are_compared_on_the_same_test_images(tmp_path, change):
+    names = ['ant', 'bee']
+    for name in ('a', 'b', 'c'):
+        (tmp_path / f'{name}.jpg').touch()
+    lists = {'one': 'a.jpg 0\nb.jpg 1\n', 'two': 'a.jpg 0\nb.jpg 1\n'}
+    if change == 'images':
+        lists['two'] = 'a.jpg 0\nc.jpg 1\n'
+    methods = []
+    for name, text in lists.items():
+        (tmp_path / f'{name}.txt').write_text(text)
+        classes = ['ant', 'wasp'] if change == 'classes' and name == 'two' else names
+        listed = 'one' if change in ('classes', 'pipeline') else name
+        flipped = [dict(type='LoadImageFromFile')] if change == 'pipeline' and name == 'two' else []
+        dataset = dict(
+            type='LongTailListDataset', data_root=str(tmp_path), ann_file=f'{listed}.txt',
+            metainfo=dict(classes=classes), pipeline=flipped,
+        )  # fmt: skip
+        config = tmp_path / f'{name}.py'
+        config.write_text(f'test_dataloader = dict(dataset={dataset!r})\n')
+        methods.append(Method(name, name, config))
+    said = {
+        'classes': 'of two: expected the 2 classes of one, got 2 others',
+        'images': 'of two: expected the 2 images of one, got 2, of which 1 are others',
+    }.get(change)
+    if said is None:
+        check_same_test(methods)
+    else:
+        with pytest.raises(ValueError, match=f'^test_dataloader.dataset {said}'):
+            check_same_test(methods)
 
 
 def test_frozen_runs_have_a_folder_of_their_own(tmp_path, capsys):

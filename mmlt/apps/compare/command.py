@@ -16,7 +16,7 @@ from ..command_line import end_of, integer_from, parser_of
 from ..schedule import epochs_of
 from .budget import Costs, duration, text_of
 from .frozen import Frozen
-from .methods import Method, choose, find_methods, home_of
+from .methods import Method, check_same_test, choose, find_methods, home_of
 from .plan import Plan, forget, locked, read_plan, runs_of
 from .probe import measure
 from .processes import Ended, Task, Told, preload, stop_on_sigterm, visible_gpus, work_apart
@@ -156,6 +156,7 @@ def compare(
     if frozen is None:
         for method in methods:
             epochs_of(method.load())
+        check_same_test(methods)
     with locked(home), stop_on_sigterm():
         if force:
             forget(methods, seeds, home)
@@ -251,7 +252,11 @@ def _train(
                         figures = run.read()['results']['last']
                         text = f'{figures["top1"]:.1f} % in {text_of(event.seconds)}'
                     else:
-                        failures[run] = event.failure or f'{run.name} was stopped from outside'
+                        failures[run] = (
+                            event.failure
+                            or run.read().get('fault')
+                            or f'{run.name} was stopped from outside'
+                        )
                         text = failures[run]
                     shown.line(f'{shown.done:>3}/{len(runs)}  {run.name}: {text}')
                     plan = replace(plan, spent=plan.spent + time.monotonic() - began)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -12,10 +14,11 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..check.sources import read_splits
 from ..config import read_config
 from ..features.frozen import frozen_config
 
-__all__ = ['Method', 'choose', 'find_methods', 'home_of']
+__all__ = ['Method', 'check_same_test', 'choose', 'find_methods', 'home_of']
 
 BASELINE = 'ce'
 
@@ -127,6 +130,55 @@ def choose(methods: Sequence[Method], wanted: str | None) -> list[Method]:
             raise ValueError(f'--methods: expected different ones of {there}, got {text!r}')
         chosen.append(known[text])
     return chosen
+
+
+def check_same_test(methods: Sequence[Method]) -> None:
+    """Raise ``ValueError`` if methods are judged on other images or classes than the first one.
+
+    Their differences, paired by seed, would be of the data. Lists are read only where the configs
+    name different ones; pipelines may differ.
+    """
+    first = methods[0]
+    named, told = _test_data(first), None
+    for method in methods[1:]:
+        if _test_data(method) == named:
+            continue
+        told = told or _test_images(first)
+        images, classes = _test_images(method)
+        if classes != told[1]:
+            what, got = f'the {len(told[1])} classes', f'{len(classes)} others'
+        elif images != told[0]:
+            what = f'the {sum(told[0].values())} images'
+            got = f'{sum(images.values())}, of which {(images - told[0]).total()} are others'
+        else:
+            continue
+        raise ValueError(
+            f'test_dataloader.dataset of {method.label}: expected {what} of {first.label}, '
+            f'got {got}'
+        )
+
+
+def _test_data(method: Method) -> Any:
+    """The config of the test data, without what prepares images."""
+    loader = method.load().get('test_dataloader') or {}
+
+    def bare(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: bare(part) for key, part in value.items() if key != 'pipeline'}
+        return [bare(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+    return bare(loader.get('dataset'))
+
+
+def _test_images(method: Method) -> tuple[Counter[Any], tuple[str, ...]]:
+    """Images with their labels, and the names of the classes."""
+    cfg = method.load()
+    scope = cfg.get('default_scope') or 'mmpretrain'
+    [split] = read_splits(Config(dict(test_dataloader=cfg.test_dataloader, default_scope=scope)))
+    if split.fault is not None:
+        raise ValueError(f'test_dataloader.dataset of {method.label}: {split.fault}')
+    files = [(os.path.realpath(one.path), one.label) for one in split.images]
+    return Counter([*files, *[split.data_set] * split.in_memory]), split.classes
 
 
 def home_of(sources: Sequence[Path], frozen: bool = False) -> Path:

@@ -30,8 +30,8 @@ class Run:
     """A training and its evaluation.
 
     The folder is the work directory of the training. ``run.json`` in it tells how far the run is:
-    ``started``, ``trained`` or ``finished``. Everything else can be found out from the files that
-    the training leaves.
+    ``started``, ``trained``, ``finished``, or ``diverged`` where its network gives no numbers.
+    Everything else can be found out from the files that the training leaves.
 
     Args:
         method: what is trained.

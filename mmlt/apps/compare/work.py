@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -21,6 +22,7 @@ from mmlt.checkpoints import last_checkpoint
 
 from ..evaluate.command import evaluate_run
 from ..evaluate.inference import same_images
+from ..predictions import load_predictions
 from .runs import Figures, Run, settings
 
 __all__ = ['build_runner', 'train_and_judge', 'why_no_best']
@@ -89,7 +91,24 @@ def train_and_judge(run: Run, tell: Callable[[Any], None]) -> None:
         finally:
             run.note(seconds=round(before + time.monotonic() - began, 2))
         run.note(state='trained')
-    run.note(state='finished', **_judge(run, cfg))
+    judged = _judge(run, cfg)
+    fault = _divergence(run)
+    if fault is None:
+        run.note(state='finished', fault=None, **judged)
+    else:
+        run.note(state='diverged', fault=fault)
+
+
+def _divergence(run: Run) -> str | None:
+    """What is wrong with a network whose outputs are no numbers, or None."""
+    probabilities = load_predictions(run.folder / 'evaluation' / 'predictions.npz').probabilities
+    lost = int((~np.isfinite(probabilities).all(axis=1)).sum())
+    if not lost:
+        return None
+    return (
+        f'{run.name} diverged: expected probabilities, got none for {lost} of '
+        f'{len(probabilities)} test images; lower optim_wrapper.optimizer.lr'
+    )
 
 
 def _judge(run: Run, cfg: Config) -> dict[str, Any]:

@@ -99,12 +99,12 @@ def _finished(method: Path) -> dict[str, dict[str, Path]]:
 
 
 def _goes_on(folder: Path) -> bool:
-    """Whether ``mmlt compare`` has begun this training and not ended it."""
+    """Whether ``mmlt compare`` has begun this training and not ended it well."""
     try:
         state = json.loads((folder / 'run.json').read_text(encoding='utf-8'))
     except (OSError, ValueError):
         return False
-    return isinstance(state, dict) and state.get('state') == 'started'
+    return isinstance(state, dict) and state.get('state') in ('started', 'diverged')
 
 
 def _add(found: dict[str, dict[str, Path]], name: str, seeds: dict[str, Path]) -> None:
