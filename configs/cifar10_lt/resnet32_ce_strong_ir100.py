@@ -1,6 +1,6 @@
 # Cross-entropy with the strong recipe: SAM, weight decay, RandAugment, 400 epochs.
 # python tools/train.py configs/cifar10_lt/resnet32_ce_strong_ir100.py
-# 1 GPU, batch 128. Not yet run here.
+# 1 GPU, batch 128. Published top-1 (DDC), best epoch on the test set: 79.75 %. Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar10_lt_strong.py',
     '../_base_/models/cifar_resnet32.py',
