@@ -1,0 +1,50 @@
+"""Figures of papers in the heads of recipes and in the docs, written down once more."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.configs.recipes import CONFIGS
+
+METHODS = CONFIGS.parent / 'docs' / 'methods'
+BEST_EPOCH = 'best epoch on the test set'
+
+# README of DDC (Wang et al., NeurIPS 2023), ratio 100: 200 epochs with weight decay 2e-4, with a
+# tuned one, and 400 epochs with that, SAM and "RandAug".
+DDC = {
+    'cifar100_lt': {
+        'ce': ('38.06', '40.68', '45.70'),
+        'ldam_drw': ('42.73', '45.44', '50.67'),
+        'vs': ('42.67', '46.26', '52.09'),
+    },
+    'cifar10_lt': {
+        'ce': ('71.25', '73.39', '79.75'),
+        'ldam_drw': ('77.97', '79.81', '86.15'),
+        'vs': ('80.29', '81.62', '86.29'),
+    },
+}
+
+
+def head(recipe):
+    """The comment that a recipe begins with, as one line."""
+    text = (CONFIGS / f'{recipe}.py').read_text()
+    lines = re.match('(#[^\n]*\n)+', text)[0].splitlines()
+    return ' '.join(line.removeprefix('#').strip() for line in lines)
+
+
+@pytest.mark.parametrize(
+    ('data', 'title'), [('cifar100_lt', 'CIFAR-100-LT'), ('cifar10_lt', 'CIFAR-10-LT')]
+)
+def test_ddc(data, title):
+    page = (METHODS / 'strong_recipe.md').read_text()
+    (table,) = re.findall(rf'^\| {title} \|.*?\n\n', page, re.DOTALL | re.MULTILINE)
+    rows = [re.findall(r'\d\d\.\d\d', line) for line in table.splitlines()]
+    assert [row for row in rows if row] == [list(row) for row in DDC[data].values()]
+    assert BEST_EPOCH in page
+    for method, column in (('ce_strong', 2), ('vs', 0), ('vs_strong', 2)):
+        figure = DDC[data][method.split('_')[0]][column]
+        assert f'{BEST_EPOCH}: {figure} %' in head(f'{data}/resnet32_{method}_ir100')
+    quoted = (METHODS / 'vector_scaling.md').read_text()
+    assert DDC[data]['vs'][0] in quoted and DDC[data]['vs'][2] in quoted
