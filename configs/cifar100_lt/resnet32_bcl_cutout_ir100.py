@@ -4,10 +4,7 @@
 # whose code derives from BCL's; BCL's own for CIFAR was not released. Not yet run here.
 _base_ = './resnet32_bcl_ir100.py'
 
-classification_view = [
-    *_base_.classification_view,
-    dict(type='Cutout', shape=16, pad_val=0, prob=1.0),
-]
+classification_view = [*_base_.classification_view, dict(type='ClippedCutout', size=16)]
 train_pipeline = [
     dict(
         type='MultiView',

@@ -10,13 +10,14 @@ from .long_tail_dataset import LongTailDataset
 from .paired_dataset import PairedDataset
 from .reading import UnreadableImageError
 from .samplers import ClassBalancedSampler, PairBatchSampler, PairSampler
-from .transforms import CIFARAutoAugment, PackIndex, PlacedCrop
+from .transforms import CIFARAutoAugment, ClippedCutout, PackIndex, PlacedCrop
 
 __all__ = [
     'CIFAR10LT',
     'CIFAR100LT',
     'CIFARAutoAugment',
     'ClassBalancedSampler',
+    'ClippedCutout',
     'DigitsLT',
     'FeaturesLT',
     'INaturalist2018',

@@ -45,14 +45,14 @@ def crop_and_flip(images: Tensor, corners: Array, flipped: Array, padding: int) 
 
 
 def cut_out(images: Tensor, centres: Array, side: int) -> Tensor:
-    """Images that lost a square, as mmcv's ``cutout`` places it.
+    """Images that lost a square, as :class:`mmlt.datasets.ClippedCutout` places it.
 
     Args:
         images: ``(N, C, H, W)``.
-        centres: ``(N, 2)`` down and right, in pixels.
-        side: of the square. It is moved, not cut, at the top and at the left.
+        centres: ``(N, 2)`` row and column of a pixel, int64.
+        side: of the square; what lies outside the image is lost.
     """
-    corners = to_device(np.maximum(centres - side / 2, 0).astype(np.int64), images)
+    corners = to_device(centres - side // 2, images)
     height, width = images.shape[2:]
     down = torch.arange(height, device=images.device) - corners[:, :1]
     right = torch.arange(width, device=images.device) - corners[:, 1:]

@@ -31,11 +31,11 @@ class DeviceImagesDataPreprocessor(SeededDataPreprocessor):
     lie on the device as uint8 (all of CIFAR-10: 154 MB), put there by
     :class:`mmlt.hooks.LongTailHook` before training, and are in no checkpoint. Each batch is
     cropped, mirrored and, if wanted, goes through AutoAugment and Cutout, as by the transforms
-    ``RandomCrop``, ``RandomFlip``, ``CIFARAutoAugment`` and ``Cutout``, each image by its own draw
-    from the same distributions. Draws follow from seed and iteration, for the batch of all ranks,
-    so that they do not depend on ranks or on a resume. The data set has to keep its images in
-    memory, all of one size, as CIFAR-10-LT, CIFAR-100-LT and ``DigitsLT`` do. It works on a CPU
-    too.
+    ``RandomCrop``, ``RandomFlip``, ``CIFARAutoAugment`` and ``ClippedCutout``, each image by its
+    own draw from the same distributions. Draws follow from seed and iteration, for the batch of
+    all ranks, so that they do not depend on ranks or on a resume. The data set has to keep its
+    images in memory, all of one size, as CIFAR-10-LT, CIFAR-100-LT and ``DigitsLT`` do. It works
+    on a CPU too.
 
     Validation and test are those of :class:`PairedDataPreprocessor`, with the ordinary pipeline.
 
@@ -185,7 +185,7 @@ class DeviceImagesDataPreprocessor(SeededDataPreprocessor):
             names, magnitudes = draw_auto_augment(rng, number, size)
             images = auto_augment(images, names[mine], magnitudes[mine], self.fill)
         if self.cutout is not None:
-            images = cut_out(images, (rng.random((number, 2)) * size)[mine], self.cutout)
+            images = cut_out(images, rng.integers(size, size=(number, 2))[mine], self.cutout)
         return images
 
 

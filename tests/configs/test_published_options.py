@@ -158,7 +158,7 @@ def test_photographs_are_resized_with_antialiasing(name):
 @pytest.mark.parametrize('data', ['cifar10_lt', 'cifar100_lt'])
 def test_variants_of_the_released_codes(data):
     view = recipe(f'{data}/resnet32_bcl_cutout_ir100').train_dataloader.dataset.pipeline[0]
-    assert view.transforms[0][-1] == dict(type='Cutout', shape=16, pad_val=0, prob=1.0)
+    assert view.transforms[0][-1] == dict(type='ClippedCutout', size=16)
     assert (
         recipe(f'{data}/resnet32_concutmix_seed10_ir100').train_dataloader.dataset.dataset.seed
         == 10

@@ -452,6 +452,7 @@ COMPONENTS: dict[str, Component] = {
         lambda: dict(sampler=_pair_sampler(), batch_size=2),
     ),
     'CIFARAutoAugment': Component(dict(fill=integer(0, 255))),
+    'ClippedCutout': Component(dict(size=size, pad_val=integer(0, 255))),
     'PackIndex': Component({}),
     'PlacedCrop': Component(
         dict(

@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy, InterpolationMode
 from torchvision.transforms.autoaugment import _apply_op
 
-from mmlt.datasets import CIFAR10LT, LongTailDataset, PairedDataset
+from mmlt.datasets import CIFAR10LT, ClippedCutout, LongTailDataset, PairedDataset
 from mmlt.datasets.in_memory import images_and_labels
 from mmlt.hooks.runner_parts import check_views, hold_images
 from mmlt.models import DeviceImagesDataPreprocessor, device_images, device_views
@@ -147,14 +147,30 @@ def test_crops_and_mirror_images_are_those_of_the_loader():
         assert torch.equal(ours[n], as_images([theirs])[0])
 
 
-def test_cutout_is_that_of_the_loader():
+@pytest.mark.parametrize('side', [1, 7, 16, 70])
+def test_cutout_is_that_of_the_loader(side):
     images = pictures(50)
-    centres = np.random.default_rng(0).random((50, 2)) * 32
-    ours = cut_out(images, centres, 16)
+    centres = np.random.default_rng(0).integers(32, size=(50, 2))
+    ours = cut_out(images, centres, side)
+    transform = ClippedCutout(side)
     for n, image in enumerate(images):
-        with mock.patch('numpy.random.uniform', side_effect=centres[n].tolist()):
-            theirs = mmcv.cutout(as_array(image), 16, pad_val=0)
+        with mock.patch('numpy.random.randint', side_effect=centres[n].tolist()):
+            theirs = transform(dict(img=as_array(image)))['img']
         assert torch.equal(ours[n], as_images([theirs])[0])
+
+
+def test_hidden_squares_are_as_large_as_those_of_the_loader():
+    """Of 16 pixels in 32 x 32, clipped around any pixel: 14 x 14 in the mean."""
+    number = 20_000
+    preprocessor = build(**PLAIN, cutout=16, mean=None, std=None)
+    preprocessor.hold(torch.full((1, 3, 32, 32), 255, dtype=torch.uint8), torch.tensor([0]))
+    hidden = at(preprocessor, dict(inputs=[0] * number))['inputs'][:, 0] == 0
+    areas = hidden.sum((1, 2)).double()
+    assert abs(float(areas.mean()) - 196) < 5 * float(areas.std()) / number**0.5
+    corners = [hidden[:, y, x].double().mean() for y in (0, -1) for x in (0, -1)]
+    # Rows 0 .. 8 of a centre reach the first row, and 24 .. 31 the last.
+    expected = [(a / 32) * (b / 32) for a in (9, 8) for b in (9, 8)]
+    assert corners == pytest.approx(expected, abs=0.01)
 
 
 def test_places_of_crops_are_uniform_and_half_is_mirrored():
