@@ -1,4 +1,4 @@
-# Cross-entropy with the strong recipe: SAM, weight decay, RandAugment, 400 epochs.
+# Cross-entropy as DDC trains it (Wang et al., NeurIPS 2023): SAM, AutoAugment, Cutout, 400 epochs.
 # python tools/train.py configs/cifar10_lt/resnet32_ce_strong_ir100.py
 # 1 GPU, batch 128. Published top-1 (DDC), best epoch on the test set: 79.75 %. Not yet run here.
 _base_ = [
@@ -8,4 +8,6 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
+optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
+custom_hooks = [dict(type='SAMHook', rho=0.1)]
 model = dict(head=dict(num_classes=_base_.num_classes))

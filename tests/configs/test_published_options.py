@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 from mmengine.config import ConfigDict
+from mmengine.registry import PARAM_SCHEDULERS
 
 from tests.configs.recipes import differences, resolved
 
@@ -216,3 +218,69 @@ def test_other_weights_change_the_network_and_its_pixels_alone(weights):
         assert pixels < found
         assert all(p in pixels or p.startswith('model.backbone.backbone.') for p in found)
         assert other['model']['backbone']['backbone'] == other[weights]
+
+
+def learning_rates(cfg):
+    """That of each epoch, as MMEngine's schedulers set it."""
+    optimizer = torch.optim.SGD(
+        [torch.zeros(1, requires_grad=True)], lr=cfg.optim_wrapper.optimizer.lr
+    )
+    schedulers = [
+        PARAM_SCHEDULERS.build(dict(part, optimizer=optimizer)) for part in cfg.param_scheduler
+    ]
+    for _ in range(cfg.train_cfg.max_epochs):
+        yield optimizer.param_groups[0]['lr']
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+
+
+# Of the released scripts of DDC: weight decay and rho.
+STRONG = {
+    'cifar100_lt/resnet32_ce_strong_ir100': (1e-4, 0.2),
+    'cifar100_lt/resnet32_vs_strong_ir100': (2e-4, 0.3),
+    'cifar10_lt/resnet32_ce_strong_ir100': (1e-4, 0.1),
+    'cifar10_lt/resnet32_vs_strong_ir100': (2e-4, 0.1),
+}
+
+
+@pytest.mark.parametrize('name', STRONG)
+def test_strong_recipes_are_ddcs(name):
+    cfg = recipe(name)
+    (sam,) = cfg.custom_hooks
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.weight_decay, sam.rho) == STRONG[name]
+    assert (optimizer.type, optimizer.momentum) == ('SGD', 0.9)
+    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 128
+    if '_vs_' in name:
+        assert cfg.model.head.loss == dict(type='VSLoss', tau=1.0, gamma=0.05)
+    released = []
+    for epoch in range(1, 401):
+        factor = 1e-4 if epoch > 360 else 1e-2 if epoch > 320 else epoch / 5 if epoch <= 10 else 1
+        released.append(0.1 * factor)
+    assert list(learning_rates(cfg)) == pytest.approx(released)
+
+
+@pytest.mark.parametrize('data', ['cifar10_lt', 'cifar100_lt'])
+def test_strong_recipes_augment_as_ddc(data):
+    """AutoAugment and Cutout, on RGB images as CIFAR's are here."""
+    cfg = recipe(f'{data}/resnet32_ce_strong_ir100')
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    view = recipe(f'{data}/resnet32_bcl_ir100').train_dataloader.dataset.pipeline[0]
+    assert pipeline[:-2] == view.transforms[0]
+    assert pipeline[-3:-1] == [
+        dict(type='CIFARAutoAugment', fill=128),
+        dict(type='ClippedCutout', size=16),
+    ]
+    assert not cfg.data_preprocessor.to_rgb
+
+
+@pytest.mark.parametrize('data', ['cifar10_lt', 'cifar100_lt'])
+@pytest.mark.parametrize('method', ['bcl', 'concutmix'])
+def test_strong_recipes_of_ours(data, method):
+    cfg, plain = (recipe(f'{data}/resnet32_{method}{part}_ir100') for part in ('_strong', ''))
+    assert cfg.optim_wrapper == plain.optim_wrapper
+    assert cfg.custom_hooks[0].rho == STRONG[f'{data}/resnet32_vs_strong_ir100'][1]
+    rates = list(learning_rates(cfg))
+    assert len(rates) == 400 and max(rates) == pytest.approx(rates[9]) == pytest.approx(0.15)
+    assert rates[10:] == sorted(rates[10:], reverse=True) and rates[-1] < 1e-4

@@ -1,10 +1,9 @@
-# CIFAR-10-LT with RandAugment.
-_base_ = ['./cifar10_lt.py', './pipelines/rand_augment.py']
+# CIFAR-10-LT with AutoAugment and Cutout, which DDC's code calls RandAug.
+_base_ = ['./cifar10_lt.py', './pipelines/cifar_views.py']
 
 train_pipeline = [
-    dict(type='RandomCrop', crop_size=32, padding=4),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    _base_.rand_augment,
+    *_base_.classification_view,
+    dict(type='ClippedCutout', size=16),
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
