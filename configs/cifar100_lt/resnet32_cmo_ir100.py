@@ -1,6 +1,7 @@
 # CMO (Park et al., CVPR 2022): CutMix with a rare-class foreground, cross-entropy.
 # python tools/train.py configs/cifar100_lt/resnet32_cmo_ir100.py
-# 1 GPU, batch 128. Not yet run here.
+# 1 GPU, batch 128. As in the released code the first four epochs and the last three are not mixed.
+# Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar100_lt_pairs.py',
     '../_base_/models/cifar_resnet32.py',
@@ -11,3 +12,13 @@ _base_ = [
 model = dict(
     head=dict(num_classes=_base_.num_classes), train_cfg=dict(augments=dict(type='CMOBatchAugment'))
 )
+custom_hooks = [
+    dict(
+        type='SwitchRecipeHook',
+        schedule=[
+            dict(action_epoch=1, batch_augments=None),
+            dict(action_epoch=5, batch_augments=dict(augments=dict(type='CMOBatchAugment'))),
+            dict(action_epoch=198, batch_augments=None),
+        ],
+    )
+]

@@ -1,6 +1,6 @@
 # CMO (Park et al., CVPR 2022): CutMix with a rare-class foreground; a short run for a CPU.
 # python tools/train.py configs/cifar10_lt/resnet32_cmo_15e_ir100.py --amp
-# Two CPU cores. Not run to the end here.
+# Two CPU cores. All epochs are mixed. Not run to the end here.
 _base_ = [
     '../_base_/datasets/cifar10_lt_pairs.py',
     '../_base_/models/cifar_resnet32.py',

@@ -78,6 +78,7 @@ SHORT = {
     'auto_scale_lr.base_batch_size',
     'train_dataloader.batch_size',
     'default_hooks.channels_last',
+    'custom_hooks',  # of CMO, which mixes in all epochs of a short run
 }
 # A suffix of the name, the suffix of the sibling, and what may differ.
 RULES = [

@@ -81,7 +81,7 @@ class CMOBatchAugment(_PairedCutMix):
 
     Reference:
         Park et al., The Majority Can Help the Minority, CVPR 2022. Its released code leaves the
-        first four and the last three epochs unmixed as well.
+        first four and the last three epochs unmixed as well: ``SwitchRecipeHook`` of MMPretrain.
 
     Example:
         >>> train_cfg = dict(augments=[dict(type='CMOBatchAugment')])
