@@ -48,3 +48,9 @@ def test_ddc(data, title):
         assert f'{BEST_EPOCH}: {figure} %' in head(f'{data}/resnet32_{method}_ir100')
     quoted = (METHODS / 'vector_scaling.md').read_text()
     assert DDC[data]['vs'][0] in quoted and DDC[data]['vs'][2] in quoted
+
+
+@pytest.mark.parametrize(('data', 'figure'), [('cifar100_lt', '52.8'), ('cifar10_lt', '85.9')])
+def test_proco(data, figure):
+    assert f'{BEST_EPOCH}: {figure} %' in head(f'{data}/resnet32_proco_ir100')
+    assert figure in (METHODS / 'proco.md').read_text()

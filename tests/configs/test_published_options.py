@@ -284,3 +284,30 @@ def test_strong_recipes_of_ours(data, method):
     rates = list(learning_rates(cfg))
     assert len(rates) == 400 and max(rates) == pytest.approx(rates[9]) == pytest.approx(0.15)
     assert rates[10:] == sorted(rates[10:], reverse=True) and rates[-1] < 1e-4
+
+
+@pytest.mark.parametrize('data', ['cifar10_lt', 'cifar100_lt'])
+def test_proco(data):
+    """Released code: sh/ProCo_CIFAR.sh and ProCo_cifar/main.py."""
+    cfg = recipe(f'{data}/resnet32_proco_ir100')
+    optimizer = dict(type='SGD', lr=0.3, momentum=0.9, weight_decay=2e-4)
+    assert cfg.optim_wrapper.optimizer == optimizer
+    loader = cfg.train_dataloader
+    assert loader.batch_size == cfg.auto_scale_lr.base_batch_size == 256 and loader.drop_last
+    rates = list(learning_rates(cfg))
+    warm_up, levels = [0.06, 0.12, 0.18, 0.24, 0.3], [0.3] * 155 + [0.03] * 20 + [0.003] * 20
+    assert rates == pytest.approx(warm_up + levels)
+    classified, contrasted = loader.dataset.pipeline[0].transforms
+    assert [part.type for part in classified] == [
+        'RandomCrop',
+        'RandomFlip',
+        'CIFARAutoAugment',
+        'ClippedCutout',
+    ]
+    assert contrasted[0] == dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.08, 1.0))
+    blurred = recipe(f'{data}/resnet32_bcl_ir100').train_dataloader.dataset.pipeline[0]
+    assert contrasted[1:] == blurred.transforms[1][1:-1]
+    assert blurred.transforms[1][-1].type == 'GaussianBlur'
+    head = cfg.model.head
+    assert (head.loss.tau, head.loss.loss_weight) == (1.0, 1.0)
+    assert (head.loss_bcl.temperature, head.loss_bcl.loss_weight) == (0.1, 1.0)
