@@ -136,6 +136,13 @@ def test_car_vit_on_imagenet_lt():
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         assert loader.dataset.pipeline[1].scale == 246
     assert 'drop_path_rate' not in cfg.model.backbone
+    other = recipe('imagenet_lt/vit_small_concutmix_car')
+    assert other.model.backbone == cfg.model.backbone
+    for name in ('val_dataloader', 'test_dataloader'):
+        assert other[name] == cfg[name]
+    views = recipe('imagenet_lt/resnet50_concutmix').train_dataloader
+    assert other.train_dataloader == {**views, 'batch_size': 16}
+    assert 8 * 16 == other.auto_scale_lr.base_batch_size == cfg.auto_scale_lr.base_batch_size
     backbone = recipe('cifar100_lt/vit_small_p16_car_ir100').model.backbone
     assert (backbone.arch, backbone.img_size, backbone.patch_size) == ('deit-small', 224, 16)
 
