@@ -1,6 +1,7 @@
 # Balanced contrastive learning (BCL; Zhu et al., CVPR 2022).
 # python tools/train.py configs/cifar100_lt/resnet32_bcl_ir100.py
-# 1 GPU, batch 256. Published top-1: 51.9 % (67.2/53.1/32.9). Not yet run here.
+# 1 GPU, batch 256. Published top-1, probably with Cutout: 51.9 % (67.2/53.1/32.9).
+# Not yet run here.
 _base_ = [
     '../_base_/datasets/cifar100_lt_views.py',
     '../_base_/models/cifar_resnet32_bcl.py',

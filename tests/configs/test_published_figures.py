@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.configs.recipes import CONFIGS
+from tests.configs.recipes import CONFIGS, RECIPES
 
 METHODS = CONFIGS.parent / 'docs' / 'methods'
 BEST_EPOCH = 'best epoch on the test set'
@@ -54,3 +54,41 @@ def test_ddc(data, title):
 def test_proco(data, figure):
     assert f'{BEST_EPOCH}: {figure} %' in head(f'{data}/resnet32_proco_ir100')
     assert figure in (METHODS / 'proco.md').read_text()
+
+
+# Without code of its own, BCL's figures on CIFAR are probably with the Cutout of ProCo's.
+BCL = {'ir100': '51.9 % (67.2/53.1/32.9)', 'ir50': '56.6 %', 'ir10': '64.9 %'}
+CONCUTMIX = {
+    'cifar100_lt/resnet32_concutmix_ir100': '53.16 % (63.8/50.5/43.8)',
+    'cifar100_lt/resnet32_concutmix_seed10_ir100': '53.16 % (63.8/50.5/43.8)',
+    'cifar100_lt/resnet32_concutmix_ir50': '57.40 %',
+    'cifar100_lt/resnet32_concutmix_ir10': '64.53 %',
+    'cifar100_lt/resnet32_concutmix_400e_ir100': '55.06 %',
+    'cifar10_lt/resnet32_concutmix_ir100': '86.07 %',
+    'cifar10_lt/resnet32_concutmix_seed10_ir100': '86.07 %',
+    'cifar10_lt/resnet32_concutmix_ir50': '88.00 %',
+    'cifar10_lt/resnet32_concutmix_ir10': '91.42 %',
+}
+
+
+def test_every_figure_of_concutmix_on_cifar_says_what_it_is_of():
+    quoted = {
+        recipe
+        for recipe in RECIPES
+        if re.match('cifar.*/resnet32_concutmix', recipe) and re.search(r'\d %', head(recipe))
+    }
+    assert quoted == set(CONCUTMIX)
+    for recipe, figure in CONCUTMIX.items():
+        assert f'Published top-1, {BEST_EPOCH}, subset of seed 10: {figure}' in head(recipe)
+
+
+def test_every_figure_of_bcl_on_cifar_says_that_cutout_was_probably_used():
+    quoted = {
+        recipe
+        for recipe in RECIPES
+        if re.match('cifar.*_bcl_', recipe) and re.search(r'\d %', head(recipe))
+    }
+    assert quoted == {f'cifar100_lt/resnet32_bcl_{ratio}' for ratio in BCL}
+    for ratio, figure in BCL.items():
+        expected = f'Published top-1, probably with Cutout: {figure}'
+        assert expected in head(f'cifar100_lt/resnet32_bcl_{ratio}')
