@@ -12,12 +12,14 @@ from .losses.confusion_estimate import ConfusionEstimate
 from .losses.confusion_pair_counts import ConfusionPairCounts
 from .necks import *
 from .preprocessors import PairedDataPreprocessor
+from .weight_init import KaimingWeight
 
 __all__ = [
     'ConfusionEstimate',
     'ConfusionPairCounts',
     'DeviceImagesDataPreprocessor',
     'DeviceViewsDataPreprocessor',
+    'KaimingWeight',
     'PairedDataPreprocessor',
     *backbones.__all__,
     *batch_augments.__all__,

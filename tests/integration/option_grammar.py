@@ -26,6 +26,7 @@ import mmlt  # registers everything
 from mmlt import functional
 from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, write_features
 from mmlt.functional.view_parameters import ViewOptions
+from mmlt.models import KaimingWeight
 
 # Of every kind that people and config files confuse: text for numbers, flags for numbers, ...
 SPECIALS = [
@@ -611,6 +612,7 @@ COMPONENTS: dict[str, Component] = {
         ),
         _normalised,
     ),
+    'KaimingWeight': Component(dict(layer=text), of=KaimingWeight),
     'ViewOptions': Component(_view, of=ViewOptions),
     'ConfusionPairCounts': Component(
         dict(num_classes=integer(2), momentum=share, mixed=choice('skip', 'dominant')),

@@ -5,7 +5,7 @@ import torch
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from mmlt.models import CIFARResNet, CosineClsHead
+from mmlt.models import CIFARResNet, CosineClsHead, KaimingWeight
 from mmlt.models.backbones.cifar_resnet import CIFARResNetStage
 from tests.configs.test_published_options import recipe
 
@@ -123,9 +123,22 @@ class TestStart:
         torch.testing.assert_close(head.fc.weight.norm(dim=1), torch.ones(7))
 
     def test_linear_classifier_of_the_cifar_recipes(self):
-        model = MODELS.build(recipe('cifar10_lt/resnet32_ce_ir100').model)
+        torch.manual_seed(0)
+        model = MODELS.build(recipe('cifar100_lt/resnet32_ce_ir100').model)
+        made = model.head.fc.bias.clone()
         model.init_weights()
         assert float(model.head.fc.weight.std()) == pytest.approx((2 / 64) ** 0.5, rel=0.12)
+        # Uniform on +-1 / 8, as PyTorch made it.
+        bias = model.head.fc.bias
+        assert torch.equal(bias, made)
+        assert bias.min() < -0.1 and bias.max() > 0.1 and bias.abs().max() <= 0.125
+
+    def test_weights_of_another_kind_of_layer_stay(self):
+        layers = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Linear(4, 5))
+        before = [layer.weight.clone() for layer in layers]
+        KaimingWeight(layer='Conv2d')(layers)
+        assert not torch.equal(layers[0].weight, before[0])
+        assert torch.equal(layers[1].weight, before[1])
 
     @pytest.mark.parametrize('name', ['resnet50_bcl', 'resnext50_concutmix'])
     def test_residual_blocks_of_bcl_start_with_their_branch(self, name):

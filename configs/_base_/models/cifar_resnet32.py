@@ -7,6 +7,6 @@ model = dict(
         type='LinearClsHead',
         in_channels=64,
         loss=dict(type='CrossEntropyLoss'),
-        init_cfg=dict(type='Kaiming', layer='Linear', mode='fan_in'),
+        init_cfg=dict(type='KaimingWeight', layer='Linear'),
     ),
 )
