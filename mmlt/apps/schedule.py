@@ -42,7 +42,8 @@ def scale_epochs(cfg: Config, epochs: int) -> Config:
     milestones, the warm-up and ``T_max`` of schedules (in iterations too, as the run has as many
     more of these), the interval of validation, and every option of hooks, model and training data
     that is called ``..._epoch`` or ``..._epochs``. A schedule that would begin after the end is
-    left out. Intervals of checkpoints and logs stay.
+    left out. Of the changes of a ``SwitchRecipeHook`` that fall into one epoch the last counts.
+    Intervals of checkpoints and logs stay.
 
     Args:
         cfg: not changed.
@@ -73,6 +74,10 @@ def scale_epochs(cfg: Config, epochs: int) -> Config:
         for node, key in _named_by_epoch(cfg.get(section)):
             value = _place(node[key], factor)
             node[key] = min(value, epochs - 1) if node[key] < before else value
+    hooks = [*(cfg.get('custom_hooks') or ()), *(cfg.get('default_hooks') or {}).values()]
+    for hook in hooks:
+        if isinstance(hook, dict) and 'schedule' in hook:  # of a SwitchRecipeHook
+            hook['schedule'] = _scaled_switches(hook['schedule'], before, epochs)
     return cfg
 
 
@@ -117,6 +122,18 @@ def _scaled_schedule(schedule: Any, before: int, epochs: int) -> Any:
     return new
 
 
+def _scaled_switches(switches: Any, before: int, epochs: int) -> list[Any]:
+    """Changes at an ``action_epoch``, which counts from 1 and may stand in the list once."""
+    scaled: dict[int, Any] = {}
+    for switch in sorted(switches, key=lambda one: one['action_epoch']):
+        place = was = switch['action_epoch']
+        if was > 1:
+            place = max(2, 1 + round((was - 1) * epochs / before))
+        place = min(place, epochs) if was <= before else place
+        scaled.setdefault(place, deepcopy(switch)).update(switch, action_epoch=place)
+    return list(scaled.values())
+
+
 def _begins(schedule: Any, epochs: int) -> bool:
     begin, end = schedule.get('begin', 0), schedule.get('end')
     if _is_count(end) and end <= begin:
@@ -133,7 +150,8 @@ def _named_by_epoch(node: Any) -> Iterator[tuple[Any, str]]:
         for key, value in node.items():
             named = key == 'save_begin' or _EPOCH.search(str(key))
             if named and _is_count(value) and value > 0:
-                yield node, key
+                if key != 'action_epoch':
+                    yield node, key
             else:
                 yield from _named_by_epoch(value)
 

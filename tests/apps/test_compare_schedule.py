@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
-from mmpretrain.registry import PARAM_SCHEDULERS
+from mmpretrain.registry import HOOKS, PARAM_SCHEDULERS
 
 from mmlt.apps.schedule import epochs_of, scale_epochs
 from tests.configs.recipes import CONFIGS
@@ -16,6 +16,8 @@ RECIPES = (
     'digits_lt/resnet8_concutmix_car.py',
     'cifar10_lt/resnet32_concutmix_ir100.py',
     'cifar10_lt/resnet32_ce_15e_ir100.py',
+    'cifar10_lt/resnet32_cmo_ir100.py',
+    'cifar10_lt/resnet32_vs_strong_ir100.py',
     'imagenet_lt/vit_small_concutmix_car.py',
 )
 
@@ -132,8 +134,22 @@ def test_start_epochs_of_hooks_heads_and_samplers_are_scaled_and_still_reached()
     for epochs in (1, 2, 10):
         short = scale_epochs(cfg, epochs)
         assert short.train_dataloader.sampler.start_epoch == min(round(0.9 * epochs), epochs - 1)
-        assert short.custom_hooks[0].schedule[0].action_epoch == epochs - 1
+        assert short.custom_hooks[0].schedule[0].action_epoch == epochs  # counted from 1
         assert short.custom_hooks[1].begin_epoch == 0
+
+
+@pytest.mark.parametrize(
+    ('epochs', 'mixed'), [(1, 0), (2, 0), (3, 1), (20, 18), (100, 96), (400, 386)]
+)
+def test_a_recipe_that_switches_mixing_on_and_off_does_so_in_any_number_of_epochs(epochs, mixed):
+    """CMO, whose hook refuses two changes in one epoch."""
+    (hook,) = scale_epochs(load('cifar10_lt/resnet32_cmo_ir100.py'), epochs).custom_hooks
+    schedule = HOOKS.build(hook).schedule
+    on, count = True, 0
+    for epoch in range(1, epochs + 1):
+        on = schedule.get(epoch, {'batch_augments': on})['batch_augments']
+        count += bool(on)
+    assert count == mixed and not schedule[1]['batch_augments']
 
 
 def test_schedules_in_iterations_grow_with_the_run():
