@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,18 +88,20 @@ def test_a_stopped_pass_goes_on_and_ends_as_an_uninterrupted_one(
     passes = []
     forward = extraction.features_of
 
-    def stops(*args: object) -> object:
+    def stops(*args: Any, **options: Any) -> object:
         passes.append(args)
         if len(passes) == 3:
             raise KeyboardInterrupt
-        return forward(*args)
+        return forward(*args, **options)
 
     monkeypatch.setattr(extraction, 'features_of', stops)
     with pytest.raises(KeyboardInterrupt):
         extract_features(cfg, out, folder / 'weights.pth')
     assert not out.exists()
-    content = extract_features(cfg, out, folder / 'weights.pth')
+    shares: list[float] = []
+    content = extract_features(cfg, out, folder / 'weights.pth', tell=shares.append)
     assert len(passes) == 3 + 10 - 2  # 4 shards of training images and 6 of test images
+    assert shares == sorted(shares) and shares[-1] == 1 and 0.1 < shares[0] < 0.2  # what was there
     again = read_features(out)
     whole = read_features(folder / 'features.npz')
     for name in ('train', 'val'):
@@ -131,7 +134,7 @@ def test_a_file_of_the_same_network_and_images_is_used_again(
 ) -> None:
     out = tmp_path / 'features.npz'
     out.write_bytes((folder / 'features.npz').read_bytes())
-    monkeypatch.setattr(extraction, 'features_of', lambda *args: 1 / 0)
+    monkeypatch.setattr(extraction, 'features_of', lambda *args, **options: 1 / 0)
     cfg, weights = digits_config(folder), folder / 'weights.pth'
     for force in (False, True):
         again = extract_features(cfg, out, weights, force=force, reuse=True)

@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,80 +87,113 @@ def extract_features(
     network['settings'] = json.dumps(settings_of_features(cfg, checkpoint is not None))
     datasets, same = _datasets(cfg)
     classes = _classes(datasets)
-    pipelines = {name: pipeline_of(dataset) for name, dataset in datasets.items()}
-    # Training images are prepared as those of the test: nothing is drawn at random.
-    if 'train' in datasets:
-        pipelines['train'] = pipelines.get('test', pipelines.get('val'))
-    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or cfg.train_dataloader
-    batch_size = batch_size or loader.get('batch_size') or 64
+    splits = _splits(datasets, [network['sha256'], repr(model.data_preprocessor), _buffers(model)])
+    digests = {name: split.digest for name, split in splits.items()}
+    network['images'] = hashlib.sha256(repr((digests, same, classes)).encode()).hexdigest()
     folder = out.with_name(f'{out.name}.parts')
     if force:
         shutil.rmtree(folder, ignore_errors=True)
-    preparation = [network['sha256'], repr(model.data_preprocessor), _buffers(model)]
-    labels_of = {name: dataset_labels(dataset) for name, dataset in datasets.items()}
-    paths_of, digests = {}, {}
-    for name, labels in labels_of.items():
-        paths_of[name], images = _paths_and_digest(datasets[name], len(labels))
-        said = [repr(pipelines[name]), images, labels.tobytes().hex()]
-        digests[name] = hashlib.sha256('\n'.join([*preparation, *said]).encode()).hexdigest()
-    network['images'] = hashlib.sha256(repr((digests, same, classes)).encode()).hexdigest()
     if reuse and out.exists():
-        content = _same_features(out, network)
-        if content is not None:
-            if content.network.get('settings') != network['settings']:  # other names of the same
-                content = replace(content, network=network)
-                write_features(out, content)
-            return content
-        if not force:
-            raise ValueError(
-                f'{out}: expected features of the network and images of the config, got those of '
-                'others; --force replaces it, --out FOLDER keeps both'
-            )
-    done, total = 0, sum(map(len, labels_of.values()))
-    splits = {}
+        known = _reused(out, network, force)
+        if known is not None:
+            return known
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader') or cfg.train_dataloader
+    batch_size, workers = batch_size or loader.get('batch_size') or 64, loader.get('num_workers')
+    done, total = 0, sum(len(split.labels) for split in splits.values())
+    found = {}
     with progress_bar() as bar:
-        for name, dataset in datasets.items():
-            labels = labels_of[name]
-            parts = _Parts(folder / name, digests[name])
-            task = bar.add_task(name, total=len(labels))
-            rows = []
-            for start in range(0, len(labels), SHARD):
-                positions = range(start, min(start + SHARD, len(labels)))
-                shard = parts.read(start)
-                if shard is None:
-                    batches = []
-                    for batch in features_of(
-                        model,
-                        dataset,
-                        positions,
-                        pipelines[name],
-                        batch_size,
-                        loader.get('num_workers') or 0,
-                    ):
-                        batches.append(batch.numpy())
-                        bar.advance(task, len(batch))
-                        done += len(batch)
-                        tell(done / total)
-                    shard = _half(np.concatenate(batches))
-                    parts.write(start, shard)
-                else:
-                    bar.advance(task, len(shard))
-                    done += len(shard)
-                rows.append(shard)
-            splits[name] = FeatureSplit(np.concatenate(rows), labels, paths_of[name])
-    content = FeatureFile(splits, classes, network, same)
+        for name, split in splits.items():
+            task = bar.add_task(name, total=len(split.labels))
+
+            def advance(images: int, task: Any = task) -> None:
+                nonlocal done
+                done += images
+                bar.advance(task, images)
+                tell(done / total)
+
+            make = partial(
+                features_of,
+                model,
+                split.dataset,
+                pipeline=split.pipeline,
+                batch_size=batch_size,
+                num_workers=workers or 0,
+            )
+            rows = _features(split, _Parts(folder / name, split.digest), make, advance)
+            found[name] = FeatureSplit(rows, split.labels, split.paths)
+    content = FeatureFile(found, classes, network, same)
     write_features(out, content)
     shutil.rmtree(folder, ignore_errors=True)
     return content
 
 
-def _same_features(out: Path, network: dict[str, str]) -> FeatureFile | None:
-    """The file, if it is whole and of this network and these images."""
+@dataclass(frozen=True)
+class _Split:
+    """Images of one data set, how they are prepared, and what tells them from others."""
+
+    dataset: Any
+    pipeline: Any
+    labels: NDArray[np.int64]
+    paths: tuple[str, ...]
+    digest: str
+
+
+def _splits(datasets: dict[str, Any], preparation: Sequence[str]) -> dict[str, _Split]:
+    """``preparation`` is what the features depend on beside the pipeline and the images."""
+    pipelines = {name: pipeline_of(dataset) for name, dataset in datasets.items()}
+    # Training images are prepared as those of the test: nothing is drawn at random.
+    if 'train' in datasets:
+        pipelines['train'] = pipelines.get('test', pipelines.get('val'))
+    splits = {}
+    for name, dataset in datasets.items():
+        labels = dataset_labels(dataset)
+        paths, images = _paths_and_digest(dataset, len(labels))
+        said = [*preparation, repr(pipelines[name]), images, labels.tobytes().hex()]
+        digest = hashlib.sha256('\n'.join(said).encode()).hexdigest()
+        splits[name] = _Split(dataset, pipelines[name], labels, paths, digest)
+    return splits
+
+
+def _reused(out: Path, network: dict[str, str], force: bool) -> FeatureFile | None:
+    """The file, if it is of this network and these images; None where ``force`` replaces it."""
     try:
         content = read_features(out)
     except ValueError:
-        return None
-    return content if content.network.get('images') == network['images'] else None
+        content = None
+    if content is not None and content.network.get('images') == network['images']:
+        if content.network.get('settings') != network['settings']:  # other names of the same
+            content = replace(content, network=network)
+            write_features(out, content)
+        return content
+    if not force:
+        raise ValueError(
+            f'{out}: expected features of the network and images of the config, got those of '
+            'others; --force replaces it, --out FOLDER keeps both'
+        )
+    return None
+
+
+def _features(
+    split: _Split,
+    parts: _Parts,
+    make: Callable[[range], Iterable[torch.Tensor]],
+    advance: Callable[[int], None],
+) -> NDArray[np.float16]:
+    """Of all images of a split: the shards that are there, and the others, which are kept."""
+    rows = []
+    for start in range(0, len(split.labels), SHARD):
+        shard = parts.read(start)
+        if shard is None:
+            batches = []
+            for batch in make(range(start, min(start + SHARD, len(split.labels)))):
+                batches.append(batch.numpy())
+                advance(len(batch))
+            shard = _half(np.concatenate(batches))
+            parts.write(start, shard)
+        else:
+            advance(len(shard))
+        rows.append(shard)
+    return np.concatenate(rows)
 
 
 class _Parts:
