@@ -70,8 +70,7 @@ def read_config(path: str) -> Config:
         raise Faults([f'config: expected the path of a config file, got no {path}'])
     try:
         return Config.fromfile(path)
-    # A config is a program: all that it raises is a fault of the config.
-    except Exception as error:
+    except Exception as error:  # a config is a program
         raise Faults([f'config: expected a config, got {path}: {_one_line(error)}']) from error
 
 

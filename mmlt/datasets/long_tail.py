@@ -263,7 +263,7 @@ class LongTailMixin(BaseDataset):
         index += size if index < 0 else 0
         try:
             return prepare(self, index, pipeline)
-        except Exception as error:
+        except Exception as error:  # decoders raise errors of every kind
             fault = describe(self, index, error)
             if self.on_error == 'raise' or self._labels is None:
                 raise UnreadableImageError(fault) from error
@@ -279,7 +279,7 @@ class LongTailMixin(BaseDataset):
         for other in others.tolist():
             try:
                 sample = prepare(self, other, pipeline)
-            except Exception as error:
+            except Exception as error:  # decoders raise errors of every kind
                 skipped.append(describe(self, other, error))
             else:
                 mark_skipped(sample, skipped)
@@ -301,7 +301,7 @@ def read_sample(dataset: Any, index: int, pipeline: Pipeline | None = None) -> A
         return inner.read(position, pipeline)
     try:
         return prepare(inner, position, pipeline)
-    except Exception as error:
+    except Exception as error:  # decoders raise errors of every kind
         raise UnreadableImageError(describe(inner, position, error)) from error
 
 

@@ -205,11 +205,14 @@ def label_weight(
 
 
 def moves_label(rule: str, tau: float) -> bool:
-    """Whether :func:`label_weight` moves labels towards the rarer class, so that it needs counts.
+    """Whether :func:`label_weight` moves labels, so that it needs class counts.
 
     Args:
         rule: as there.
         tau: as there.
+
+    Returns:
+        True if labels move towards the rarer class.
     """
     return rule == 'remix' or (rule == 'prior' and tau != 0)
 

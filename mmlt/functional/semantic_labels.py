@@ -46,7 +46,14 @@ def semantic_similarity(features: Tensor, prototypes: Tensor, top_k: int) -> Ten
 
 
 def check_confidence(confidence: str | float) -> float | None:
-    """The constant in ``[0, 1]``, or None for ``'log_count'``; all else is an ``OptionError``."""
+    """Check the option of that name.
+
+    Args:
+        confidence: ``'log_count'`` or a constant in ``[0, 1]``.
+
+    Returns:
+        The constant, or None for ``'log_count'``; all else is an ``OptionError``.
+    """
     if not isinstance(confidence, str):
         return check_number('confidence', confidence, '[0, 1]')
     if confidence != 'log_count':

@@ -64,7 +64,7 @@ def rectifier_of(
             model = MODELS.build(deepcopy(cfg.model))
         weights = checkpoint['state_dict']
         lacking = model.load_state_dict(weights, strict=False).missing_keys
-    except Exception as error:
+    except Exception as error:  # whatever constructors say to wrong options
         raise ValueError(
             f'--checkpoint: expected the weights of the model of the config, got others: '
             f'{one_line(error)}'

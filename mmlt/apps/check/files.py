@@ -140,7 +140,7 @@ def _look(content: bytes, settings: Settings) -> tuple[list[Finding], bytes | No
         # A JPEG is read to its end, but only as many pixels are made as the fingerprint needs.
         image.draft('L', (144, 144))
         image.load()
-    except Exception as error:
+    except Exception as error:  # decoders raise errors of every kind
         return [Finding('truncated', _refusals('pillow', error, content, settings))], None
     findings += _turned(image)
     if not plain:
@@ -167,8 +167,8 @@ def _oddities(image: Image.Image) -> Iterator[Finding]:
     try:
         # A JPEG of a camera may hold a preview as its second picture.
         frames = image.format != 'MPO' and getattr(image, 'is_animated', False)
-    except Exception:
-        frames = False  # a damaged second frame does not matter
+    except Exception:  # a damaged second frame does not matter
+        frames = False
     if frames:
         yield Finding('animated', f'{image.format}')
 
@@ -176,8 +176,8 @@ def _oddities(image: Image.Image) -> Iterator[Finding]:
 def _turned(image: Image.Image) -> Iterator[Finding]:
     try:
         orientation = image.getexif().get(ORIENTATION, 1)
-    except Exception:
-        return  # damaged EXIF is ignored by decoders too
+    except Exception:  # damaged EXIF is ignored by decoders too
+        return
     if orientation in range(2, 9):
         yield Finding('rotated', f'orientation {orientation}')
 
@@ -201,7 +201,7 @@ def _tried(content: bytes, decoders: tuple[Decoder, ...]) -> Iterator[tuple[str,
         try:
             decoded = mmcv.imfrombytes(content, flag=flag, backend=backend)
             yield backend, '' if decoded is not None and decoded.size else 'refuses it'
-        except Exception as error:
+        except Exception as error:  # decoders raise errors of every kind
             yield backend, one_line(error)
 
 

@@ -126,7 +126,7 @@ def _named(name: str) -> tuple[Network, Any]:
     with torch.no_grad():
         try:
             output = module(torch.zeros(1, 3, 64, 64))[-1]
-        except Exception as error:
+        except Exception as error:  # whatever networks of timm say to maps that are too small
             raise ValueError(f'--net: {_expected()}, got {name!r}: {one_line(error)}') from error
     told = getattr(getattr(module, 'timm_model', None), 'num_features', output.shape[1])
     if output.ndim != 4 or output.shape[1] != told:

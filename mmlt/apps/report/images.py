@@ -29,7 +29,7 @@ def thumbnail(path: str) -> str | None:
             opened.draft('RGB', (2 * SIDE, 2 * SIDE))
             # As it is looked at: cameras note how they were held.
             image = ImageOps.exif_transpose(opened).convert('RGB')
-    except Exception:
+    except Exception:  # decoders raise errors of every kind
         return None
     scale = SIDE / max(image.size)
     size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
