@@ -139,6 +139,50 @@ def test_folders_of_splits_are_aligned_by_name(tmp_path: Path) -> None:
     assert 'notes: 1 images in no folder of a class' in (tmp_path / 'p' / 'README.md').read_text()
 
 
+def test_loose_images_do_not_undo_a_split(tmp_path: Path) -> None:
+    for loose in (['test'], ['train', 'test']):
+        images = tmp_path / '_'.join(loose)
+        draw(images, {'train/a': 4, 'train/b': 4, 'test/a': 2, 'test/b': 1})
+        draw(images, dict.fromkeys(loose, 1), first=50)
+        project = tmp_path / f'p{len(loose)}'
+        assert new(images, '--out', project) == 0
+        tested = [path for path, _ in listed(project, 'test')]
+        assert len(tested) == 3 and all(path.startswith('test/') for path in tested)
+        assert {name for _, name in listed(project, 'train')} == {'a', 'b'}
+        readme = (project / 'README.md').read_text()
+        for name in loose:
+            assert re.search(rf'1 images directly in \S+{name}, of no class, left out', readme)
+
+
+def test_an_image_may_be_in_validation_and_test(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    images = draw(tmp_path / 'photos', {'a': 6, 'b': 6})
+    files = sorted(f'{file.parent.name}/{file.name}' for file in images.rglob('*.jpg'))
+    held_out = [path for k, path in enumerate(files) if k % 3 == 0]
+    trained = [path for path in files if path not in held_out]
+    for name, paths in dict(train=trained, val=held_out, test=held_out).items():
+        text = ''.join(f'{path} {"ab".index(path[0])}\n' for path in paths)
+        (images / f'{name}.txt').write_text(text)
+    lists = [images / f'{name}.txt' for name in ('train', 'val', 'test')]
+    assert new(*lists, '--out', tmp_path / 'p') == 0
+    assert '4 images are in val and in test' in (tmp_path / 'p' / 'README.md').read_text()
+    rows = [f'{path},{path[0]},train' for path in trained]
+    rows += [f'{path},{path[0]},{name}' for path in held_out for name in ('test', 'val')]
+    (images / 'table.csv').write_text('\n'.join(['path,label,split', *rows]))
+    assert new(images / 'table.csv', '--out', tmp_path / 'q') == 0
+    for project in (tmp_path / 'p', tmp_path / 'q'):
+        assert [path for path, _ in listed(project, 'train')] == trained
+        for split in ('val', 'test'):
+            assert [path for path, _ in listed(project, split)] == held_out
+    capsys.readouterr()
+    shutil.copy(images / 'train.txt', images / 'test.txt')
+    assert new(*lists, '--out', tmp_path / 'r') == 2
+    said = 'expected images of test that can be used, got none among 8; the first is .*in train too'
+    assert re.search(said, capsys.readouterr().err)
+    assert not (tmp_path / 'r').exists()
+
+
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     images = draw(tmp_path / 'photos', {'train': 4, 'bus': 4})
     assert new(images, '--out', tmp_path / 'p') == 0
@@ -204,7 +248,7 @@ def test_copies_stay_on_one_side_and_broken_images_stay_out(
         assert side[f'a/{k:03d}.jpg'] == side[f'a/{k:03d}_large.jpg']
     left_out = (tmp_path / 'p' / 'splits' / 'left_out.txt').read_text().splitlines()
     assert sorted(re.findall(r'(\w+\.\w+)\t', '\n'.join(left_out))) == ['broken.jpg', 'page.png']
-    assert 'left out, because they cannot be read: 2 of ' in capsys.readouterr().out
+    assert 'cannot be read or are listed twice: 2 of ' in capsys.readouterr().out
 
 
 def test_weights_are_copied_and_loaded(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -277,6 +321,11 @@ BAD = {
         lambda root: draw(root, {'train/a': 2, 'train/b': 2, 'test/B': 1}),
         [],
         r"got 'B' in validation or test only \(1 of 3 classes\)",
+    ),
+    'unnameable': (
+        lambda root: draw(root, {'train/a': 4, 'train/b': 4, 'test/a\nb': 1}),
+        [],
+        r'images of test that can be used, got none among 1; .* \(its name holds a line break',
     ),
     'inside': (
         lambda root: draw(root, {'a': 2, 'b': 2}),

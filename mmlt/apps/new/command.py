@@ -25,7 +25,7 @@ from .histogram import about_test, advice, histogram, summary
 from .network import choose_network
 from .project import Project, check_out, write_project
 from .settings import Machine, choose_settings, median_side
-from .sources import SPLITS, Image, gather
+from .sources import SPLITS, Image, check_kept, gather
 from .splits import SHARES, draw_splits
 
 __all__ = ['main']
@@ -87,8 +87,8 @@ def _new(args: argparse.Namespace) -> None:
     notes += _about_splits(images, labels, numbers.tolist(), splits, classes, doubtful)
     if left_out:
         notes.append(
-            f'left out, because they cannot be read: {len(left_out)} of {len(found.images)} '
-            'images, see splits/left_out.txt'
+            f'left out, because they cannot be read or are listed twice: {len(left_out)} of '
+            f'{len(found.images)} images, see splits/left_out.txt'
         )
     root = found.root
     rows: dict[str, list[tuple[str, int]]] = {name: [] for name in SPLITS}
@@ -140,36 +140,43 @@ def _tell(out: Path, project: Project, counts: dict[str, list[int]], said: Seque
 
 
 def _readable(images: Sequence[Image]) -> tuple[list[Image], list[Scanned], list[tuple[str, str]]]:
-    """The images that can be decoded, what was found in them, and the others with the reason."""
+    """The images that can be decoded, what was found in them, and the others with the reason.
+
+    An image counts once, but may be of validation and of the test, as in many benchmarks.
+    """
     split = Split(('train',), images=[Listed(image.path, None) for image in images])
     scanned = scan([split], SCAN, Machine.here().cores, TIMEOUT)
     good: list[Image] = []
     found: list[Scanned] = []
     left_out: list[tuple[str, str]] = []
-    seen: dict[str, Image] = {}
+    seen: dict[str, list[Image]] = {}
     for image in images:
         one = scanned[image.path]
         fault = next((finding for finding in one.findings if KINDS[finding.kind].fault), None)
-        former = seen.setdefault(image.path, image)
+        former = seen.setdefault(image.path, [])
         if fault is not None:
             reason = f'{KINDS[fault.kind].title}: {fault.detail}'.rstrip(': ')
-            left_out.append((printable(image.path), printable(reason)))
-        elif former is not image:
-            if former.name != image.name:
-                raise ValueError(
-                    f'IMAGES: expected one class for each image, got {former.name!r} and '
-                    f'{image.name!r} for {image.path}'
-                )
-            left_out.append((printable(image.path), 'listed twice'))
+            left_out.append((image.path, reason))
+        elif former and former[0].name != image.name:
+            raise ValueError(
+                f'IMAGES: expected one class for each image, got {former[0].name!r} and '
+                f'{image.name!r} for {image.path}'
+            )
+        elif any({other.split, image.split} != {'val', 'test'} for other in former):
+            other = former[0].split
+            where = f', in {other} too' if other not in (None, image.split) else ''
+            left_out.append((image.path, f'listed twice{where}'))
         else:
+            former.append(image)
             good.append(image)
             found.append(one)
     if not good:
         raise ValueError(
             f'IMAGES: expected images that can be read, got none among {len(images)}; the first is '
-            f'{left_out[0][0]} ({left_out[0][1]})'
+            f'{printable(left_out[0][0])} ({printable(left_out[0][1])})'
         )
-    return good, found, left_out
+    check_kept(images, good, dict(left_out))
+    return good, found, [(printable(path), printable(reason)) for path, reason in left_out]
 
 
 def _checked_classes(
@@ -219,6 +226,12 @@ def _about_splits(
     lines = []
     if given:
         lines.append(f'given and kept: {", ".join(given)}')
+    both = len(images) - len({image.path for image in images})
+    if both:
+        lines.append(
+            f'{both} images are in val and in test: the best epoch by validation is chosen on '
+            'test images; report the last epoch'
+        )
     if drawn:
         shares = ' and '.join(f'{100 * SHARES[name]:.0f} % for {name}' for name in drawn)
         lines.append(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import os
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -22,7 +22,7 @@ from ..config import read_config
 from ..predict.images import SUFFIXES, images_inside
 from ..text import printable
 
-__all__ = ['SPLITS', 'Gathered', 'Image', 'gather']
+__all__ = ['SPLITS', 'Gathered', 'Image', 'check_kept', 'gather']
 
 SPLITS = ('train', 'val', 'test')
 _SPLIT_NAMES = {
@@ -134,9 +134,7 @@ def _read_folder(sources: Sequence[Path], root: Path | None) -> Gathered:
     divided = 'train' in splits.values()
     for folder, paths in inside.items():
         if folder in splits:
-            for inner in _folders(folder):
-                name = inner.name
-                found.images += [Image(path, name, splits[folder]) for path in images_inside(inner)]
+            found.images += _of_split(folder, splits[folder], found.notes)
         elif not divided:
             found.images += [Image(path, folder.name) for path in paths]
         elif paths:
@@ -148,13 +146,10 @@ def _read_folder(sources: Sequence[Path], root: Path | None) -> Gathered:
     empty = {folder.name for folder in classes if folder not in splits} - with_images
     if empty:
         found.notes.append(f'folders without images, left out: {_some(sorted(empty))}')
-    loose = [path for path in images_inside(source) if Path(path).parent == source]
-    if loose and found.images:
-        found.notes.append(f'{len(loose)} images directly in {source}, of no class, left out')
-    elif loose:
+    loose = _note_loose(source, found.notes)
+    if loose and not found.images:
         raise ValueError(
-            f'IMAGES: expected a folder for each class, got {len(loose)} images directly in '
-            f'{source}'
+            f'IMAGES: expected a folder for each class, got {loose} images directly in {source}'
         )
     if len(with_images) == 1:
         only = next(folder for folder in inside if inside[folder])
@@ -171,17 +166,31 @@ def _add_test(found: Gathered, folder: Path) -> None:
         raise ValueError(f'--test: expected a folder with a folder for each class, got {folder}')
     if any(image.split == 'test' for image in found.images):
         raise ValueError(f'--test: expected IMAGES without test images of its own, got {folder}')
-    given = [
-        Image(path, inner.name, 'test')
-        for inner in _folders(Path(os.path.abspath(folder)))
-        for path in images_inside(inner)
-    ]
+    given = _of_split(Path(os.path.abspath(folder)), 'test', found.notes)
     if not given:
         raise ValueError(
             f'--test: expected images in a folder for each class, got none in {folder}'
         )
     others = {image.path for image in given}
     found.images = [image for image in found.images if image.path not in others] + given
+
+
+def _of_split(folder: Path, split: str | None, notes: list[str]) -> list[Image]:
+    """The images of a split, in a folder for each class."""
+    _note_loose(folder, notes)
+    return [
+        Image(path, inner.name, split)
+        for inner in _folders(folder)
+        for path in images_inside(inner)
+    ]
+
+
+def _note_loose(folder: Path, notes: list[str]) -> int:
+    """How many images lie directly in a folder of classes."""
+    loose = sum(Path(path).parent == folder for path in images_inside(folder))
+    if loose:
+        notes.append(f'{loose} images directly in {folder}, of no class, left out')
+    return loose
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -193,8 +202,8 @@ def _split_of(name: str) -> str | None:
 
 
 def _is_split(folder: Path, paths: Sequence[str]) -> bool:
-    """A folder of that name whose images are all in folders; a class may be called ``train``."""
-    nested = bool(paths) and all(Path(path).parent != folder for path in paths)
+    """A folder of that name with images in folders; a class may be called ``train``."""
+    nested = any(Path(path).parent != folder for path in paths)
     return nested and _split_of(folder.name) is not None
 
 
@@ -304,7 +313,28 @@ def _nameable(images: Sequence[Image], notes: list[str]) -> list[Image]:
         notes.append(
             f'{len(bad)} images whose names hold line breaks or no UTF-8, left out: {_some(bad)}'
         )
+    check_kept(images, good, dict.fromkeys(bad, 'its name holds a line break or no UTF-8'))
     return good
+
+
+def check_kept(before: Sequence[Image], after: Sequence[Image], reasons: Mapping[str, str]) -> None:
+    """``ValueError`` if a split that was given has lost all its images.
+
+    It would be drawn from the training images in place of the user's own.
+
+    Args:
+        before: all images.
+        after: those that are used.
+        reasons: path of an image that is not used -> why.
+    """
+    left = {image.split for image in after}
+    for split in SPLITS:
+        paths = [image.path for image in before if image.split == split]
+        if paths and split not in left:
+            raise ValueError(
+                f'IMAGES: expected images of {split} that can be used, got none among '
+                f'{len(paths)}; the first is {_some(paths[:1])} ({reasons.get(paths[0], "")})'
+            )
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:
