@@ -360,6 +360,11 @@ def test_bad_input_is_one_line(
     ('text', 'said'),
     [
         ('file,class\nx.jpg,a\n', "expected columns 'path' and 'label' .* got 'file,class'"),
+        ('path,label,Label\nx.jpg,a,b\n', "expected columns .* got 'path,label,Label'"),
+        (
+            'path,label\na/000.jpg,a\nx.png,Smith, John\n',
+            "line 3: expected 2 cells, .* got 3 in 'x.png,Smith, John'",
+        ),
         ('path,label\nx.jpg,\n', 'line 2: expected a path and a label'),
         (
             'path,label,split\nx.jpg,a,dev\n',
@@ -375,6 +380,24 @@ def test_bad_tables(text: str, said: str, tmp_path: Path, capsys: pytest.Capture
     assert new(tmp_path / 'table.csv', '--out', tmp_path / 'p') == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and re.search(said, lines[0]), lines
+
+
+def test_a_name_at_two_labels(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    images = draw(tmp_path / 'photos', {'a': 4, 'b': 4})
+    rows = [f'{f.relative_to(images)} {"ab".index(f.parent.name)}' for f in images.rglob('*.jpg')]
+    (images / 'list.txt').write_text('\n'.join(rows))
+    (images / 'classes.txt').write_text('crane\nwolf\ncrane\n')
+    assert new(images / 'list.txt', '--out', tmp_path / 'p') == 2
+    said = "expected another name for each class, got 'crane' at the labels 0 and 2"
+    assert said in capsys.readouterr().err
+    data = dict(type='LongTailListDataset', data_root=str(images), ann_file='list.txt')
+    data['classes'] = ['crane', 'wolf', 'crane']
+    (tmp_path / 'config.py').write_text(
+        f"default_scope = 'mmpretrain'\ntrain_dataloader = dict(dataset={data})\n"
+    )
+    assert new(tmp_path / 'config.py', '--out', tmp_path / 'p') == 2
+    assert f'config.py: train: {said}' in capsys.readouterr().err
+    assert not (tmp_path / 'p').exists()
 
 
 @pytest.mark.parametrize('width', [40, 80, 200])

@@ -95,9 +95,7 @@ def gather(sources: Sequence[Path], root: Path | None = None, test: Path | None 
         )
     if test is not None:
         _add_test(found, test)
-    images = [
-        image._replace(name=unicodedata.normalize('NFC', image.name)) for image in found.images
-    ]
+    images = [image._replace(name=_normal(image.name)) for image in found.images]
     found.images = _nameable(images, found.notes)
     return found
 
@@ -218,16 +216,21 @@ def _read_table(sources: Sequence[Path], root: Path | None) -> Gathered:
             f'{table}: expected a table in UTF-8, got another file: {error}'
         ) from error
     header = [name.strip().lower() for name in rows[0]] if rows else []
-    if any(name not in header for name in _COLUMNS):
+    if any(header.count(name) != 1 for name in _COLUMNS):
         raise ValueError(
             f"{table}: expected columns 'path' and 'label' (and 'split') in its first line, got "
             f'{",".join(rows[0]) if rows else "an empty file"!r}'
         )
     for number, row in enumerate(rows[1:], start=2):
         cells = dict(zip(header, map(str.strip, row), strict=False))
+        where = f'{table}, line {number}'
+        if any(map(str.strip, row[len(header) :])):
+            raise ValueError(
+                f'{where}: expected {len(header)} cells, as in its first line, got {len(row)} in '
+                f'{",".join(row)!r}: a cell with a comma stands in "quotation marks"'
+            )
         if not any(cells.values()):
             continue
-        where = f'{table}, line {number}'
         if not cells.get('path') or not cells.get('label'):
             raise ValueError(f'{where}: expected a path and a label, got {",".join(row)!r}')
         split = cells.get('split') or None
@@ -271,11 +274,29 @@ def _list_names(file: Path, lines: Sequence[tuple[str, int, str | None]]) -> Seq
         names = names[: len(names) - (not names[-1])]
         if len(names) < number:
             raise ValueError(f'{file}: expected {number} names of classes, got {len(names)}')
+        _check_distinct(names, str(file))
         return names
     import numpy as np
 
     labels = np.array([label for _, label, _ in lines], dtype=np.int64)
     return folder_names([path for path, _, _ in lines], labels, number)
+
+
+def _check_distinct(names: Sequence[str], source: str) -> None:
+    """``ValueError`` if a name stands at two labels, since classes are known by their names."""
+    labels: dict[str, int] = {}
+    for label, name in enumerate(names):
+        former = labels.setdefault(_normal(name), label)
+        if former != label:
+            raise ValueError(
+                f'{source}: expected another name for each class, got {name!r} at the labels '
+                f'{former} and {label}'
+            )
+
+
+def _normal(name: str) -> str:
+    """One spelling of a name whose accents may be written in several ways."""
+    return unicodedata.normalize('NFC', name)
 
 
 def _read_config(sources: Sequence[Path], root: Path | None) -> Gathered:
@@ -289,6 +310,7 @@ def _read_config(sources: Sequence[Path], root: Path | None) -> Gathered:
                 f'{sources[0]}: {split.name}: expected images in files, got {split.data_set} with '
                 f'{split.in_memory + split.remote} images in memory or on a server'
             )
+        _check_distinct(split.classes, f'{sources[0]}: {split.name}')
         name = 'train' if split.trains else split.names[-1]
         for image in split.images:
             if not isinstance(image.label, int):
