@@ -183,6 +183,18 @@ def test_an_image_may_be_in_validation_and_test(
     assert not (tmp_path / 'r').exists()
 
 
+def test_images_of_other_suffixes_are_used(tmp_path: Path) -> None:
+    images = draw(tmp_path / 'photos', {'a': 4, 'b': 4})
+    for k, file in enumerate(sorted(images.rglob('*.jpg'))):
+        file.rename(file.with_suffix(('.jfif', '.JPE')[k % 2]))
+    (images / 'a' / 'x.xyz').touch()
+    assert new(images, '--out', tmp_path / 'p') == 0
+    rows = [row for split in ('train', 'val', 'test') for row in listed(tmp_path / 'p', split)]
+    assert len(set(rows)) == 8
+    readme = (tmp_path / 'p' / 'README.md').read_text()
+    assert '1 files of other kinds (.xyz 1), not used' in readme
+
+
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     images = draw(tmp_path / 'photos', {'train': 4, 'bus': 4})
     assert new(images, '--out', tmp_path / 'p') == 0

@@ -13,16 +13,18 @@ import mmengine
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
+from PIL import Image
 
 import mmlt
 from mmlt.apps.export.formats import Exported
 from mmlt.apps.main import main
 from mmlt.apps.model import load_model
-from mmlt.apps.predict.images import find_images
+from mmlt.apps.predict.images import SUFFIXES, find_images, other_files
 from mmlt.apps.predict.prior import prior_offset
 from mmlt.evaluation.collect import rank_classes
 from mmlt.hooks.stored_recipe import store_recipe
@@ -168,6 +170,7 @@ def test_broken_images_are_named_and_skipped(plain: Path, capsys: pytest.Capture
     whole = cv2.imencode('.jpg', np.full((64, 64, 3), 99, np.uint8))[1].tobytes()
     (photos / 'cut.jpg').write_bytes(whole[: len(whole) // 2])
     (photos / 'whole.jpg').write_bytes(whole)
+    (photos / 'raw.heic').touch()
     out = plain / 'out.json'
     assert main(['predict', str(plain / 'plain.pth'), str(photos), '--out', str(out)]) == 0
     told = json.loads(out.read_text())
@@ -185,7 +188,8 @@ def test_broken_images_are_named_and_skipped(plain: Path, capsys: pytest.Capture
     assert len(told['images'][0]['best']) == 3
     error = capsys.readouterr().err
     assert '3 of 7 images could not be read' in error
-    assert len(error.splitlines()) == 4
+    assert '1 files of other kinds (.heic 1), not used' in error
+    assert len(error.splitlines()) == 5
     (photos / 'sub').mkdir()
     (photos / 'sub' / 'empty.png').touch()
     assert main(['predict', str(plain / 'plain.pth'), str(photos / 'sub')]) == 1
@@ -325,6 +329,28 @@ def test_lists_are_read_with_and_without_labels(tmp_path: Path) -> None:
     listed.write_text('a b/1.png 3\n2.png\n3.png 7\n\ngone.png 1\n2.png 0\n')
     found = [Path(path).relative_to(tmp_path).as_posix() for path in find_images([listed])]
     assert found == ['a b/1.png', '2.png', '3.png 7', 'gone.png']
+
+
+def test_images_of_every_suffix_are_read_and_other_files_counted(tmp_path: Path) -> None:
+    picture = Image.new('RGB', (40, 40), 'red')
+    for suffix in SUFFIXES:
+        Image.init()
+        if suffix == '.avif' and '.avif' not in Image.registered_extensions():
+            continue
+        kind = 'PPM' if suffix == '.pnm' else Image.registered_extensions()[suffix]
+        picture.save(tmp_path / f'x{suffix}', kind)
+    for name in ('1.gif.part', '2.HEIC', '3.heic', 'Makefile', '.hidden', 'list.txt', 'about.md'):
+        (tmp_path / name).touch()
+    found = find_images([tmp_path])
+    assert len(found) == len(list(tmp_path.glob('x.*')))
+    for path in found:
+        # .gif and .avif: as far as this cv2 has them.
+        if cv2.haveImageReader(path) or not path.endswith(('.gif', '.avif')):
+            loaded = LoadImageFromFile()(dict(img_path=path))['img']
+            assert loaded.shape == (40, 40, 3), path
+    expected = '4 files of other kinds (.heic 2, .part 1, no suffix 1), not used'
+    assert other_files([tmp_path]) == expected
+    assert other_files([]) == ''
 
 
 def test_links_in_a_circle_are_walked_once(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from mmlt.functional.checks import refuse
 
 from ..check.sources import read_splits
 from ..config import read_config
-from ..predict.images import SUFFIXES, images_inside
+from ..predict.images import SUFFIXES, images_inside, other_files
 from ..text import printable
 
 __all__ = ['SPLITS', 'Gathered', 'Image', 'check_kept', 'gather']
@@ -95,6 +95,8 @@ def gather(sources: Sequence[Path], root: Path | None = None, test: Path | None 
         )
     if test is not None:
         _add_test(found, test)
+    folders = [folder for folder in (*sources, test) if folder is not None and folder.is_dir()]
+    found.notes += filter(None, [other_files(folders)])
     images = [image._replace(name=_normal(image.name)) for image in found.images]
     found.images = _nameable(images, found.notes)
     return found

@@ -14,7 +14,7 @@ from mmlt.apps.model import load_model
 
 from ..text import printable
 from .api import predict_batches
-from .images import find_images
+from .images import find_images, other_files
 from .output import FORMATS, Row, as_table, save
 
 __all__ = ['main']
@@ -60,6 +60,9 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _predict(args: argparse.Namespace) -> int:
     paths = find_images(args.images, args.root)
+    passed_over = other_files(path for path in map(Path, args.images) if path.is_dir())
+    if passed_over:
+        print(f'mmlt predict: {passed_over}', file=sys.stderr)
     model = load_model(args.model, args.config, args.device, args.base)
     if args.test_prior is not None and model.recipe.corrections:
         made = printable(', '.join(model.recipe.corrections))

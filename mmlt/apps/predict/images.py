@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ['SUFFIXES', 'find_images', 'images_inside']
+from ..text import printable
 
-SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp')
+__all__ = ['SUFFIXES', 'find_images', 'images_inside', 'other_files']
+
+# What cv2 and pillow both read; an older cv2 lacks .avif and .gif, which is told of each image.
+SUFFIXES = (
+    '.avif', '.bmp', '.gif', '.jfif', '.jp2', '.jpe', '.jpeg', '.jpg', '.pbm', '.pgm', '.png',
+    '.pnm', '.ppm', '.tif', '.tiff', '.webp',
+)  # fmt: skip
 LISTS = ('.txt', '.lst')
+NOTES = (*LISTS, '.csv', '.json', '.md')  # lie beside images, and nobody takes them for images
 
 
 def find_images(sources: Iterable[str | Path], root: str | Path | None = None) -> list[str]:
@@ -55,6 +63,25 @@ def find_images(sources: Iterable[str | Path], root: str | Path | None = None) -
 
 def images_inside(folder: Path) -> Iterator[str]:
     """Images of a folder and of those in it, sorted; links are followed, but not in circles."""
+    return (path for path in _files(folder) if path.lower().endswith(SUFFIXES))
+
+
+def other_files(folders: Iterable[Path]) -> str:
+    """A line on the files in folders that are passed over; empty if there are none."""
+    suffixes = Counter(
+        os.path.splitext(path)[1].lower() or 'no suffix'
+        for folder in folders
+        for path in _files(folder)
+        if not path.lower().endswith((*SUFFIXES, *NOTES))
+    )
+    if not suffixes:
+        return ''
+    shown = ', '.join(f'{suffix} {count}' for suffix, count in suffixes.most_common(10))
+    return printable(f'{suffixes.total()} files of other kinds ({shown}), not used')
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """All files that are not hidden."""
     seen = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -64,7 +91,7 @@ def images_inside(folder: Path) -> Iterator[str]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
         for name in sorted(names):
-            if name.lower().endswith(SUFFIXES) and not name.startswith('.'):
+            if not name.startswith('.'):
                 yield os.path.join(place, name)
 
 
