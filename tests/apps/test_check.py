@@ -73,7 +73,7 @@ def check(root: Path, cfg: dict, *options: str) -> int:
 
 
 def rows_of(root: Path, cfg: dict) -> list[dict]:
-    status = check(root, cfg, '--out', str(root / 'found.json'))
+    status = check(root, cfg, '--out', str(root / 'found.json'), '--force')
     rows = json.loads((root / 'found.json').read_text())
     assert status == int(any(row['fault'] for row in rows))
     return rows
@@ -316,6 +316,17 @@ def test_wrong_arguments_are_one_line(
         status = end.code
     assert status == 2
     assert said in capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_a_file_is_not_overwritten(birds: Path, capsys: pytest.CaptureFixture) -> None:
+    mine = birds / 'mine.csv'
+    mine.write_text('path,label\n')
+    with pytest.raises(SystemExit) as end:
+        check(birds, birds_config(birds), '--out', str(mine))
+    assert end.value.code == 2 and mine.read_text() == 'path,label\n'
+    assert f'--out: expected a new file, got {mine}; --force' in capsys.readouterr().err
+    assert check(birds, birds_config(birds), '--out', str(mine), '--force') == 0
+    assert mine.read_text() != 'path,label\n'
 
 
 def test_a_report_that_cannot_be_written(birds: Path, capsys: pytest.CaptureFixture) -> None:

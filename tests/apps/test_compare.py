@@ -268,7 +268,7 @@ def test_the_plan_survives_on_the_disk_and_a_folder_has_one_command(tmp_path):
     plan = Plan(epochs=7, budget=60.0, spent=3.0, costs={'ce': Costs(1.0, 2.0)})
     plan.save(tmp_path)
     assert read_plan(tmp_path) == plan
-    fits = pytest.raises(ValueError, match='no other comparison works')
+    fits = pytest.raises(ValueError, match='no comparison is at work')
     with locked(tmp_path), fits, locked(tmp_path):
         pass
     with locked(tmp_path):

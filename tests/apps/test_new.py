@@ -18,6 +18,7 @@ from mmpretrain.registry import DATASETS, MODELS
 from rich.console import Console
 
 from mmlt.apps import pretrained
+from mmlt.apps.compare.plan import locked
 from mmlt.apps.main import main as mmlt_main
 from mmlt.apps.new.histogram import about_test, advice, histogram
 from mmlt.apps.new.methods import METHODS
@@ -305,6 +306,25 @@ def test_force_replaces_files_and_sets_runs_aside(
     run.parent.mkdir(parents=True)
     assert new(images, '--out', project, '--force') == 0
     assert run.parent.exists(), 'nothing has changed'
+
+
+def test_runs_are_not_set_aside_under_a_comparison(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    images, project = draw(tmp_path / 'photos', {'a': 6, 'b': 6}), tmp_path / 'p'
+    assert new(images, '--out', project) == 0
+    for name in ('runs', 'runs_full'):
+        (project / name / 'ce').mkdir(parents=True)
+    before = {file: file.read_bytes() for file in project.rglob('*') if file.is_file()}
+    capsys.readouterr()
+    with locked(project / 'runs_full'):
+        assert new(images, '--out', project, '--force', '--seed', 3) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and 'no comparison is at work, got ' in lines[0], lines
+    assert all(file.read_bytes() == content for file, content in before.items())
+    assert (project / 'runs').is_dir() and not (project / 'runs_1').exists()
+    assert new(images, '--out', project, '--force', '--seed', 3) == 0
+    assert (project / 'runs_1').is_dir() and (project / 'runs_full_1').is_dir()
 
 
 def broken(root: Path) -> None:

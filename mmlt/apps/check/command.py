@@ -45,6 +45,7 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         help='processes (default: all cores)',
     )
     add('--out', type=Path, metavar='FILE', help='write every finding as .csv or .json')
+    add('--force', action='store_true', help='replace --out')
     add(
         '--show',
         type=integer_from(0),
@@ -72,6 +73,8 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f'--timeout: expected a number in (0, inf), got {args.timeout}')
     if args.out is not None and args.out.suffix not in FORMATS:
         parser.error(f'--out: expected a file {"/".join(FORMATS)}, got {str(args.out)!r}')
+    if args.out is not None and args.out.exists() and not args.force:
+        parser.error(f'--out: expected a new file, got {args.out}; --force replaces it')
     return args
 
 

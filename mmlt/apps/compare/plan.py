@@ -128,6 +128,6 @@ def locked(home: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ValueError(
-                f'--out: expected a folder in which no other comparison works, got {home}'
+                f'--out: expected a folder in which no comparison is at work, got {home}'
             ) from None
         yield

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 
-from mmlt.checkpoints import written_whole
+from mmlt.weight_files import write_whole
 
+from ..compare.plan import locked
 from .methods import METHODS
 from .network import Network
 from .settings import Settings
@@ -51,8 +53,8 @@ class Project:
     test_images: str
     advice: Sequence[str]
 
-    def files(self, title: str) -> dict[str, str]:
-        """Text of each file, by its path in the project."""
+    def files(self, title: str) -> dict[str, bytes]:
+        """Content of each file, by its path in the project."""
         files = {
             'README.md': self._readme(title),
             'data.py': self._data(),
@@ -65,7 +67,7 @@ class Project:
             lines = (f'{path}\t{reason}\n' for path, reason in self.left_out)
             files['splits/left_out.txt'] = ''.join(lines)
         files.update({f'configs/{name}.py': text for name, text in METHODS.items()})
-        return files
+        return {name: text.encode() for name, text in files.items()}
 
     def _data(self) -> str:
         settings, network = self.settings, self.network
@@ -168,6 +170,9 @@ def write_project(project: Project, out: Path) -> list[str]:
 
     Returns:
         Lines on what happened to a former project.
+
+    Raises:
+        ValueError: if its runs would be set aside, and a comparison is at work on them.
     """
     files = project.files(out.resolve().name)
     said = []
@@ -175,10 +180,14 @@ def write_project(project: Project, out: Path) -> list[str]:
     changed = [
         name
         for name in files
-        if name != 'README.md' and (name not in present or _text(out / name) != files[name])
+        if name != 'README.md' and (name not in present or (out / name).read_bytes() != files[name])
     ]
-    for runs in (out / name for name in RUNS):
-        if changed and runs.is_dir() and any(runs.iterdir()):
+    former = [out / name for name in RUNS if changed and (out / name).is_dir()]
+    former = [runs for runs in former if any(runs.iterdir())]
+    with ExitStack() as locks:
+        for runs in former:
+            locks.enter_context(locked(runs))
+        for runs in former:
             number = 1
             while (aside := out / f'{runs.name}_{number}').exists():
                 number += 1
@@ -187,19 +196,12 @@ def write_project(project: Project, out: Path) -> list[str]:
                 f'{runs} is now {aside}: these runs are of other settings or splits ({changed[0]} '
                 'has changed)'
             )
+        stale = out / 'splits' / 'left_out.txt'
+        if 'splits/left_out.txt' not in files and stale.is_file():
+            stale.unlink()
+        for name, content in files.items():
+            write_whole(out / name, content)
+        project.network.write_weights(out / 'weights')
     if present:
         said.append(f'replaced in {out}: {", ".join(present)}')
-    stale = out / 'splits' / 'left_out.txt'
-    if 'splits/left_out.txt' not in files and stale.is_file():
-        stale.unlink()
-    for name, text in files.items():
-        path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(path) as aside:
-            aside.write_text(text, encoding='utf-8', newline='\n')
-    project.network.write_weights(out / 'weights')
     return said
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding='utf-8', errors='replace')
