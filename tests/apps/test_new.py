@@ -376,6 +376,11 @@ BAD = {
         [],
         r'images of test that can be used, got none among 1; .* \(its name holds a line break',
     ),
+    'crossed': (
+        lambda root: draw(root, {'ant/bee': 4, 'bee/ant': 3}),
+        [],
+        r"no folder with the name of another class, got ant/bee/00\d.jpg of class 'ant'$",
+    ),
     'inside': (
         lambda root: draw(root, {'a': 2, 'b': 2}),
         ['--out', 'inside/project'],

@@ -9,8 +9,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
+from mmlt.datasets.labels import check_class_names
+from mmlt.datasets.lists import folder_names
 from mmlt.functional.checks import check_integer
 
 from ..check.command import scan
@@ -105,6 +108,8 @@ def _new(args: argparse.Namespace) -> None:
             'no class has an image to spare for validation: val.txt repeats test.txt, so the best '
             'epoch by validation is chosen on the test images; report the last epoch'
         )
+    for name in SPLITS:
+        _check_folders(classes, rows[name], name)
     trained = [os.path.join(root, path) for path, _ in rows['train']]
     side = median_side(trained)
     network = network or choose_network(side=side)
@@ -210,6 +215,21 @@ def _checked_classes(
         )
     numeric = all(name.isdecimal() for name in counted)
     return sorted(counted, key=lambda name: (int(name) if numeric else 0, name))
+
+
+def _check_folders(classes: Sequence[str], rows: Sequence[tuple[str, int]], split: str) -> None:
+    """``ValueError`` if the data set takes the folders of a list for those of others."""
+    labels = np.array([label for _, label in rows], dtype=np.int64)
+    names = folder_names([path for path, _ in rows], labels, len(classes))
+    try:
+        check_class_names(classes, names, f'splits/{split}.txt', 'splits/classes.txt')
+    except ValueError as error:
+        others = ((path, classes[k], Path(path).parent.name) for path, k in rows)
+        path, name = next((p, name) for p, name, last in others if last != name and last in classes)
+        raise ValueError(
+            'IMAGES: expected images of a class in no folder with the name of another class, got '
+            f'{printable(path)} of class {name!r}'
+        ) from error
 
 
 def _about_splits(
