@@ -176,6 +176,39 @@ def test_counts_from_lists_and_tables(tmp_path, name, text, expected):
 
 
 @pytest.mark.parametrize(
+    'name, text, expected',
+    [
+        # As a project writes its list, and MMPretrain: labels are indices, whatever the names are.
+        ('a.txt', 'a.png 0\nb.png 1\nc.png 2\nd.png 2\n', [1, 1, 2, 0]),
+        ('a.txt', 'a.png 10\nb.png 10\nc.png 1\n', [1, 2, 0, 0]),
+        ('a.csv', 'path,label\na,10\nb,2\nc,1\nd,2\n', [1, 1, 2, 0]),
+        ('a.csv', 'path,label\na,0\nb,2\n', [1, 0, 1, 0]),
+        ('a.csv', 'path,label\na,1\nb,2\n', "label: expected names .* or their indices, got '1'"),
+        ('a.csv', 'name,train_count\n3,5\n2,20\n10,7\n1,9\n', [9, 7, 20, 5]),
+        ('a.csv', 'name,train_count\n3,5\n2,20\n0,7\n1,9\n', "name: expected the .*got '0'"),
+        ('a.csv', 'class_id,name,train_count\n0,3,5\n1,2,6\n2,1,7\n3,10,8\n', [7, 8, 6, 5]),
+    ],
+)
+def test_classes_that_are_named_by_numbers_keep_their_counts(tmp_path, name, text, expected):
+    """Folders in the order of their names as texts: 1, 10, 2, 3."""
+    (tmp_path / name).write_text(text)
+    if isinstance(expected, list):
+        assert counts_from(tmp_path / name, ['1', '10', '2', '3']) == expected
+    else:
+        with pytest.raises(ValueError, match=expected):
+            counts_from(tmp_path / name, ['1', '10', '2', '3'])
+
+
+def test_a_table_numbers_classes_that_have_no_names(tmp_path):
+    """Predictions of a ``.pkl``."""
+    (tmp_path / 'a.csv').write_text('class_id,name,train_count\n0,cat,7\n1,dog,3\n')
+    assert counts_from(tmp_path / 'a.csv', ['0', '1']) == [7, 3]
+    (tmp_path / 'a.csv').write_text('class_id,name,train_count\n0,1,7\n1,0,3\n')
+    with pytest.raises(ValueError, match=r'name: .*got them in another order'):
+        counts_from(tmp_path / 'a.csv', ['0', '1'])
+
+
+@pytest.mark.parametrize(
     'arguments, message',
     [
         (['none.npz'], 'none.npz: expected predictions'),

@@ -59,7 +59,8 @@ def counts_from(path: Path, classes: Sequence[str]) -> list[int]:
     """From a file that the user names.
 
     Args:
-        path: a config (.py), a table (.csv), or a list with path and label in each line.
+        path: a config (.py), a table (.csv), or a list with path and label in each line. Labels
+            of a list are indices wherever all can be; rows of a table are aligned by ``name``.
         classes: ``K`` names, for labels that are names.
 
     Returns:
@@ -82,7 +83,9 @@ def counts_from(path: Path, classes: Sequence[str]) -> list[int]:
         rows = list(csv.DictReader(text.splitlines()))
         return _from_table(rows, classes, f'{name}: {path}')
     labels = [line.split()[-1] for line in text.splitlines() if line.strip()]
-    return _count(labels, classes, f'{name}: {path}')
+    # Indices are the format of such lists, also where classes are named by numbers.
+    known = _numbered(labels, classes) or _named(labels, classes)
+    return _count(known, labels, classes, f'{name}: {path}')
 
 
 def names_beside(path: Path, classes: Sequence[str]) -> list[str]:
@@ -106,7 +109,18 @@ def _from_table(rows: list[dict[str, Any]], classes: Sequence[str], where: str) 
     columns = set(rows[0]) if rows else set()
     if 'label' in columns:
         kept = [row for row in rows if row.get('split') in (None, '', 'train')]
-        return _count([from_cell(row['label'] or '') for row in kept], classes, where)
+        labels = [from_cell(row['label'] or '') for row in kept]
+        named, numbered = _named(labels, classes), _numbered(labels, classes)
+        if named and numbered and named != numbered:
+            got = next(
+                label for label, *k in zip(labels, named, numbered, strict=True) if k[0] != k[1]
+            )
+            raise ValueError(
+                f'{where}: label: expected names of classes or their indices, got {got!r}, which '
+                'is the name of one class and the index of another; a list (.txt) of path and '
+                'index tells which is meant'
+            )
+        return _count(named or numbered, labels, classes, where)
     if 'train_count' not in columns:
         got = ', '.join(sorted(str(column) for column in columns)) or 'an empty table'
         raise ValueError(f'{where}: expected a column train_count or label, got {got}')
@@ -118,16 +132,41 @@ def _from_table(rows: list[dict[str, Any]], classes: Sequence[str], where: str) 
         ) from None
     if 'class_id' in columns and [row['class_id'] for row in rows] != [*map(str, range(len(rows)))]:
         raise ValueError(f'{where}: class_id: expected 0, 1, ... in this order, got another')
-    return _checked(counts, len(classes), where)
+    counts = _checked(counts, len(classes), where)
+    names = [from_cell(row.get('name') or '') for row in rows]
+    same = sorted(names) == sorted(classes)
+    # Where classes are only numbered, as in a .pkl, the numbers of the table say which is which.
+    by_number = 'class_id' in columns and list(classes) == [str(k) for k in range(len(classes))]
+    if 'name' not in columns or names == list(classes) or (by_number and not same):
+        return counts
+    if by_number or not same or len(set(names)) < len(names):
+        got = next((repr(name) for name in names if name not in classes), 'them in another order')
+        raise ValueError(f'{where}: name: expected the names of the classes, got {got}')
+    of_name = dict(zip(names, counts, strict=True))
+    return [of_name[name] for name in classes]
 
 
-def _count(labels: Sequence[str], classes: Sequence[str], where: str) -> list[int]:
+def _named(labels: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """Labels read as names of classes; empty if one is none."""
     index = {name: k for k, name in enumerate(classes)}
-    known = [index.get(label, int(label) if label.isdecimal() else -1) for label in labels]
-    for label, number in zip(labels, known, strict=True):
-        if not 0 <= number < len(classes):
-            expected = f'labels that are names of classes, or integers below {len(classes)}'
-            raise ValueError(f'{where}: expected {expected}, got {label!r}')
+    found = [index[label] for label in labels if label in index]
+    return found if len(found) == len(labels) else []
+
+
+def _numbered(labels: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """Labels read as indices of classes; empty if one is none."""
+    found = [int(x) for x in labels if x.isdecimal() and int(x) < len(classes)]
+    return found if len(found) == len(labels) else []
+
+
+def _count(
+    known: Sequence[int], labels: Sequence[str], classes: Sequence[str], where: str
+) -> list[int]:
+    if labels and not known:
+        wrong = [x for x in labels if x not in classes]
+        got = next((repr(x) for x in wrong if not _numbered([x], classes)), 'a mixture of both')
+        expected = f'labels that are names of classes, or integers below {len(classes)}'
+        raise ValueError(f'{where}: expected {expected}, got {got}')
     return _checked(
         count_labels(np.array(known, dtype=np.int64), len(classes)), len(classes), where
     )
