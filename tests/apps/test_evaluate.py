@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mmlt.apps.evaluate import main
+from mmlt.apps.evaluate.command import parse_args
 from mmlt.apps.evaluate.counts import counts_from
 from mmlt.apps.evaluate.judge import judge, sweep_tau
 from mmlt.apps.evaluate.results import worst_line
@@ -224,6 +225,24 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, arguments, message
     error = capsys.readouterr().err
     assert error.startswith('mmlt evaluate: error: ') and message in error
     assert error.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+    'checkpoint, split, expected',
+    [
+        ('epoch_2.pth', 'test', 'evaluation'),
+        ('epoch_2.pth', 'val', 'evaluation_val'),
+        ('best_top1_epoch_1.pth', 'test', 'evaluation_best_top1_epoch_1'),
+        ('best_top1_epoch_1.pth', 'val', 'evaluation_best_top1_epoch_1_val'),
+    ],
+)
+def test_only_the_last_epoch_on_the_test_images_is_the_evaluation(
+    tmp_path, checkpoint, split, expected
+):
+    for name in ('epoch_2.pth', 'best_top1_epoch_1.pth'):
+        (tmp_path / name).touch()
+    args = parse_args(['a.py', str(tmp_path / checkpoint), '--split', split])
+    assert args.out_dir == tmp_path / expected
 
 
 @pytest.mark.parametrize(

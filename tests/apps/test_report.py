@@ -105,6 +105,39 @@ def test_the_last_epoch_is_evaluated_though_the_best_was_written_after_it(tmp_pa
     assert checkpoint_file(tmp_path).name == 'best_top1_epoch_5.pth'
 
 
+@pytest.mark.parametrize(
+    'noted, again',
+    [
+        (dict(split='test', source=['a.py', 'elsewhere/epoch_2.pth']), False),
+        (dict(split='val', source=['a.py', 'epoch_2.pth']), True),
+        (dict(split='test', source=['a.py', 'best_top1_epoch_1.pth']), True),
+        (dict(split='test', source=['predictions.pkl']), False),
+        (None, False),
+    ],
+)
+def test_a_run_is_shown_by_its_last_epoch_on_the_test_images(tmp_path, monkeypatch, noted, again):
+    for name in ('best_top1_epoch_1.pth', 'epoch_2.pth', 'a.py'):
+        (tmp_path / name).touch()
+    folder = toy(tmp_path / 'evaluation')
+    if noted is not None:
+        (folder / 'metrics.json').write_text(json.dumps(noted))
+    judged = []
+    monkeypatch.setattr(
+        'mmlt.apps.report.runs.evaluate_run', lambda *arguments: judged.append(arguments)
+    )
+    load_runs([str(tmp_path)])
+    expected = (tmp_path / 'a.py', tmp_path / 'epoch_2.pth', folder)
+    assert judged == ([expected] if again else [])
+
+
+def test_validation_is_not_compared_with_test(tmp_path):
+    for split in ('test', 'val'):
+        known = load_predictions(toy(tmp_path / split) / 'predictions.npz')
+        save_predictions(tmp_path / split / 'predictions.npz', replace(known, split=split))
+    with pytest.raises(ValueError, match=r'expected predictions of the test images.*got .* of val'):
+        load_runs([str(tmp_path / 'test'), str(tmp_path / 'val')])
+
+
 def test_the_page_tells_what_the_figures_are(report):
     page = report.read_text(encoding='utf-8')
     runs = load_runs([str(report.parent / 'plain'), str(report.parent / 'adjusted <i>')])

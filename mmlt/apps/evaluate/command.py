@@ -15,7 +15,7 @@ import numpy as np
 from mmengine.config import Config
 
 import mmlt
-from mmlt.checkpoints import TRUST
+from mmlt.checkpoints import TRUST, last_checkpoint
 from mmlt.functional.checks import one_line
 from mmlt.registry import type_name
 from mmlt.trained_prior import trained_prior
@@ -96,7 +96,13 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         help='keep the features before the classifier in predictions.npz, for maps of the images, '
         'searches and cleanlab',
     )
-    add('--out-dir', type=Path, metavar='FOLDER', help='default: evaluation beside the checkpoint')
+    add(
+        '--out-dir',
+        type=Path,
+        metavar='FOLDER',
+        help='default: evaluation beside the checkpoint; with the name of a split or of a '
+        'checkpoint that is not the last one of its folder, such as evaluation_val',
+    )
     add('--force', action='store_true', help='replace the files of an earlier evaluation')
     add(
         '--trust',
@@ -116,9 +122,16 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error('--features: expected CONFIG CHECKPOINT to compute them, got predictions')
     if args.out_dir is None:
         home = Path(args.source[-1])
-        name = 'evaluation' if len(args.source) == 2 else f'{home.stem}_evaluation'
+        name = _folder_of(home, args.split) if len(args.source) == 2 else f'{home.stem}_evaluation'
         args.out_dir = home.parent / name
     return args
+
+
+def _folder_of(checkpoint: Path, split: str) -> str:
+    """``evaluation`` is of the last epoch on the test images, which reports show."""
+    last = last_checkpoint(checkpoint.parent)
+    other = [] if last is None or last.name == checkpoint.name else [checkpoint.stem]
+    return '_'.join(['evaluation', *other, *([] if split == 'test' else [split])])
 
 
 def evaluate_run(config: Path, checkpoint: Path, out_dir: Path, pictures: bool = True) -> None:

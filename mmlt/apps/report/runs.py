@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,8 @@ def load_runs(texts: Sequence[str], thresholds: tuple[int, int] | None = None) -
         thresholds: limits of the shots; None: those of the first run.
 
     Raises:
-        ValueError: if a run cannot be read, has no class counts, or other classes than the first.
+        ValueError: if a run cannot be read, has no class counts, or other classes or another split
+            than the first.
     """
     runs: list[Run] = []
     for name, members in entries_of(texts).items():
@@ -122,7 +124,7 @@ def _load(name: str, path: Path, thresholds: tuple[int, int] | None) -> Run:
             f'{file} --class-counts-from FILE adds them'
         )
     limits = thresholds or _thresholds_in(file.parent)
-    home = file.parent.parent if file.parent.name == 'evaluation' else file.parent
+    home = file.parent.parent if file.parent.name.startswith('evaluation') else file.parent
     judged = judge(predictions, limits)
     return Run(
         name, predictions, judged, limits, {name: judged}, read_curves(home), _config_in(home), home
@@ -137,16 +139,22 @@ def _predictions_in(folder: Path) -> Path:
     if here.is_file():
         return here
     checkpoint, config = checkpoint_file(folder), config_file(folder)
-    fresh = below.is_file() and (
-        checkpoint is None or below.stat().st_mtime >= checkpoint.stat().st_mtime
-    )
-    if not fresh:
+    if not below.is_file() or (checkpoint is not None and not _is_of(below, checkpoint)):
         if checkpoint is None or config is None:
             raise ValueError(
                 f'RUN: expected predictions.npz, or config and checkpoint of a run, got {folder}'
             )
         evaluate_run(config, checkpoint, below.parent)
     return below
+
+
+def _is_of(predictions: Path, checkpoint: Path) -> bool:
+    """Whether predictions are those of this checkpoint, on the test images."""
+    known = _metrics_in(predictions.parent)
+    source = known.get('source') or []
+    named = Path(source[1]).name if len(source) == 2 else checkpoint.name
+    newer = predictions.stat().st_mtime >= checkpoint.stat().st_mtime
+    return newer and named == checkpoint.name and known.get('split', 'test') == 'test'
 
 
 def _config_in(folder: Path) -> str:
@@ -157,15 +165,28 @@ def _config_in(folder: Path) -> str:
 def _thresholds_in(folder: Path) -> tuple[int, int]:
     """Those with which the predictions were evaluated."""
     try:
-        known = json.loads((folder / 'metrics.json').read_text(encoding='utf-8'))
-        many, few = known['thresholds']
+        many, few = _metrics_in(folder)['thresholds']
         return int(many), int(few)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return 100, 20
+
+
+def _metrics_in(folder: Path) -> dict[str, Any]:
+    """What ``mmlt evaluate`` noted beside its predictions; empty if that cannot be read."""
+    try:
+        known = json.loads((folder / 'metrics.json').read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def _check_comparable(first: Run, run: Run, path: Path) -> None:
     one, other = first.predictions, run.predictions
+    if other.split and one.split and other.split != one.split:
+        raise ValueError(
+            f'{path}: expected predictions of the {one.split} images, as {first.name} has, got '
+            f'those of {other.split}'
+        )
     if one.classes.tolist() != other.classes.tolist():
         raise ValueError(f'{path}: expected the classes of {first.name}, got others')
     if not np.array_equal(one.class_counts, other.class_counts):  # type: ignore[arg-type]
