@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-__all__ = ['without_places']
+__all__ = ['content_of_list', 'without_places']
 
 
 def without_places(settings: dict[str, Any], config: Path | None) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def without_places(settings: dict[str, Any], config: Path | None) -> dict[str, A
 
 def _relative(node: Any, root: Path | None) -> Any:
     if isinstance(node, dict):
-        listed = _content(node)
+        listed = content_of_list(node)
         known = {key: _relative(part, root) for key, part in node.items()}
         if listed is not None:
             known['data_prefix'] = _names(known.get('data_prefix'))
@@ -48,7 +48,7 @@ def _names(prefix: Any) -> Any:
     return Path(prefix).name if isinstance(prefix, str) and Path(prefix).is_absolute() else prefix
 
 
-def _content(dataset: dict[str, Any]) -> str | None:
+def content_of_list(dataset: dict[str, Any]) -> str | None:
     """What the list of a data set says, in short; None where there is none to be read."""
     name, root = dataset.get('ann_file'), dataset.get('data_root')
     if not isinstance(name, str) or not name:

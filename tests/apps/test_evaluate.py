@@ -9,10 +9,12 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 from mmlt.apps.evaluate import main
 from mmlt.apps.evaluate.command import parse_args
 from mmlt.apps.evaluate.counts import counts_from
+from mmlt.apps.evaluate.inference import same_images
 from mmlt.apps.evaluate.judge import judge, sweep_tau
 from mmlt.apps.evaluate.results import worst_line
 from mmlt.apps.predictions import Predictions, load_predictions, save_predictions
@@ -227,6 +229,21 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, arguments, message
     assert error.count('\n') == 1
 
 
+def test_lists_of_two_names_may_hold_the_same_images(tmp_path):
+    """As ``mmlt new`` writes them where no class has an image to spare."""
+    data = dict(type='LongTailListDataset', data_root=str(tmp_path), data_prefix='images')
+    cfg = Config(
+        {f'{name}_dataloader': dict(dataset=dict(data, ann_file=f'{name}.txt'))
+         for name in ('val', 'test')}
+    )  # fmt: skip
+    for text, same in (('a.png 0\n', True), ('b.png 0\n', False)):
+        (tmp_path / 'val.txt').write_text('a.png 0\n')
+        (tmp_path / 'test.txt').write_text(text)
+        assert same_images(cfg) is same
+    cfg.val_dataloader = None
+    assert not same_images(cfg)
+
+
 @pytest.mark.parametrize(
     'checkpoint, split, expected',
     [
@@ -283,7 +300,6 @@ test_cfg = dict()
 
 def test_a_checkpoint_without_counts_is_judged_by_its_config(tmp_path, capsys):
     """As MMPretrain leaves it: no hook, no metric and no counts of mmlt."""
-    from mmengine.config import Config
     from mmpretrain.registry import MODELS
 
     config = tmp_path / 'stock.py'

@@ -21,6 +21,7 @@ from mmpretrain.registry import METRICS
 from numpy.typing import NDArray
 
 from ..command_line import progress_bar
+from ..places import content_of_list
 from ..predictions import Predictions, gather
 
 __all__ = ['predict_split', 'same_images']
@@ -116,9 +117,16 @@ class _CheckWeights(Hook):
 
 
 def same_images(cfg: Config) -> bool:
-    """Whether validation and test data of a config are the same."""
-    val, test = cfg.get('val_dataloader'), cfg.get('test_dataloader')
-    return val is not None and test is not None and val.dataset == test.dataset
+    """Whether validation and test data of a config are the same, also by lists of two names."""
+    val, test = (_images(cfg.get(f'{name}_dataloader')) for name in ('val', 'test'))
+    return val is not None and val == test
+
+
+def _images(loader: Any) -> Any:
+    if loader is None:
+        return None
+    listed = content_of_list(loader.dataset)
+    return loader.dataset if listed is None else dict(loader.dataset, ann_file=listed)
 
 
 def predict_split(cfg: Config, checkpoint: str, split: str, features: bool = False) -> Predictions:
