@@ -27,6 +27,9 @@ from mmlt.functional.counts import validate_class_counts
 __all__ = ['Predictions', 'load_predictions', 'save_predictions']
 
 
+SUM_TOLERANCE = 0.01  # of the probabilities of an image; half precision is off by less than 0.001
+
+
 @dataclass(frozen=True)
 class Predictions:
     """Predictions of ``N`` images among ``K`` classes.
@@ -131,6 +134,12 @@ def _from_npz(path: Path) -> Predictions:
         raise ValueError(f'{expected}, got none named {", ".join(missing)}')
     probabilities = _numeric(path, 'probabilities', parts['probabilities'])
     probabilities = probabilities.astype(np.float32, copy=False)
+    sums = probabilities.sum(1) if probabilities.ndim == 2 else np.ones(1, np.float32)
+    wrong = sums[np.abs(sums - 1) > SUM_TOLERANCE]  # not those of nan, which is no prediction
+    if wrong.size:
+        raise ValueError(
+            f'{path}: probabilities: expected rows that sum to 1, got one of sum {wrong[0]:g}'
+        )
     images, classes = probabilities.shape if probabilities.ndim == 2 else (0, 0)
     counts, features = parts.get('class_counts'), parts.get('features')
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -218,11 +219,17 @@ def test_a_table_numbers_classes_that_have_no_names(tmp_path):
         (['none.py', 'a.pth'], 'config: expected a config file, got no such file'),
         (['p.npz', '--class-counts-from', 'none.txt'], '--class-counts-from: expected'),
         (['p.npz', '--tau', 'sweep', '--validation', 'none.npz'], 'none.npz: expected predictions'),
+        (
+            ['p.npz', '--tau', 'sweep', '--validation', 'other.npz'],
+            "'three' at index 2, got 'four'",
+        ),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     save_predictions(tmp_path / 'p.npz', toy())
+    other = replace(toy(), classes=np.array(['=one', 'two $2$', 'four']))
+    save_predictions(tmp_path / 'other.npz', other)
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith('mmlt evaluate: error: ') and message in error
@@ -325,6 +332,23 @@ def test_a_checkpoint_without_counts_is_judged_by_its_config(tmp_path, capsys):
     assert main([str(config), str(tmp_path / 'a.pth'), '--force', *adjusted]) == 0
     error = capsys.readouterr().err
     assert 'trained with LogitAdjustedLoss(tau=1)' in error and 'corrected twice' in error
+
+    names = list('abcdefghij')
+    named = f'test_dataloader.dataset.metainfo.classes=[{",".join(names)}]'
+    command = [str(config), str(tmp_path / 'a.pth'), '--force', '--cfg-options', named]
+    meta = dict(
+        dataset_meta=dict(classes=['another', *names[1:]]),
+        rebalanced_classifier=dict(method='logit_adjustment', tau=1.0),
+    )
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), tmp_path / 'a.pth')
+    assert main(command) == 0
+    error = capsys.readouterr().err
+    assert '1 of 10 classes have other names than in the checkpoint; the first: 0 is' in error
+    assert 'corrected by rebalance_classifier.py' in error and 'corrected twice' in error
+    meta['dataset_meta']['classes'] = names[::-1]
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), tmp_path / 'a.pth')
+    assert main(command) == 2
+    assert 'test_dataloader.dataset: expected class' in capsys.readouterr().err
 
     other = {name.replace('head.fc.', 'head.layer.'): w for name, w in model.state_dict().items()}
     torch.save(dict(state_dict=other), tmp_path / 'other.pth')

@@ -56,6 +56,18 @@ def test_what_is_saved_is_loaded(tmp_path, features, counts):
     assert loaded.split == 'test'
 
 
+def test_rows_of_probabilities_sum_to_one(tmp_path):
+    values = np.exp(np.random.default_rng(0).normal(size=(4, 8142)))
+    values /= values.sum(1, keepdims=True)
+    missing = np.where(np.arange(4)[:, None] == 1, np.nan, values)
+    for kept in (values.astype(np.float16), missing, 100 * values):
+        np.savez(tmp_path / 'p.npz', labels=np.arange(4), probabilities=kept)
+        if np.nanmax(kept) < 0.1:
+            load_predictions(tmp_path / 'p.npz')
+    with pytest.raises(ValueError, match=r'probabilities: expected rows that sum to 1, got .* 100'):
+        load_predictions(tmp_path / 'p.npz')
+
+
 @pytest.mark.parametrize('protocol', [2, 4, 5])
 def test_predictions_of_the_test_tool_are_read(tmp_path, protocol):
     path = tmp_path / 'predictions.pkl'

@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 import mmlt
 from mmlt.checkpoints import TRUST, last_checkpoint
+from mmlt.datasets.labels import check_class_names
 from mmlt.functional.checks import one_line
 from mmlt.registry import type_name
 from mmlt.trained_prior import trained_prior
@@ -24,7 +25,14 @@ from mmlt.weight_files import read_checkpoint
 from ..command_line import add_cfg_options, add_thresholds, command_of, parser_of
 from ..config import read_config
 from ..predictions import Predictions, load_predictions
-from .counts import HOW_TO_GIVE, counts_from, counts_of_checkpoint, counts_of_config, names_beside
+from .counts import (
+    HOW_TO_GIVE,
+    counts_from,
+    counts_of_checkpoint,
+    counts_of_config,
+    names_beside,
+    only_numbered,
+)
 from .inference import predict_split, same_images
 from .judge import can_correct, judge, sweep_tau
 from .results import save_results, table_of, worst_line
@@ -151,27 +159,30 @@ def _evaluate(args: argparse.Namespace, quiet: bool = False, pictures: bool = Tr
         )
     about: dict[str, Any] = dict(mmlt=mmlt.__version__, source=[str(part) for part in args.source])
     thresholds = args.thresholds or (100, 20)
-    cfg = None
+    cfg: Config | None = None
+    notes: list[str] = []
+    corrected: list[str] = []
     if len(args.source) == 2:
-        cfg, predictions = _from_model(args)
+        cfg, predictions, meta = _from_model(args)
+        notes += _other_names(args, predictions, meta)
+        corrected += _corrections(cfg, meta)
         if not args.thresholds:
             thresholds = _thresholds_of(cfg)
     else:
         predictions = load_predictions(Path(args.source[0]), args.trust)
     predictions, about['class_counts_from'], fault = _with_counts(args, cfg, predictions)
     judged = {'as predicted': judge(predictions, thresholds)}
-    notes = [] if fault is None else [fault]
+    notes += [] if fault is None else [fault]
     if can_correct(predictions):
         tau, said, about['sweep'] = _strength(args, cfg, predictions)
         about['tau'] = tau
         notes += said
-        corrected = trained_prior(cfg)[1] if cfg is not None else ()
         if args.tau is None and not tau:
             notes.append('no strength of the post-hoc correction helps on the validation data')
         if tau and corrected:
             notes.append(
-                f'the model was trained with {", ".join(corrected)}: with the post-hoc correction '
-                'it is corrected twice'
+                f'the model was {" and ".join(corrected)}: with the post-hoc correction it is '
+                'corrected twice'
             )
         if tau:
             judged[f'post-hoc, tau {tau:g}'] = judge(predictions, thresholds, tau)
@@ -187,13 +198,33 @@ def _evaluate(args: argparse.Namespace, quiet: bool = False, pictures: bool = Tr
         print(f'{folder}: predictions.npz, metrics.json, per_class.csv, confusion.csv, pictures')
 
 
-def _from_model(args: argparse.Namespace) -> tuple[Config, Predictions]:
+def _from_model(args: argparse.Namespace) -> tuple[Config, Predictions, dict[str, Any]]:
+    """Config, predictions, and the meta data of the checkpoint."""
     config, checkpoint = args.source
     cfg = read_config(config, args.cfg_options)
     if args.trust:
         os.environ[TRUST] = '1'
-    read_checkpoint(checkpoint, trust=args.trust, switch='--trust')
-    return cfg, predict_split(cfg, checkpoint, args.split, args.features)
+    meta = read_checkpoint(checkpoint, trust=args.trust, switch='--trust').get('meta') or {}
+    return cfg, predict_split(cfg, checkpoint, args.split, args.features), meta
+
+
+def _other_names(
+    args: argparse.Namespace, predictions: Predictions, meta: dict[str, Any]
+) -> list[str]:
+    """What the log of a test would warn of, which is not shown; an error if classes are shifted."""
+    trained = [str(name) for name in (meta.get('dataset_meta') or {}).get('classes') or ()]
+    name = f'{args.split}_dataloader.dataset'
+    note = check_class_names(trained, predictions.classes.tolist(), name, 'the checkpoint')
+    return [] if note is None else [note]
+
+
+def _corrections(cfg: Config, meta: dict[str, Any]) -> list[str]:
+    """How the frequency of classes is compensated already, as the end of a sentence."""
+    known = trained_prior(cfg)[1]
+    rebalanced = (meta.get('rebalanced_classifier') or {}).get('tau')
+    return [f'trained with {", ".join(known)}'] * bool(known) + [
+        'corrected by rebalance_classifier.py'
+    ] * bool(rebalanced)
 
 
 def _thresholds_of(cfg: Config) -> tuple[int, int]:
@@ -241,11 +272,7 @@ def _strength(
     notes = []
     if args.validation is not None:
         validation = load_predictions(args.validation, args.trust)
-        if validation.probabilities.shape[1] != len(predictions.classes):
-            got = validation.probabilities.shape[1]
-            raise ValueError(
-                f'--validation: expected {len(predictions.classes)} classes, got {got}'
-            )
+        _check_classes(validation.classes.tolist(), predictions.classes.tolist())
     elif cfg is None or same_images(cfg) or args.split == 'val':
         validation = predictions
         notes.append(
@@ -257,6 +284,18 @@ def _strength(
     results = sweep_tau(validation.with_counts(predictions.class_counts))
     best = max(results, key=lambda tau: (results[tau], -abs(tau - 1)))
     return best, notes, {f'{tau:g}': round(value, 4) for tau, value in results.items()}
+
+
+def _check_classes(found: list[str], expected: list[str]) -> None:
+    """Of other predictions; a ``.pkl`` only numbers them."""
+    if len(found) != len(expected):
+        raise ValueError(f'--validation: expected {len(expected)} classes, got {len(found)}')
+    if found != expected and not (only_numbered(found) or only_numbered(expected)):
+        k = next(k for k, name in enumerate(expected) if found[k] != name)
+        raise ValueError(
+            f'--validation: expected the same classes, {expected[k]!r} at index {k}, got '
+            f'{found[k]!r}'
+        )
 
 
 main = command_of('evaluate', parse_args, _evaluate)

@@ -19,7 +19,14 @@ from mmlt.weight_files import read_checkpoint
 
 from ..config import read_config
 
-__all__ = ['HOW_TO_GIVE', 'counts_from', 'counts_of_checkpoint', 'counts_of_config', 'names_beside']
+__all__ = [
+    'HOW_TO_GIVE',
+    'counts_from',
+    'counts_of_checkpoint',
+    'counts_of_config',
+    'names_beside',
+    'only_numbered',
+]
 
 HOW_TO_GIVE = (
     '--class-counts-from FILE gives them: a list of the training images (path and label in each '
@@ -88,6 +95,11 @@ def counts_from(path: Path, classes: Sequence[str]) -> list[int]:
     return _count(known, labels, classes, f'{name}: {path}')
 
 
+def only_numbered(classes: Sequence[str]) -> bool:
+    """Whether the names of classes are but their indices, as where none are known."""
+    return list(classes) == [str(k) for k in range(len(classes))]
+
+
 def names_beside(path: Path, classes: Sequence[str]) -> list[str]:
     """Names of classes that are only numbered, from ``classes.txt`` beside a list or a table.
 
@@ -99,7 +111,7 @@ def names_beside(path: Path, classes: Sequence[str]) -> list[str]:
         ``K`` names: those of the file if it has as many, else ``classes`` as they are.
     """
     file = path.parent / 'classes.txt'
-    if not file.is_file() or list(classes) != [str(k) for k in range(len(classes))]:
+    if not file.is_file() or not only_numbered(classes):
         return list(classes)
     names = file.read_text(encoding='utf-8-sig').removesuffix('\n').split('\n')
     return names if len(names) == len(classes) else list(classes)
@@ -136,7 +148,7 @@ def _from_table(rows: list[dict[str, Any]], classes: Sequence[str], where: str) 
     names = [from_cell(row.get('name') or '') for row in rows]
     same = sorted(names) == sorted(classes)
     # Where classes are only numbered, as in a .pkl, the numbers of the table say which is which.
-    by_number = 'class_id' in columns and list(classes) == [str(k) for k in range(len(classes))]
+    by_number = 'class_id' in columns and only_numbered(classes)
     if 'name' not in columns or names == list(classes) or (by_number and not same):
         return counts
     if by_number or not same or len(set(names)) < len(names):
