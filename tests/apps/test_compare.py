@@ -30,7 +30,7 @@ from mmlt.apps.compare.budget import SAFETY, Costs, fit_epochs, makespan, second
 from mmlt.apps.compare.command import _conclude, _plan
 from mmlt.apps.compare.frozen import Frozen
 from mmlt.apps.compare.methods import Method, check_same_test, choose, find_methods, home_of
-from mmlt.apps.compare.plan import Plan, locked, read_plan, runs_of
+from mmlt.apps.compare.plan import Plan, forget, locked, read_plan, runs_of
 from mmlt.apps.compare.processes import Ended, Task, Told, work_apart
 from mmlt.apps.compare.runs import Run, changed_settings, settings
 from mmlt.apps.compare.table import Comparison, save_tables, to_markdown, to_text
@@ -261,6 +261,16 @@ def test_only_folders_of_runs_are_removed(tmp_path):
     run.note(state='started')
     run.remove()
     assert not run.folder.exists()
+
+
+def test_force_forgets_all_seeds_of_its_methods(tmp_path):
+    """Or a mean over seeds would be of two trainings."""
+    run = digits_run(tmp_path, seed=3)
+    run.note(state='finished')
+    other = replace(run, method=replace(run.method, name='other'))
+    other.note(state='finished')
+    forget([run.method], tmp_path)
+    assert not run.folder.exists() and other.is_finished()
 
 
 def test_the_plan_survives_on_the_disk_and_a_folder_has_one_command(tmp_path):

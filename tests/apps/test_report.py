@@ -310,6 +310,22 @@ def test_the_seeds_of_a_method_are_one_entry(project, how, capsys):
         assert run.curves['top1'] == ([1], [10])
 
 
+def test_seeds_of_another_training_are_left_out(project, capsys):
+    """As the same method has after ``mmlt compare --force`` with fewer seeds and more epochs."""
+    for seed, epochs in enumerate((2, 1, 2)):
+        state = project / 'runs' / 'ce' / f'seed_{seed}' / 'run.json'
+        settings = dict(train_cfg=dict(max_epochs=epochs), randomness=dict(seed=seed))
+        state.write_text(json.dumps(dict(state='finished', settings=settings)))
+        os.utime(state, (seed, seed))
+    (run,) = load_runs([str(project / 'runs' / 'ce')])
+    assert list(run.seeds) == ['seed_0', 'seed_2']
+    said = capsys.readouterr().err
+    assert (
+        'seed_1 is left out, since it was trained otherwise than seed_2: train_cfg.max_epochs'
+        in said
+    )
+
+
 def test_a_difference_between_methods_is_paired_by_seed(project, tmp_path):
     stats = pytest.importorskip('scipy.stats')
     base, run = load_runs([str(project)])
@@ -396,6 +412,31 @@ def test_curves_of_a_copied_folder_are_in_the_order_of_the_runs(tmp_path):
         log.write_text(json.dumps({'long_tail/top1': top, 'step': 1}) + '\n')
         os.utime(log, (age, age))  # as a copy may set it
     assert read_curves(tmp_path)['top1'] == ([1], [60])
+
+
+@pytest.mark.parametrize(
+    'starts, expected',
+    [
+        ([1, 1], ([1, 2], [1, 1])),  # begun anew
+        ([1, 3], ([1, 2, 3, 4], [0, 0, 1, 1])),  # resumed
+        ([1, 2], ([1, 2, 3], [0, 1, 1])),  # resumed from an epoch before the last
+        ([1, 1, 3], ([1, 2, 3, 4], [1, 1, 2, 2])),
+    ],
+)
+def test_curves_are_those_of_the_newest_training(tmp_path, starts, expected):
+    for number, start in enumerate(starts):
+        log = tmp_path / f'2026010{number}' / 'vis_data' / 'scalars.json'
+        log.parent.mkdir(parents=True)
+        # The first training has an epoch more than those that are begun anew.
+        epochs = range(start, start + 2 + (number == 0 and starts == [1, 1]))
+        lines = [{'spectral_norm': number, 'step': 1}]  # which does not tell its epoch
+        lines += [{'loss': float(number), 'epoch': epoch} for epoch in epochs]
+        log.write_text('\n'.join(map(json.dumps, lines)) + '\n')
+    (tmp_path / '20260109' / 'vis_data').mkdir(parents=True)
+    (tmp_path / '20260109' / 'vis_data' / 'scalars.json').touch()  # has logged nothing yet
+    curves = read_curves(tmp_path)
+    assert curves['loss'] == expected
+    assert curves['spectral_norm'][0][-1] == starts[-1]
 
 
 def test_a_thumbnail_stands_upright(tmp_path):

@@ -89,7 +89,11 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar='FOLDER',
         help='default: runs in PROJECT, or runs_frozen, else in work_dirs',
     )
-    add('--force', action='store_true', help='train anew what was trained with other settings')
+    add(
+        '--force',
+        action='store_true',
+        help='train the methods anew; deletes all their runs in --out, of every seed',
+    )
     args = parser.parse_args(arguments)
     if args.checkpoint is not None and not args.frozen:
         parser.error(f'--checkpoint: expected it with --frozen, got {args.checkpoint} alone')
@@ -159,7 +163,7 @@ def compare(
         check_same_test(methods)
     with locked(home), stop_on_sigterm():
         if force:
-            forget(methods, seeds, home)
+            forget(methods, home)
         train_tool()
         preload(gpus)
         if frozen is not None:

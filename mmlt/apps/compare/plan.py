@@ -101,11 +101,12 @@ def runs_of(methods: Sequence[Method], seeds: int, epochs: int | None, home: Pat
     return runs
 
 
-def forget(methods: Sequence[Method], seeds: int, home: Path) -> None:
-    """Delete the plan and the runs of these methods, for ``--force``."""
+def forget(methods: Sequence[Method], home: Path) -> None:
+    """Delete the plan and the runs of these methods, of all seeds, for ``--force``."""
     for method in methods:
-        for seed in range(seeds):
-            Run(method, seed, None, home).remove()
+        for folder in (home / method.name).glob('seed_*'):
+            if (seed := folder.name.removeprefix('seed_')).isdecimal():
+                Run(method, int(seed), None, home).remove()
     (home / FILE).unlink(missing_ok=True)
     shutil.rmtree(home / '.probe', ignore_errors=True)
 

@@ -7,8 +7,10 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmlt.checkpoints import last_checkpoint
+from mmlt.hooks.settings import changes
 
 __all__ = ['checkpoint_file', 'config_file', 'entries_of']
 
@@ -40,7 +42,7 @@ def entries_of(texts: Sequence[str]) -> dict[str, dict[str, Path]]:
             _add(found, name or entry, seeds)
     if not found:
         raise ValueError(f'RUN: expected a run, got none in {", ".join(texts)}')
-    return found
+    return {name: _trained_alike(seeds) for name, seeds in found.items()}
 
 
 def _split(text: str) -> tuple[str, Path]:
@@ -89,7 +91,7 @@ def _seeds_in(folder: Path) -> list[Path]:
 
 
 def _finished(method: Path) -> dict[str, dict[str, Path]]:
-    """The seeds of a method that have something to evaluate; the others are said."""
+    """The seeds of a method that have something to evaluate; the others are named."""
     seeds = _seeds_in(method)
     kept = {part.name: part for part in seeds if _is_run(part) and not _goes_on(part)}
     for part in seeds:
@@ -100,11 +102,43 @@ def _finished(method: Path) -> dict[str, dict[str, Path]]:
 
 def _goes_on(folder: Path) -> bool:
     """Whether ``mmlt compare`` has begun this training and not ended it well."""
+    return _state_of(folder).get('state') in ('started', 'diverged')
+
+
+def _state_of(run: Path) -> dict[str, Any]:
+    """What ``mmlt compare`` notes of a run; empty for any other."""
     try:
-        state = json.loads((folder / 'run.json').read_text(encoding='utf-8'))
+        state = json.loads((run / 'run.json').read_text(encoding='utf-8'))
     except (OSError, ValueError):
-        return False
-    return isinstance(state, dict) and state.get('state') in ('started', 'diverged')
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _trained_alike(seeds: dict[str, Path]) -> dict[str, Path]:
+    """The seeds that were trained as the newest one was; the others are named.
+
+    ``mmlt compare`` trains only those that it is asked for anew, and a mean over two trainings is
+    that of none.
+    """
+    noted: dict[str, dict[str, Any]] = {}
+    for seed, path in seeds.items():
+        settings = _state_of(path).get('settings')
+        if isinstance(settings, dict):
+            noted[seed] = {name: part for name, part in settings.items() if name != 'randomness'}
+    if len(noted) < 2:
+        return seeds
+    newest = max(noted, key=lambda seed: (seeds[seed] / 'run.json').stat().st_mtime)
+    kept = dict(seeds)
+    for seed, settings in noted.items():
+        changed = changes(settings, noted[newest], 0, False)
+        if changed:
+            names = ', '.join(change.text.partition(':')[0] for change in changed[:3])
+            print(
+                f'mmlt report: {kept.pop(seed)} is left out, since it was trained otherwise than '
+                f'{newest}: {names}',
+                file=sys.stderr,
+            )
+    return kept
 
 
 def _add(found: dict[str, dict[str, Path]], name: str, seeds: dict[str, Path]) -> None:
