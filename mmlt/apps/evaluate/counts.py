@@ -175,7 +175,7 @@ def _count(
     known: Sequence[int], labels: Sequence[str], classes: Sequence[str], where: str
 ) -> list[int]:
     if labels and not known:
-        wrong = [x for x in labels if x not in classes]
+        wrong = [x for x in dict.fromkeys(labels) if x not in classes]
         got = next((repr(x) for x in wrong if not _numbered([x], classes)), 'a mixture of both')
         expected = f'labels that are names of classes, or integers below {len(classes)}'
         raise ValueError(f'{where}: expected {expected}, got {got}')
