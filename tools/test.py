@@ -24,6 +24,7 @@ from mmengine.runner import Runner
 from preflight import check_run, read_config, run_tool
 
 import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints safely
+from mmlt.hooks import WeightsCheckHook
 
 LOADERS = ('test_dataloader',)  # that are read
 
@@ -117,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> dict:
     check_run(cfg, LOADERS)
     show_names_as_text(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(WeightsCheckHook())
     if args.out and args.out_item in ('pred', None):
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     if args.amp and not torch.cuda.is_available():

@@ -13,6 +13,7 @@ from .resume_check_hook import ResumeCheckHook
 from .sam_hook import SAMHook
 from .skipped_images_hook import SkippedImagesHook
 from .training_progress_hook import TrainingProgressHook
+from .weights_check import WeightsCheckHook
 from .within_epoch_hook import WithinEpochHook
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     'SAMHook',
     'SkippedImagesHook',
     'TrainingProgressHook',
+    'WeightsCheckHook',
     'WithinEpochHook',
 ]

@@ -37,7 +37,7 @@ from .skipped_images_hook import SkippedImagesHook, skips_images
 from .stop_signal_hook import StopSignalHook
 from .stored_recipe import store_recipe
 from .training_progress_hook import TrainingProgressHook
-from .weights_check import check_checkpoint, check_pretrained
+from .weights_check import WeightsCheckHook, check_checkpoint, check_pretrained
 from .whole_checkpoints import keep_checkpoints_whole
 from .within_epoch_hook import WithinEpochHook
 
@@ -54,6 +54,7 @@ class LongTailHook(Hook):
     - :class:`TrainingProgressHook`: epoch and iteration to the methods, parts of losses to the log;
     - :class:`EpochSeedHook`: all draws follow from seed and position, whatever the workers and
       ranks;
+    - :class:`WeightsCheckHook`: a test ends where its checkpoint lacks weights of the model;
     - :class:`WithinEpochHook`: a run goes on in the middle of an epoch;
     - :class:`ResumeCheckHook`: a resumed run says what has changed since its checkpoint;
     - :class:`BatchNormSyncHook`: one BatchNorm for all ranks;
@@ -106,7 +107,7 @@ class LongTailHook(Hook):
                 f'LongTailHook.priority: expected {type(self).priority!r}, got {self.priority!r}'
             )
         end_with_launcher()
-        needed: list[type[Hook]] = [ClassCountsHook, TrainingProgressHook]
+        needed: list[type[Hook]] = [ClassCountsHook, TrainingProgressHook, WeightsCheckHook]
         if skips_images(runner):
             needed.append(SkippedImagesHook)
         if training_dataset(runner) is not None:
@@ -128,7 +129,9 @@ class LongTailHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Take out of a checkpoint what MMEngine would run or delete on its word."""
-        _register(runner, [ClassCountsHook])  # a checkpoint may be loaded before the run
+        _register(
+            runner, [ClassCountsHook, WeightsCheckHook]
+        )  # a checkpoint may be loaded before the run
         check_shards(runner)
         check_checkpoint(runner, checkpoint)
         drop_foreign_average(runner, checkpoint)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
-from mmlt.functional.checks import OptionError
+from mmlt.functional.checks import OptionError, one_line
 from mmlt.models.backbones import TunedBackbone
 from mmlt.models.backbones.base_weights import local_file
 from mmlt.registry import pretrained_in
 
-from .runner_parts import in_shards, unwrap
+from .runner_parts import in_shards, training_dataset, unwrap
 
-__all__ = ['check_checkpoint', 'check_pretrained']
+__all__ = ['WeightsCheckHook', 'check_checkpoint', 'check_pretrained']
 
 # With a smaller share of common parameters they are two architectures, also where one is the
 # beginning of the other (ResNet-50 and ResNet-101). Parts that differ with reason, such as a first
@@ -25,6 +27,68 @@ LEAST_SHARE = 0.9
 _BACKBONE, _HEAD = 'backbone.', 'head.'
 
 Weights = Mapping[str, Any]
+
+
+@HOOKS.register_module()
+class WeightsCheckHook(Hook):
+    """Ends a test whose checkpoint lacks weights of the model; MMEngine goes on with random ones.
+
+    In a training that starts from a checkpoint a part may be missing, such as the classifier of
+    other classes. Under FSDP, where a process has flat pieces of the weights, nothing is compared.
+    :class:`LongTailHook` registers it.
+
+    Raises:
+        ValueError: before the first batch of a test or of a validation without training.
+    """
+
+    priority = 'VERY_HIGH'  # before EMAHook swaps the averaged weights, which are tested
+
+    def __init__(self) -> None:
+        self.fault = ''
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Find what is missing; whether that matters is known when the run starts."""
+        training = training_dataset(runner) is not None
+        self.fault = '' if training else _lacking(runner, checkpoint)
+
+    def before_train(self, runner: Runner) -> None:
+        """What was random learns."""
+        self.fault = ''
+
+    def before_val(self, runner: Runner) -> None:
+        """As before a test, unless the run trains."""
+        self.before_test(runner)
+
+    def before_test(self, runner: Runner) -> None:
+        """End the run."""
+        if self.fault:
+            raise OptionError(self.fault)
+
+
+def _lacking(runner: Runner, checkpoint: Mapping[str, Any]) -> str:
+    """What the model would have at random after loading, as an error; '' if nothing.
+
+    It is loaded once more than needed, since modules may change what they are given: a position
+    embedding is resized, and the base of a ``TunedBackbone`` is filled in.
+    """
+    if in_shards(runner):
+        return ''
+    model = unwrap(runner.model)
+    source = str(runner._load_from or 'a file')
+    expected = f'checkpoint: expected the weights of the model of the config, got {source}'
+    weights = _plain(checkpoint.get('state_dict', checkpoint))
+    try:
+        missing, _ = model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:  # of MMEngine's kind, with all shapes that differ
+        lines = [line.strip(' \t.') for line in str(error).splitlines() if 'mismatch' in line]
+        return f'{expected} with a {(lines or [one_line(error)])[0]}'
+    own = {name for name, _ in model.named_parameters()}
+    # What losses learn is for training.
+    lost = [n for n in missing if n in own and not any(p.startswith('loss') for p in n.split('.'))]
+    if not lost:
+        return ''
+    others = f' and {len(lost) - 1} others' if len(lost) > 1 else ''
+    return f'{expected}, which has none for {lost[0]}{others}'
 
 
 def check_pretrained(runner: Runner) -> None:
@@ -51,7 +115,7 @@ def check_pretrained(runner: Runner) -> None:
 
 
 def check_checkpoint(runner: Runner, checkpoint: Mapping[str, Any]) -> None:
-    """An ``OptionError`` if a checkpoint has the backbone of another network.
+    """An ``OptionError`` if a checkpoint has the backbone of another network, or nothing that fits.
 
     One without a backbone, as heads on features leave it, is none. A classifier for other classes
     is left out by MMEngine, which is one warning here.
@@ -64,6 +128,13 @@ def check_checkpoint(runner: Runner, checkpoint: Mapping[str, Any]) -> None:
     if any(name.startswith(_BACKBONE) for name in weights):
         _check('load_from', model, weights, source, None)
     own = model.state_dict()
+    if not any(
+        name in own and _shape(value) == _shape(own[name]) for name, value in weights.items()
+    ):
+        raise OptionError(
+            f'load_from: expected weights of this {type(model).__name__}, got {source}, in which '
+            'none has the name and shape of one of its own'
+        )
     for name, value in weights.items():
         if name.startswith(_HEAD) and name in own and _shape(value) != _shape(own[name]):
             runner.logger.warning(

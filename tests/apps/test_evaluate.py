@@ -354,7 +354,7 @@ def test_a_checkpoint_without_counts_is_judged_by_its_config(tmp_path, capsys):
     torch.save(dict(state_dict=other), tmp_path / 'other.pth')
     (tmp_path / 'broken.pth').write_bytes(b'no checkpoint')
     for name, message in (
-        ('other.pth', 'got none that fit for head.fc.weight and 1 others'),
+        ('other.pth', 'which has none for head.fc.weight and 1 others'),
         ('broken.pth', 'expected a checkpoint that loads safely'),
     ):
         assert main([str(config), str(tmp_path / name), '--force']) == 2

@@ -14,6 +14,7 @@ ALWAYS = {
     'ClassCountsHook',
     'TrainingProgressHook',
     'EpochSeedHook',
+    'WeightsCheckHook',
     'WithinEpochHook',
     'ResumeCheckHook',
     'BatchNormSyncHook',
@@ -50,7 +51,8 @@ def test_each_run_gets_the_parts_that_it_needs_once(tmp_path, leaf, more):
 def test_a_test_registers_what_a_test_needs(tmp_path):
     runner = digits_runner(tmp_path / 'a', 'resnet8_cpmix_car')
     runner.test()
-    assert set(hooks_of(runner)) == {'LongTailHook', 'ClassCountsHook', 'TrainingProgressHook'}
+    needed = {'LongTailHook', 'ClassCountsHook', 'TrainingProgressHook', 'WeightsCheckHook'}
+    assert set(hooks_of(runner)) == needed
 
 
 def test_a_part_that_is_listed_by_hand_is_kept(tmp_path):

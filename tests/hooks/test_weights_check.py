@@ -10,11 +10,12 @@ import pytest
 import torch
 from mmengine.model import PretrainedInit
 from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmlt.functional.checks import OptionError
-from mmlt.hooks.weights_check import _check, check_checkpoint, check_pretrained
+from mmlt.hooks.weights_check import WeightsCheckHook, _check, check_checkpoint, check_pretrained
 from tests.digits_runner import digits_runner
 
 
@@ -46,7 +47,7 @@ class Said:
 
 
 def runner_of(model: nn.Module) -> Any:
-    return SimpleNamespace(model=model, _load_from='w.pth', logger=Said())
+    return SimpleNamespace(model=model, _train_loop=None, _load_from='w.pth', logger=Said())
 
 
 def refused(message: str, check: Any, *arguments: Any) -> None:
@@ -153,3 +154,74 @@ def test_a_run_is_refused_before_it_begins(weights: Path, tmp_path: Path) -> Non
     runner = digits_runner(tmp_path / 'b', 'resnet8_ce', load_from=str(weights))
     refused('^load_from: expected weights of this', runner.train)
     assert runner.iter == 0
+
+
+@pytest.mark.parametrize(
+    ('options', 'keep', 'message'),
+    [
+        ({}, '', None),
+        ({'model.head.num_classes': 4}, '', r'size mismatch for head.fc.weight: .*\[10, 64\]'),
+        ({}, 'head.', r'got .*w\.pth, which has none for backbone\..* and \d+ others$'),
+        ({}, 'backbone.', r'got .*w\.pth, which has none for head\.fc\.weight and 1 others$'),
+        ({}, 'nothing', '^load_from: .* in which none has the name and shape of one of its own$'),
+    ],
+)
+def test_a_test_needs_all_weights(
+    tmp_path: Path, options: dict[str, Any], keep: str, message: str | None
+) -> None:
+    """It would give figures of a network that is random in part."""
+    state = digits_runner(tmp_path / 'a').model.state_dict()
+    kept = {n: v for n, v in state.items() if n.startswith(keep)} or {'a': torch.zeros(2)}
+    torch.save(dict(state_dict=kept), tmp_path / 'w.pth')
+    for name, run in (('b', Runner.test), ('c', Runner.val)):
+        runner = digits_runner(tmp_path / name, load_from=str(tmp_path / 'w.pth'), **options)
+        if message is not None:
+            refused(message, run, runner)
+        elif run is Runner.test:  # MMEngine's val alone does not get on with save_best
+            runner.test()
+    if keep != 'nothing':
+        # In training a part may begin at random, as may a later test of it.
+        runner = digits_runner(tmp_path / 'd', load_from=str(tmp_path / 'w.pth'))
+        runner.train()
+        runner.test()
+
+
+def test_a_test_needs_all_weights_of_a_runner_that_has_loaded_them(tmp_path: Path) -> None:
+    runner = digits_runner(tmp_path / 'a')
+    state = {n: v for n, v in runner.model.state_dict().items() if 'head' not in n}
+    torch.save(dict(state_dict=state), tmp_path / 'w.pth')
+    runner.load_checkpoint(str(tmp_path / 'w.pth'))
+    refused('which has none for head', runner.test)
+
+
+def vit(size: int) -> nn.Module:
+    arch = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return MODELS.build(dict(type='VisionTransformer', arch=arch, img_size=size, patch_size=4))
+
+
+def test_what_a_model_resizes_or_has_for_training_only_may_differ() -> None:
+    hook, model = WeightsCheckHook(), vit(16)
+    weights = model.state_dict()
+    hook.after_load_checkpoint(runner_of(vit(32)), weights)
+    assert hook.fault == ''
+    model.loss_module = nn.Linear(2, 2)
+    hook.after_load_checkpoint(runner_of(model), weights)
+    assert hook.fault == ''
+    model.other = nn.Linear(2, 2)
+    hook.after_load_checkpoint(runner_of(model), weights)
+    assert hook.fault.endswith('which has none for other.weight and 1 others')
+
+
+def test_a_small_checkpoint_stands_on_its_base(tmp_path: Path) -> None:
+    torch.save(vit(16).state_dict(), tmp_path / 'base.pth')
+    arch = dict(embed_dims=8, num_layers=1, num_heads=1, feedforward_channels=8)
+    base = dict(type='Pretrained', checkpoint=str(tmp_path / 'base.pth'))
+    config = dict(type='VisionTransformer', arch=arch, img_size=16, patch_size=4, init_cfg=base)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(dict(type='TunedBackbone', backbone=config))
+    assert model.leaves_out_weights
+    model = nn.ModuleDict(dict(backbone=model))
+    hook = WeightsCheckHook()
+    hook.after_load_checkpoint(runner_of(model), model.state_dict())
+    assert hook.fault == ''

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
+from mmlt.functional.checks import OptionError
 from tests.configs.recipes import CONFIGS
 from tests.tools.load_tool import load_tool
 
@@ -38,6 +39,16 @@ def figures(tmp_path, recipe, *flags, more=''):
 def test_options_of_training_do_not_matter_at_test(tmp_path):
     recipe = CONFIGS / 'digits_lt' / 'resnet8_cpmix_car.py'
     assert 0 <= figures(tmp_path, recipe, '--tta', more=PAIRS)['long_tail/top1'] <= 100
+
+
+def test_a_checkpoint_that_lacks_weights_is_an_error_without_the_hook_too(tmp_path):
+    torch.save(dict(state_dict={'a': torch.zeros(2)}), tmp_path / 'w.pth')
+    path = tmp_path / 'recipe.py'
+    recipe = str(CONFIGS / 'digits_lt' / 'resnet8_ce.py')
+    path.write_text(f'_base_ = [{recipe!r}]\ndefault_hooks = dict(_delete_=True)\n')
+    arguments = [str(path), str(tmp_path / 'w.pth'), '--work-dir', str(tmp_path / 'run')]
+    with pytest.raises(OptionError, match=r'w\.pth, which has none for backbone\.'):
+        load_tool('test.py').main(arguments)
 
 
 @pytest.mark.slow

@@ -35,8 +35,10 @@ from cli import (
     set_loader_defaults,
 )
 from flags import integer  # noqa: F401  for confusion_by_shot.py
+from preflight import run_tool
 
 from mmlt.functional.metrics.figures import worst_class_ratio
+from mmlt.hooks import WeightsCheckHook
 
 PAIRING_WRAPPERS = ('PairedDataset', 'mmpretrain.PairedDataset')
 
@@ -90,6 +92,7 @@ def per_class_accuracy_of(cfg: Config, dataset: dict[str, Any]) -> tuple[Any, li
     cfg.test_evaluator = dict(type='LongTailMetric')
     with redirect_stdout(io.StringIO()):  # MMEngine prints which file it loads
         runner = Runner.from_cfg(cfg)
+        runner.register_hook(WeightsCheckHook())
         metric = runner.test_evaluator.metrics[0]
         runner.test()
     return metric.tallies.accuracy, list((metric.dataset_meta or {}).get('classes') or ())
@@ -168,4 +171,4 @@ def main(argv: Sequence[str] | None = None) -> WorstClass:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

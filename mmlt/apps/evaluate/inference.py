@@ -20,6 +20,8 @@ from mmengine.runner import Runner
 from mmpretrain.registry import METRICS
 from numpy.typing import NDArray
 
+from mmlt.hooks.weights_check import WeightsCheckHook
+
 from ..command_line import progress_bar
 from ..places import content_of_list
 from ..predictions import Predictions, gather
@@ -97,25 +99,6 @@ class _KeepFeatures(Hook):
         self.head.pre_logits = self.compute
 
 
-class _CheckWeights(Hook):
-    """Ends the run where a checkpoint lacks weights: MMEngine logs it, and goes on at random."""
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        given = checkpoint.get('state_dict', checkpoint)
-        shapes = {
-            name.removeprefix('module.'): getattr(value, 'shape', None)
-            for name, value in given.items()
-        }
-        model = getattr(runner.model, 'module', runner.model)
-        lost = [name for name, value in model.named_parameters() if shapes.get(name) != value.shape]
-        if lost:
-            others = f' and {len(lost) - 1} others' if len(lost) > 1 else ''
-            raise ValueError(
-                f'checkpoint: expected the weights of the model of the config, got none that fit '
-                f'for {lost[0]}{others}'
-            )
-
-
 def same_images(cfg: Config) -> bool:
     """Whether validation and test data of a config are the same, also by lists of two names."""
     val, test = (_images(cfg.get(f'{name}_dataloader')) for name in ('val', 'test'))
@@ -169,7 +152,7 @@ def predict_split(cfg: Config, checkpoint: str, split: str, features: bool = Fal
         cfg.work_dir = folder
         cfg.experiment_name = f'evaluate_{Path(folder).name}_{split}'
         runner = Runner.from_cfg(cfg)
-        runner.register_hook(_CheckWeights())
+        runner.register_hook(WeightsCheckHook())
         runner.register_hook(_ShowProgress(split))
         keeper = _KeepFeatures()
         if features:
