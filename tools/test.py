@@ -24,6 +24,7 @@ from mmengine.runner import Runner
 from preflight import check_run, read_config, run_tool
 
 import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints safely
+from mmlt.apps.config import apply_options
 from mmlt.hooks import WeightsCheckHook
 
 LOADERS = ('test_dataloader',)  # that are read
@@ -74,7 +75,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     if args.tta:
         add_test_time_augmentation(cfg)
     if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+        apply_options(cfg, args.cfg_options)
     if args.amp and torch.cuda.is_available():
         cfg.test_cfg.fp16 = True
     set_loader_defaults(cfg, ('test_dataloader',), pin_memory=not args.no_pin_memory)

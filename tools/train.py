@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 from preflight import check_run, read_config, run_tool
 
 import mmlt
+from mmlt.apps.config import apply_options
 from mmlt.hooks.checkpoint_content import disarm_checkpoints
 from mmlt.weight_files import SUFFIX
 
@@ -76,7 +77,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     if args.resume_anyway:
         resume_anyway(cfg)
     if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+        apply_options(cfg, args.cfg_options)
     if args.auto_scale_lr:
         if not cfg.get('auto_scale_lr'):
             raise ValueError(

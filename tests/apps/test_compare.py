@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import BATCH_AUGMENTS, DATA_SAMPLERS, MODELS
 
@@ -35,6 +36,7 @@ from mmlt.apps.compare.processes import Ended, Task, Told, work_apart
 from mmlt.apps.compare.runs import Run, changed_settings, settings
 from mmlt.apps.compare.table import Comparison, save_tables, to_markdown, to_text
 from mmlt.apps.compare.work import train_and_judge
+from mmlt.apps.config import apply_options
 from mmlt.apps.predictions import load_predictions, save_predictions
 from mmlt.checkpoints import last_checkpoint
 from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, read_features, write_features
@@ -100,6 +102,8 @@ def test_a_study_gives_variants_of_recipes():
     for path in paths:
         methods = find_methods([path])
         assert len({method.name for method in methods}) == len(methods) > 4, path
+        for options in {str(method.options): method.options for method in methods}.values():
+            apply_options(Config(), options)
     hold = next(m for m in find_methods([studies / 'car.py']) if m.label == 'CE + CAR, hold')
     assert hold.name == 'CE_CAR_hold'
     cfg = hold.load()

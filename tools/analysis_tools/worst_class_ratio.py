@@ -37,6 +37,7 @@ from cli import (
 from flags import integer  # noqa: F401  for confusion_by_shot.py
 from preflight import run_tool
 
+from mmlt.apps.config import apply_options
 from mmlt.functional.metrics.figures import worst_class_ratio
 from mmlt.hooks import WeightsCheckHook
 
@@ -146,7 +147,7 @@ def load_config(args: argparse.Namespace) -> Config:
         Path('work_dirs') / Path(args.config).stem / 'worst_class_ratio'
     )
     if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+        apply_options(cfg, args.cfg_options)
     set_loader_defaults(cfg, ('test_dataloader',), pin_memory=True)
     prepare_cpu_ranks(cfg)
     return cfg

@@ -157,9 +157,11 @@ def compare(
     """
     gpus = visible_gpus()
     jobs = jobs or max(len(gpus), 1 if frozen is None else 2)
+    for method in methods:
+        cfg = method.load()
+        if frozen is None:
+            epochs_of(cfg)
     if frozen is None:
-        for method in methods:
-            epochs_of(method.load())
         check_same_test(methods)
     with locked(home), stop_on_sigterm():
         if force:

@@ -15,7 +15,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..check.sources import read_splits
-from ..config import read_config
+from ..config import apply_options, read_config
 from ..features.frozen import frozen_config
 
 __all__ = ['Method', 'check_same_test', 'choose', 'find_methods', 'home_of']
@@ -49,7 +49,7 @@ class Method:
     def _config(self) -> Config:
         """Read once for all runs of a method: a base of MMPretrain takes a second."""
         cfg = read_config(str(self.config), None)
-        cfg.merge_from_dict(dict(self.options))
+        apply_options(cfg, self.options, f'{self.label!r} of the study')
         return cfg if self.features is None else frozen_config(cfg, self.features)
 
 
