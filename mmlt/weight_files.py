@@ -22,7 +22,7 @@ from mmengine.runner import checkpoint as loading_of_mmengine
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from .checkpoints import fault_of, written_whole
-from .functional.checks import one_line
+from .functional.checks import OptionError, one_line
 
 __all__ = ['checkpoint_bytes', 'read_checkpoint', 'read_safetensors', 'write_whole']
 
@@ -182,16 +182,31 @@ def _sorted_header(content: bytes) -> bytes:
 
 @CheckpointLoader.register_scheme('', force=True)  # type: ignore[untyped-decorator]
 def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """MMEngine's loader of local files, which reads safetensors too."""
+    """MMEngine's loader of local files, which reads safetensors too.
+
+    What cannot be read is an ``OptionError`` in one line.
+    """
     if not filename.endswith(SUFFIX):
         try:
-            return loading_of_mmengine.load_from_local(filename, map_location)
-        except pickle.UnpicklingError as error:
-            raise pickle.UnpicklingError(
-                f'{filename}: broken, or it holds more than tensors and plain types, which could '
-                'run any code. If you trust whoever made it, the tools load it with '
-                f'--trust-checkpoint. {error}'
+            content = loading_of_mmengine.load_from_local(filename, map_location)
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # the unpickler raises errors of every kind
+            reason = one_line(error)
+            if isinstance(error, pickle.UnpicklingError):  # its text advises to load without safety
+                reason = (
+                    'broken, or it holds more than tensors and plain types, which could run any '
+                    'code. If you trust whoever made it, the tools load it with --trust-checkpoint'
+                )
+            raise OptionError(
+                f'checkpoint: expected a checkpoint that loads safely, got {filename}: {reason}'
             ) from error
+        if not isinstance(content, dict):
+            raise OptionError(
+                f'checkpoint: expected names and weights, got {filename} with a '
+                f'{type(content).__name__}'
+            )
+        return content
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'{filename} can not be found.')

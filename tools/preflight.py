@@ -10,6 +10,7 @@ import os
 import os.path as osp
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from machine import FAULTY, cpu_cores
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.dist import all_gather_object, get_dist_info
-from mmengine.registry import DefaultScope
+from mmengine.registry import DefaultScope, build_functions
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 
@@ -52,12 +53,18 @@ class Faults(ValueError):
 def run_tool(main: Callable[[], Any]) -> None:
     """Run a tool as a script: a fault is printed once per machine, and ends it with status 2.
 
-    Options that are refused while the run is built or about to start are such faults too.
+    Options that are refused while the run is built or about to start are such faults too, as are
+    parts that do not exist or do not take an option of theirs.
     """
     try:
         main()
-    except (Faults, OptionError) as error:
-        lines = error.lines if isinstance(error, Faults) else [_one_line(error)]
+    except (Faults, OptionError, KeyError, TypeError) as error:
+        if isinstance(error, ValueError):
+            lines = error.lines if isinstance(error, Faults) else [_one_line(error)]
+        elif (line := _wrong_part(error)) is not None:
+            lines = [line]
+        else:
+            raise
         if not _first_of_machine():
             time.sleep(30)  # the launcher ends this rank, unless the fault is its alone
         print('\n'.join(f'error: {line}' for line in lines), file=sys.stderr, flush=True)
@@ -276,6 +283,21 @@ def _one_line(error: BaseException) -> str:
     # MMEngine puts the place of a class before what the class says.
     head, colon, tail = text.partition(': ')
     return tail if colon and head.startswith('class `') else text
+
+
+def _wrong_part(error: BaseException) -> str | None:
+    """What a registry of MMEngine met where it builds a part that does not exist or fit.
+
+    None for an error of the part's own code.
+    """
+    while error.__context__ is not None:
+        error = error.__context__
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    of_arguments = isinstance(error, TypeError) and 'argument' in str(error)
+    if build_functions.__file__ not in (files if of_arguments else files[-1:]):
+        return None
+    said = _one_line(error).partition('. Please check')[0]
+    return f'config: expected parts that exist, with arguments of theirs, got an error: {said}'
 
 
 def _first_of_machine() -> bool:

@@ -8,6 +8,8 @@ import preflight
 import pytest
 import start_ranks
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmpretrain.registry import HOOKS
 from preflight import Faults, find_faults, find_warnings, read_config, run_tool
 
 from mmlt.datasets import LongTailListDataset
@@ -175,6 +177,35 @@ def test_one_rank_prints_and_all_end_with_2(monkeypatch, capsys, rank, error, pr
     assert end.value.code == 2
     assert capsys.readouterr().err == printed
     assert seen == ([''] if rank == '1' else []), 'the others wait to be ended'
+
+
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [
+        ({'model.head.loss.taus': 1}, "got an unexpected keyword argument 'taus'"),
+        ({'model.head.nums': 1}, "got an unexpected keyword argument 'nums'"),
+        ({'model.head.loss.type': 'Los'}, 'Los is not in the mmpretrain::model registry'),
+        ({'default_hooks.logger.nums': 1}, "got an unexpected keyword argument 'nums'"),
+    ],
+)
+def test_a_part_that_does_not_exist_or_fit_is_one_line(tmp_path, capsys, options, said):
+    cfg = digits_config(tmp_path, 'resnet8_logit_adjustment', launcher='none', **options)
+    with pytest.raises(SystemExit) as end:
+        run_tool(lambda: load_tool('train.py').build(cfg).train())
+    assert end.value.code == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith('error: ')]
+    assert line.startswith('error: config: expected parts that exist, ') and line.endswith(said)
+
+
+def test_an_error_of_a_part_itself_is_not_hidden(tmp_path):
+    @HOOKS.register_module()
+    class Broken(Hook):
+        def __init__(self):
+            {}['x']
+
+    cfg = digits_config(tmp_path, launcher='none', custom_hooks=[dict(type=Broken)])
+    with pytest.raises(KeyError):
+        run_tool(lambda: load_tool('train.py').build(cfg))
 
 
 def test_the_launcher_is_silent_about_faults_only():

@@ -7,11 +7,13 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.runner.checkpoint import load_checkpoint
 
 from mmlt import weight_files
+from mmlt.functional.checks import OptionError
 from tests.digits_runner import digits_config, digits_runner
 from tests.tools.load_tool import load_tool
 
@@ -106,8 +108,21 @@ def test_a_broken_file_is_refused(tmp_path):
 
 def test_a_refused_pickle_names_the_file_and_the_way_out(tmp_path):
     torch.save(dict(state_dict={}, extra=Path('x')), tmp_path / 'in.pth')
-    with pytest.raises(pickle.UnpicklingError, match=r'in\.pth: broken, or .*--trust-checkpoint'):
+    with pytest.raises(OptionError, match=r'in\.pth: broken, or .*--trust-checkpoint$'):
         load_checkpoint(torch.nn.Linear(1, 1), str(tmp_path / 'in.pth'))
+
+
+@pytest.mark.parametrize('kind', ['garbage', 'npz', 'list'])
+def test_what_is_no_checkpoint_is_one_line(tmp_path, kind):
+    path = tmp_path / 'in.pth'
+    if kind == 'npz':
+        with path.open('wb') as file:
+            np.savez(file, a=np.zeros(2))
+    else:
+        path.write_bytes(b'no checkpoint') if kind == 'garbage' else torch.save([1], path)
+    with pytest.raises(OptionError, match=r'^checkpoint: expected .*, got .*in\.pth') as caught:
+        load_checkpoint(torch.nn.Linear(1, 1), str(path))
+    assert '\n' not in str(caught.value)
 
 
 def test_mistakes_are_named(tmp_path, capsys):
