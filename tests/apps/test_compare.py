@@ -111,6 +111,29 @@ def test_a_study_gives_variants_of_recipes():
     assert cfg.default_hooks.checkpoint.save_best is None
 
 
+@pytest.mark.parametrize('length', [('--epochs', '1'), ('--budget', '5m')])
+def test_images_that_are_not_there_are_one_line_before_any_run(tmp_path, capfd, length):
+    base = str(CONFIGS / 'digits_lt' / 'resnet8_ce.py')
+    images = "dict(type='LongTailListDataset', data_root='moved', ann_file='a.txt', _delete_=True)"
+    for name in ('ce', 'la'):
+        text = f'_base_ = [{base!r}]\ntest_dataloader = dict(dataset={images})\n'
+        (tmp_path / f'{name}.py').write_text(text)
+    home = tmp_path / 'runs'
+    paths = [str(tmp_path / f'{name}.py') for name in ('ce', 'la')]
+    assert main([*paths, '--seeds', '1', '--out', str(home), *length]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert 'error: ce: test_dataloader: data_root: expected the folder of the data, got no' in line
+    assert not list(home.glob('*/seed_*'))
+    if length[0] == '--budget':
+        return
+    # What is finished needs no images.
+    for run in runs_of(find_methods([Path(path) for path in paths]), 1, 1, home):
+        figures = dict(top1=50.0, worst_class=0.0, few_shot=None)
+        known = dict(results=dict(last=figures, best=None), best_epoch=None, no_best='none')
+        run.note(state='finished', epochs=1, seed=0, method=run.method.label, **known)
+    assert main([*paths, '--seeds', '1', '--out', str(home), *length]) == 0
+
+
 @pytest.mark.slow
 def test_options_of_the_studies_exist():
     """An option that was renamed would end a study after hours, or at its start."""

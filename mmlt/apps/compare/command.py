@@ -23,7 +23,7 @@ from .processes import Ended, Task, Told, preload, stop_on_sigterm, visible_gpus
 from .progress import Shown
 from .runs import Run
 from .table import Comparison, save_tables, to_text
-from .work import train_and_judge, train_tool
+from .work import check_files, train_and_judge, train_tool
 
 __all__ = ['compare', 'main']
 
@@ -172,6 +172,7 @@ def compare(
             methods = frozen.of(methods, home, gpus, force)
         plan = _plan(methods, home, seeds, epochs, budget, jobs, gpus)
         runs = runs_of(methods, seeds, plan.epochs, home)
+        check_files(list(dict.fromkeys(run.method for run in runs if not run.is_finished())))
         plan.save(home)
         failures = _train(runs, plan, home, jobs, gpus)
     return _conclude(runs, methods, home, failures)
@@ -201,6 +202,7 @@ def _plan(
                 f'--budget: expected {text_of(known.budget)}, with which the runs in {home} were '
                 f'begun, got {text_of(budget)}; --force trains anew, --out FOLDER keeps both'
             )
+        check_files(methods)
         began = time.monotonic()
         costs = _measure(methods, home, budget, jobs, gpus)
         plan = replace(plan, spent=time.monotonic() - began).fit(methods, costs, seeds, jobs)

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,9 +23,10 @@ from mmlt.checkpoints import last_checkpoint
 from ..evaluate.command import evaluate_run
 from ..evaluate.inference import same_images
 from ..predictions import load_predictions
+from .methods import Method
 from .runs import Figures, Run, settings
 
-__all__ = ['build_runner', 'train_and_judge', 'why_no_best']
+__all__ = ['build_runner', 'check_files', 'train_and_judge', 'why_no_best']
 
 AS_PREDICTED = 'as predicted'  # in metrics.json, beside the post-hoc correction
 SEND_SECONDS = 0.5
@@ -51,6 +52,21 @@ def build_runner(cfg: Config, config: Path, folder: Path, resume: bool = False) 
     argv = [str(config), '--work-dir', str(folder), *(['--resume'] if resume else [])]
     runner: Runner = tool.build(tool.merge_args(cfg, tool.parse_args(argv)))
     return runner
+
+
+def check_files(methods: Sequence[Method]) -> None:
+    """``ValueError`` with the first fault that ``tools/train.py`` would stop at in each run.
+
+    Lists, folders and weights are looked for, those of the test too, before a process is started.
+    """
+    train_tool()
+    preflight = importlib.import_module('preflight')  # beside it
+    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    for method in methods:
+        faults = preflight.find_faults(method.load(), loaders)
+        if faults:
+            others = f' (and {len(faults) - 1} other faults)' if len(faults) > 1 else ''
+            raise ValueError(f'{method.label}: {faults[0]}{others}')
 
 
 class _Tell(Hook):
