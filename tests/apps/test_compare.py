@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import json
 import math
@@ -23,7 +22,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmpretrain.registry import BATCH_AUGMENTS, DATA_SAMPLERS, MODELS
+from mmpretrain.registry import MODELS
 
 from mmlt.apps.compare import frozen, main
 from mmlt.apps.compare import work as work_of_a_run
@@ -40,7 +39,7 @@ from mmlt.apps.config import apply_options
 from mmlt.apps.predictions import load_predictions, save_predictions
 from mmlt.checkpoints import last_checkpoint
 from mmlt.datasets.feature_files import FeatureFile, FeatureSplit, read_features, write_features
-from tests.configs.recipes import CONFIGS
+from tests.configs.recipes import CONFIGS, unknown_options
 
 DIGITS = CONFIGS / 'digits_lt'
 
@@ -142,15 +141,7 @@ def test_options_of_the_studies_exist():
         if '\nstudy = ' not in path.read_text():
             continue
         for method in find_methods([path]):
-            cfg = method.load()
-            parts = [(DATA_SAMPLERS, cfg.train_dataloader.sampler), (MODELS, cfg.model.head.loss)]
-            parts.append((MODELS, cfg.data_preprocessor))
-            augments = (cfg.model.get('train_cfg') or {}).get('augments') or []
-            parts += [(BATCH_AUGMENTS, one) for one in [augments] if isinstance(one, dict)]
-            for registry, part in parts:
-                known = inspect.signature(registry.get(part.get('type', 'ClsDataPreprocessor')))
-                if all(one.kind is not one.VAR_KEYWORD for one in known.parameters.values()):
-                    assert set(part) - {'type'} <= set(known.parameters), (path, method.label, part)
+            assert unknown_options(method.load()) == [], (path, method.label)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from copy import deepcopy
@@ -10,6 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from mmengine.config import Config
+from mmpretrain.registry import BATCH_AUGMENTS, DATA_SAMPLERS, MODELS
 
 import mmlt  # noqa: F401
 
@@ -58,3 +60,19 @@ def differences(one, other, path: str = '') -> set[str]:
             for found in differences(one.get(key), other.get(key), f'{path}.{key}' if path else key)
         }
     return set() if one == other else {path}
+
+
+def unknown_options(cfg: Config) -> list[dict]:
+    """Parts that do not take all of their options, as after one has been renamed."""
+    parts = [(DATA_SAMPLERS, cfg.train_dataloader.sampler), (MODELS, cfg.model.head.loss)]
+    parts.append((MODELS, cfg.data_preprocessor))
+    augments = (cfg.model.get('train_cfg') or {}).get('augments') or []
+    parts += [(BATCH_AUGMENTS, one) for one in [augments] if isinstance(one, dict)]
+    found = []
+    for registry, part in parts:
+        kind = registry.get(part.get('type', 'ClsDataPreprocessor'))
+        known = inspect.signature(kind).parameters
+        open_to_all = any(one.kind is one.VAR_KEYWORD for one in known.values())
+        if not open_to_all and not set(part) - {'type'} <= set(known):
+            found.append(part)
+    return found
