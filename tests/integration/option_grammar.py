@@ -373,6 +373,7 @@ COMPONENTS: dict[str, Component] = {
             'EpochSeedHook',
             'SkippedImagesHook',
             'TrainingProgressHook',
+            'WeightsCheckHook',
             'WithinEpochHook',
         ],
         _nothing,
