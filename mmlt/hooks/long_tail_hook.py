@@ -129,9 +129,8 @@ class LongTailHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Take out of a checkpoint what MMEngine would run or delete on its word."""
-        _register(
-            runner, [ClassCountsHook, WeightsCheckHook]
-        )  # a checkpoint may be loaded before the run
+        # A checkpoint may be loaded before the run.
+        _register(runner, [ClassCountsHook, WeightsCheckHook])
         check_shards(runner)
         check_checkpoint(runner, checkpoint)
         drop_foreign_average(runner, checkpoint)
