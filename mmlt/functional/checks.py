@@ -50,11 +50,15 @@ def refuse(name: str, expected: str, value: object) -> OptionError:
 
 
 def one_line(error: BaseException, most: int = 300) -> str:
-    """What an error says, for a line of ours: no line breaks, cut off, its type if it says nothing.
+    """What an error says, for a line of ours.
 
     Args:
-        error: of any kind; a ``KeyError`` without the quotes that Python puts around its key.
+        error: of any kind.
         most: characters.
+
+    Returns:
+        Its text without line breaks, cut off; of a ``KeyError`` without the quotes that Python
+        puts around its key; the name of its type if it says nothing.
 
     Example:
         >>> one_line(ValueError('no such\\n  file'))
