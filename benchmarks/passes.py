@@ -120,7 +120,7 @@ def _loader(cfg: Config, way: Way, device: str, quick: bool, folder: Path) -> An
     else:  # the workers stay, so that a pass does not begin with starting them
         if way.where != 'device':
             options.num_workers = min(16, cores())
-        options.persistent_workers = True
+        options.persistent_workers = options.num_workers > 0
     init_default_scope('mmpretrain')
     loader = Runner.build_dataloader(options, seed=0)
     draw_by_position(loader, seed=0)
