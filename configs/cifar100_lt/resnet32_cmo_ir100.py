@@ -5,20 +5,10 @@
 _base_ = [
     '../_base_/datasets/cifar100_lt_pairs.py',
     '../_base_/models/cifar_resnet32.py',
-    '../_base_/schedules/cifar_200e.py',
+    '../_base_/schedules/cifar_200e_cmo.py',
     '../_base_/default_runtime.py',
 ]
 
 model = dict(
     head=dict(num_classes=_base_.num_classes), train_cfg=dict(augments=dict(type='CMOBatchAugment'))
 )
-custom_hooks = [
-    dict(
-        type='SwitchRecipeHook',
-        schedule=[
-            dict(action_epoch=1, batch_augments=None),
-            dict(action_epoch=5, batch_augments=dict(augments=dict(type='CMOBatchAugment'))),
-            dict(action_epoch=198, batch_augments=None),
-        ],
-    )
-]

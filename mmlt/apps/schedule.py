@@ -9,6 +9,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmlt.registry import type_name
+
 __all__ = ['epochs_of', 'scale_epochs']
 
 # Of a schedule, in epochs or in iterations: both grow with the length of the run.
@@ -76,7 +78,7 @@ def scale_epochs(cfg: Config, epochs: int) -> Config:
             node[key] = min(value, epochs - 1) if node[key] < before else value
     hooks = [*(cfg.get('custom_hooks') or ()), *(cfg.get('default_hooks') or {}).values()]
     for hook in hooks:
-        if isinstance(hook, dict) and 'schedule' in hook:  # of a SwitchRecipeHook
+        if isinstance(hook, dict) and type_name(hook) == 'SwitchRecipeHook':
             hook['schedule'] = _scaled_switches(hook['schedule'], before, epochs)
     return cfg
 

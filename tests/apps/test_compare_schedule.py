@@ -152,6 +152,12 @@ def test_a_recipe_that_switches_mixing_on_and_off_does_so_in_any_number_of_epoch
     assert count == mixed and not schedule[1]['batch_augments']
 
 
+def test_the_schedule_of_another_hook_is_its_own():
+    own = dict(type='HookOfTheUser', schedule='cosine')
+    cfg = Config(dict(train_cfg=dict(max_epochs=10), custom_hooks=[own]))
+    assert scale_epochs(cfg, 5).custom_hooks == [own]
+
+
 def test_schedules_in_iterations_grow_with_the_run():
     cfg = Config(
         dict(
