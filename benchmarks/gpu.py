@@ -12,8 +12,10 @@ and where the device does; with seconds per epoch of CIFAR-10-LT (random pixels,
 needed).
 
 The figures go to docs/results/logs/gpu.json after each measurement, and tools/results.py makes
-docs/results/gpu.md of them. With --quick everything is tiny, which says whether it runs, and
-nothing is written without --out. Without a CUDA device one line says so, and the status is 0.
+docs/results/gpu.md of them. What this file does not have of the same device and PyTorch comes
+first, so that the same command again measures what the time did not suffice for. With --quick
+everything is tiny, which says whether it runs, and nothing is written without --out. Without a
+CUDA device one line says so, and the status is 0.
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ from mmlt.functional.checks import one_line
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / 'docs' / 'results' / 'logs' / 'gpu.json'
 PLAIN, COMPILED = 'CE', 'ConCutMix + CAR'
+KINDS = ('rows', 'passes')  # steps, and passes over the data
 
 
 class Net(NamedTuple):
@@ -217,6 +220,28 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+def _commit() -> str:
+    """Of the checkout, with a mark where files differ from it."""
+    changed = _git('status', '--porcelain', '--untracked-files=no')
+    return _git('rev-parse', '--short', 'HEAD') + (' and changes' if changed else '')
+
+
+def earlier(out: Path | None, same: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Name of a measurement -> its row of a run before this one.
+
+    Args:
+        out: what that run has written, if anything.
+        same: what must not have changed: device, PyTorch, sizes and repeats.
+    """
+    try:
+        known = json.loads(out.read_text(encoding='utf-8')) if out else {}
+    except (OSError, ValueError):
+        return {}
+    if any(known.get(key) != value for key, value in same.items()):
+        return {}
+    return {row['name']: row for kind in KINDS for row in known[kind]}
+
+
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -242,19 +267,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         nets = tuple(net._replace(images=2, pixels=32) for net in NETS)
         warm_up, repeats = 1, 1
     out = args.out or (OUT if args.device == 'cuda' and not args.quick else None)
-    known: dict[str, Any] = dict(
+    same = dict(
         device=torch.cuda.get_device_name() if args.device == 'cuda' else 'CPU',
         torch=torch.__version__,
-        commit=_git('rev-parse', '--short', 'HEAD'),
-        changed_files=bool(_git('status', '--porcelain', '--untracked-files=no')),
-        date=date.today().isoformat(),
         quick=args.quick,
         repeats=repeats,
-        rows=[],
-        passes=[],
-        left_out=[],
-        failed={},
     )
+    about = dict(commit=_commit(), date=date.today().isoformat())
     # As in training: the recipes set env_cfg.cudnn_benchmark.
     torch.backends.cudnn.benchmark = args.device == 'cuda'
     begun = time.monotonic()
@@ -264,35 +283,51 @@ def main(argv: Sequence[str] | None = None) -> int:
         for part in todo(nets)
         if not args.quick or isinstance(part, Way) or not part.mixed or _is_quick(part)
     ]
-    known['left_out'] = [str(part) for part in planned]
-    for part in planned:
+    found, failed = earlier(out, same), dict[str, str]()
+    for part in sorted(planned, key=lambda part: str(part) in found):  # what is missing first
         left = 60 * args.minutes - (time.monotonic() - begun)
         if left < (60 if isinstance(part, Case) and part.compiled else 0):
             continue  # compiling takes a minute
         try:
             if isinstance(part, Way):
                 row = measure_passes(part, args.device, args.quick)
-                known['passes'].append(row)
                 told = ' '.join(f'{row[key]:10.1f} {key}' for key in ('loader', 'step', 'both'))
             else:
                 row = measure(part, args.device, warm_up, repeats)
-                known['rows'].append(row)
                 told = f'{row["ms"]:10.2f} ms'
                 told += '' if row['mb'] is None else f' {row["mb"]:10.1f} MB'
+            found[str(part)] = dict(row, name=str(part), **about)
         except Exception as error:  # the others are measured nevertheless
-            known['failed'][str(part)] = f'{type(error).__name__}: {one_line(error)}'
-            told = f'failed: {known["failed"][str(part)]}'
-        known['left_out'].remove(str(part))
+            failed[str(part)] = f'{type(error).__name__}: {one_line(error)}'
+            told = f'failed: {failed[str(part)]}'
         print(f'{part!s:70s} {told}', flush=True)
         # Where all fail, the figures of an earlier run stay.
-        if out is not None and (known['rows'] or known['passes']):
+        if out is not None and found:
+            known = _as_file(same, planned, found, failed)
             out.write_text(json.dumps(known, indent=1) + '\n', encoding='utf-8')
         gc.collect()
         if args.device == 'cuda':
             torch.cuda.empty_cache()
-    if known['left_out']:
-        print(f'not measured within {args.minutes:g} minutes: {"; ".join(known["left_out"])}')
-    return int(bool(known['failed']))
+    left_out = [str(part) for part in planned if str(part) not in {*found, *failed}]
+    if left_out:
+        print(f'not measured within {args.minutes:g} minutes: {"; ".join(left_out)}')
+    return int(bool(failed))
+
+
+def _as_file(
+    same: Mapping[str, Any],
+    planned: Sequence[Case | Way],
+    found: Mapping[str, dict[str, Any]],
+    failed: Mapping[str, str],
+) -> dict[str, Any]:
+    """What the file holds: rows in the order of the plan."""
+    names = {
+        kind: [str(part) for part in planned if isinstance(part, Way) == (kind == 'passes')]
+        for kind in KINDS
+    }
+    left_out = [str(part) for part in planned if str(part) not in {*found, *failed}]
+    rows = {kind: [found[name] for name in names[kind] if name in found] for kind in KINDS}
+    return {**same, **rows, 'left_out': left_out, 'failed': dict(failed)}
 
 
 if __name__ == '__main__':

@@ -228,25 +228,32 @@ def test_gpu_figures_are_compared_with_plain_cross_entropy_of_the_same_views(tmp
             'arithmetic': 'float32',
             'compiled': False,
             'images': 8,
+            'commit': 'abc',
+            'date': 'd',
             **more,
         }
 
     rows = [row('CE', 1, 2.0), row('CE', 3, 5.0), row('LA', 1, 3.0), row('BCL', 3, 6.0)]
     rows.append(row('LA', 1, 4.0, arithmetic='float16'))
-    known = dict(rows=rows, device='D', torch='2', commit='abc', changed_files=False, date='d')
+    rows.append(row('CP-Mix', 1, 4.0, commit='def'))
+    known = dict(rows=rows, device='D', torch='2')
     path = tmp_path / 'gpu.json'
     monkeypatch.setattr(gpu, 'FILE', path)
     assert gpu.gpu_tables() == 'Nothing was run on a GPU yet.'
-    one = dict(net='N', method='CE', where='loader', workers=8, seconds=3.25)
+    one = dict(
+        net='N', method='CE', where='loader', workers=8, seconds=3.25, commit='abc', date='d'
+    )
     passes = [dict(one, loader=12_000.4, step=9000, both=8000), dict(one, loader=1, step=2, both=3)]
     passes[1]['seconds'] = None
     path.write_text(json.dumps(dict(known, passes=passes, repeats=5, left_out=['ProCo'])))
     text = gpu.gpu_tables()
-    assert '| LA | 1 | float32 | no | 8 | 3.0 | 1.50 | 30.0 | 1.50 |' in text
-    assert '| BCL | 3 | float32 | no | 8 | 6.0 | 1.20 | 60.0 | 1.20 |' in text
-    assert '| LA | 1 | float16 | no | 8 | 4.0 |  | 40.0 |  |' in text
-    assert '| N | CE | loader | 8 | 12,000 | 9,000 | 8,000 | 3.2 |' in text
-    assert '| N | CE | loader | 8 | 1 | 2 | 3 |  |' in text
+    assert '| LA | 1 | float32 | no | 8 | 3.0 | 1.50 | 30.0 | 1.50 | `abc` |' in text
+    assert '| BCL | 3 | float32 | no | 8 | 6.0 | 1.20 | 60.0 | 1.20 | `abc` |' in text
+    assert '| LA | 1 | float16 | no | 8 | 4.0 |  | 40.0 |  | `abc` |' in text
+    # Of another commit: no ratio.
+    assert '| CP-Mix | 1 | float32 | no | 8 | 4.0 |  | 40.0 |  | `def` |' in text
+    assert '| N | CE | loader | 8 | 12,000 | 9,000 | 8,000 | 3.2 | `abc` |' in text
+    assert '| N | CE | loader | 8 | 1 | 2 | 3 |  | `abc` |' in text
     assert text.endswith('Not measured within the time: ProCo.')
 
 

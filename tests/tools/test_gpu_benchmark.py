@@ -79,6 +79,31 @@ def test_what_the_time_does_not_suffice_for_is_listed(tool, tmp_path, monkeypatc
     assert len(known['rows']) + len(known['left_out']) == len(tool.todo(tool.NETS))
 
 
+def test_the_same_command_again_measures_what_is_missing(tool, tmp_path, monkeypatch, capsys):
+    out, commits, costs = tmp_path / 'gpu.json', iter(['a', 'b', 'c']), iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr(tool, '_commit', lambda: next(commits))
+    done = []
+
+    def again(minutes):
+        ms = next(costs)
+        monkeypatch.setattr(
+            tool, 'measure', lambda case, *rest: done.append(str(case)) or dict(ms=ms, mb=None)
+        )
+        clock = iter(range(0, 60 * 1000, 60))
+        monkeypatch.setattr(tool.time, 'monotonic', lambda: next(clock))
+        tool.main(['--device', 'cpu', '--minutes', str(minutes), '--out', str(out)])
+        return json.loads(out.read_text())
+
+    again(3)
+    known = again(3)
+    assert len(set(done)) == len(done) == 6  # none twice
+    assert [(row['ms'], row['commit']) for row in known['rows']] == [(1, 'a')] * 3 + [(2, 'b')] * 3
+    assert [row['name'] for row in known['rows']] == done
+    assert len(known['rows']) + len(known['left_out']) == len(tool.todo(tool.NETS))
+    monkeypatch.setattr(torch, '__version__', '99')
+    assert [row['commit'] for row in again(2)['rows']] == ['c', 'c']  # of another PyTorch: no mix
+
+
 @pytest.mark.slow
 def test_the_data_path_alone_is_measured_on_a_cpu(tool):
     medians = load_tool('benchmarks/passes.py').main(['--repeats', '1', '--batches', '1'])

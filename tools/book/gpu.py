@@ -18,21 +18,20 @@ def gpu_tables() -> str:
     if not FILE.is_file():
         return 'Nothing was run on a GPU yet.'
     known = json.loads(FILE.read_text(encoding='utf-8'))
-    state = ' with uncommitted changes' if known['changed_files'] else ''
+    dates = ', '.join(sorted({row['date'] for row in [*known['rows'], *known['passes']]}))
     parts = [
-        f'{known["device"]}, PyTorch {known["torch"]}, commit `{known["commit"]}`{state}, '
-        f'{known["date"]}; median of {known["repeats"]} steps.'
+        f'{known["device"]}, PyTorch {known["torch"]}, {dates}; median of {known["repeats"]} steps.'
     ]
     for net in dict.fromkeys(row['net'] for row in known['rows']):
         rows = [row for row in known['rows'] if row['net'] == net]
         header = ['method', 'views', 'arithmetic', 'backbone compiled', 'images']
-        header += ['ms', 'of plain ms', 'MB', 'of plain MB']
+        header += ['ms', 'of plain ms', 'MB', 'of plain MB', 'commit']
         cells = [_row(row, rows) for row in rows]
-        parts.append(f'## {net}\n\n{markdown(header, cells, header[4:])}')
+        parts.append(f'## {net}\n\n{markdown(header, cells, header[4:-1])}')
     if known.get('passes'):
         header = ['net', 'method', 'images are augmented by', 'workers', 'loader, images/s']
-        header += ['step, images/s', 'both, images/s', 'seconds per epoch']
-        table = markdown(header, map(_pass, known['passes']), header[3:])
+        header += ['step, images/s', 'both, images/s', 'seconds per epoch', 'commit']
+        table = markdown(header, map(_pass, known['passes']), header[3:-1])
         parts.append(f'## Loader and step\n\n{table}')
     if known['left_out']:
         parts.append(f'Not measured within the time: {"; ".join(known["left_out"])}.')
@@ -45,11 +44,12 @@ def gpu_tables() -> str:
 def _pass(row: dict[str, Any]) -> list[str]:
     rates = [f'{row[key]:,.0f}' for key in ('loader', 'step', 'both')]
     seconds = '' if row['seconds'] is None else f'{row["seconds"]:.1f}'
-    return [row['net'], row['method'], row['where'], str(row['workers']), *rates, seconds]
+    about = [row['net'], row['method'], row['where'], str(row['workers'])]
+    return [*about, *rates, seconds, f'`{row["commit"]}`']
 
 
 def _row(row: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
-    same = ('views', 'arithmetic', 'compiled')
+    same = ('views', 'arithmetic', 'compiled', 'commit')
     plain = [x for x in rows if x['plain'] and all(x[key] == row[key] for key in same)]
     cells = [
         row['method'],
@@ -64,4 +64,4 @@ def _row(row: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
         # Of plain cross-entropy of the same number of views.
         base = plain[0][key] if plain else None
         cells.append('' if value is None or base is None else f'{value / base:.2f}')
-    return cells
+    return [*cells, f'`{row["commit"]}`']
