@@ -34,6 +34,27 @@ def test_option_a_shortcut_subsamples_and_pads_zeros():
     assert shortcut[:, :8].abs().sum() == shortcut[:, 24:].abs().sum() == 0
 
 
+@pytest.mark.parametrize('frozen', [-1, 0, 1, 3])
+def test_frozen_stages_learn_nothing(frozen):
+    torch.manual_seed(0)
+    backbone = CIFARResNet(depth=8, frozen_stages=frozen).train()
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    features = backbone(torch.randn(4, 3, 32, 32))[-1]
+    if frozen < 3:
+        features.square().sum().backward()
+    learning = [p for p in backbone.parameters() if p.requires_grad]
+    assert all(p.grad is not None for p in learning)
+    if learning:
+        torch.optim.SGD(learning, lr=0.1).step()
+    fixed = ['conv1.', 'bn1.', 'stages.0.', 'stages.1.', 'stages.2.'][
+        : frozen + 2 if frozen >= 0 else 0
+    ]
+    for name, value in backbone.state_dict().items():
+        same = torch.equal(value, before[name])
+        assert same == name.startswith(tuple(fixed)), name
+    assert not backbone.eval().training and not any(m.training for m in backbone.modules())
+
+
 def test_stem_and_last_stage_are_the_network():
     whole, stem = CIFARResNet(depth=20), CIFARResNet(depth=20, num_stages=2)
     last = CIFARResNetStage(depth=20, stage=2)

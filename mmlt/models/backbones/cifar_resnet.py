@@ -65,6 +65,8 @@ class CIFARResNet(BaseModule):
         in_channels: channels of the image.
         base_channels: channels of the first stage; the others have twice and four times as many.
         num_stages: 1, 2 or 3; 2 for experts that have a last stage each.
+        frozen_stages: as in MMPretrain's ResNet: so many stages and the stem do not learn, their
+            BatchNorm neither; 0 is the stem alone, -1 nothing. For a second stage of training.
         init_cfg: as in MMEngine; None is Kaiming's normal initialisation of the convolutions by
             their inputs (fan-in), as in LDAM-DRW's code.
 
@@ -87,6 +89,7 @@ class CIFARResNet(BaseModule):
         in_channels: int = 3,
         base_channels: int = 16,
         num_stages: int = 3,
+        frozen_stages: int = -1,
         init_cfg: dict | list | None = None,
     ) -> None:
         check_init_cfg(init_cfg)
@@ -94,11 +97,26 @@ class CIFARResNet(BaseModule):
         _check_shape(depth, base_channels)
         check_integer('in_channels', in_channels, '[1, inf)')
         check_choice('num_stages', num_stages, (1, 2, 3))
+        check_integer('frozen_stages', frozen_stages, f'[-1, {num_stages}]')
         self.conv1 = nn.Conv2d(in_channels, base_channels, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(base_channels)
         self.stages = nn.Sequential(
             *(_stage(depth, stage, base_channels) for stage in range(num_stages))
         )
+        self.frozen_stages = frozen_stages
+        for part in self._frozen():
+            part.requires_grad_(False)
+
+    def _frozen(self) -> list[nn.Module]:
+        parts = [self.conv1, self.bn1, *self.stages]
+        return parts[: self.frozen_stages + 2] if self.frozen_stages >= 0 else []
+
+    def train(self, mode: bool = True) -> CIFARResNet:
+        """As PyTorch's; frozen stages stay in evaluation."""
+        super().train(mode)
+        for part in self._frozen():
+            part.eval()
+        return self
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         """From ``(N, in_channels, H, W)`` to the last stage's feature map ``(N, C, H', W')``."""
