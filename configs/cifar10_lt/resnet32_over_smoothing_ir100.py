@@ -1,9 +1,19 @@
-# Label over-smoothing (Sun et al., ICLR 2025): a classifier on frozen features, labels near 1 / K.
+# Label over-smoothing (Sun et al., ICLR 2025): the classifier goes on with labels near 1 / K.
 # python tools/train.py configs/cifar10_lt/resnet32_over_smoothing_ir100.py
-# 1 GPU or 2 CPU cores, batch 128; after resnet32_ce_ir100.py. Not yet run here.
-_base_ = './resnet32_crt_ir100.py'
+# 1 GPU or 2 CPU cores, batch 64; after resnet32_ce_ir100.py. Not yet run here.
+_base_ = [
+    '../_base_/datasets/cifar10_lt.py',
+    '../_base_/models/cifar_resnet32.py',
+    '../_base_/schedules/cifar_over_smoothing_20e.py',
+    '../_base_/default_runtime.py',
+]
 
-train_dataloader = dict(sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True))
+load_from = 'work_dirs/resnet32_ce_ir100/epoch_200.pth'
 model = dict(
-    head=dict(loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=0, label_smooth_val=0.98))
+    backbone=dict(frozen_stages=3),
+    head=dict(
+        num_classes=_base_.num_classes,
+        loss=dict(_delete_=True, type='LogitAdjustedLoss', tau=0, label_smooth_val=0.98),
+    ),
 )
+train_dataloader = dict(batch_size=64)

@@ -190,4 +190,7 @@ def test_the_second_stage_of_crt_trains_the_classifier_alone(project):
     ):
         assert torch.equal(before, after), name
     assert not torch.equal(first.model.head.fc.weight, again.model.head.fc.weight)
+    # The classifier goes on from the first stage, by small steps.
+    moved = over_smoothed.model.head.fc.weight - first.model.head.fc.weight
+    assert 0 < moved.abs().max() < 0.01
     assert over_smoothed.model.head.loss_module.label_smooth_val == 0.98
