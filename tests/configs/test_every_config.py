@@ -34,6 +34,8 @@ TRAINED = [
     'cifar100_lt/resnet32_concutmix_seed10_ir100',
     'cifar100_lt/vit_small_p16_car_ir100',
     'cifar100_lt/wide_resnet32_ce_ir100',
+    'cifar10_lt/resnet32_crt_ir100',
+    'cifar100_lt/resnet34_over_smoothing_ir100',
     'imagenet_lt/resnet50_ce',
     'imagenet_lt/resnext50_concutmix_car_device_views',
     'cifar100_lt/vit_base_clip_concutmix_car_ir100',
