@@ -6,8 +6,7 @@ _base_ = './resnet32_ce_ir100.py'
 first_stage = 'work_dirs/resnet32_ce_ir100/epoch_200.pth'
 model = dict(
     backbone=dict(
-        frozen_stages=3,
-        init_cfg=dict(type='Pretrained', prefix='backbone', checkpoint=first_stage),
+        frozen_stages=3, init_cfg=dict(type='Pretrained', prefix='backbone', checkpoint=first_stage)
     )
 )
 train_dataloader = dict(sampler=dict(_delete_=True, type='ClassBalancedSampler'))

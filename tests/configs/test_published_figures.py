@@ -34,6 +34,10 @@ def head(recipe):
     return ' '.join(line.removeprefix('#').strip() for line in lines)
 
 
+def test_over_smoothing():
+    assert f'{BEST_EPOCH}, league B: 54.9 %' in head('cifar100_lt/resnet34_over_smoothing_ir100')
+
+
 @pytest.mark.parametrize(
     ('data', 'title'), [('cifar100_lt', 'CIFAR-100-LT'), ('cifar10_lt', 'CIFAR-10-LT')]
 )

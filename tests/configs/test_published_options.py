@@ -242,6 +242,25 @@ def learning_rates(cfg):
             scheduler.step()
 
 
+@pytest.mark.parametrize(
+    ('name', 'epochs', 'rate', 'decay'),
+    [
+        ('cifar100_lt/resnet34_ce_ir100', 200, 0.01, 5e-3),
+        ('cifar100_lt/resnet34_over_smoothing_ir100', 20, 5e-4, 0),
+        ('cifar10_lt/resnet32_over_smoothing_ir100', 20, 5e-4, 0),
+    ],
+)
+def test_both_stages_of_over_smoothing(name, epochs, rate, decay):
+    cfg = recipe(name)
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.momentum, optimizer.weight_decay) == (0.9, decay)
+    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 64
+    cosine = [rate * (1 + math.cos(math.pi * epoch / epochs)) / 2 for epoch in range(epochs)]
+    assert list(learning_rates(cfg)) == pytest.approx(cosine)
+    smoothing = cfg.model.head.loss.get('label_smooth_val', 0)
+    assert smoothing == (0.98 if 'over_smoothing' in name else 0)
+
+
 # Of the released scripts of DDC: weight decay and rho.
 STRONG = {
     'cifar100_lt/resnet32_ce_strong_ir100': (1e-4, 0.2),
