@@ -12,8 +12,8 @@ and where the device does; with seconds per epoch of CIFAR-10-LT (random pixels,
 needed).
 
 The figures go to docs/results/logs/gpu.json after each measurement, and tools/results.py makes
-docs/results/gpu.md of them. What this file does not have of the same device and PyTorch comes
-first, so that the same command again measures what the time did not suffice for. With --quick
+docs/results/gpu.md of them. What this file has of the same device and PyTorch is not measured
+again, so that the same command measures what the time did not suffice for. With --quick
 everything is tiny, which says whether it runs, and nothing is written without --out. Without a
 CUDA device one line says so, and the status is 0.
 """
@@ -222,7 +222,9 @@ def _git(*arguments: str) -> str:
 
 def _commit() -> str:
     """Of the checkout, with a mark where files differ from it."""
-    changed = _git('status', '--porcelain', '--untracked-files=no')
+    # What a benchmark writes is no change of what is measured.
+    others = ('--', '.', ':(exclude)docs/results')
+    changed = _git('status', '--porcelain', '--untracked-files=no', *others)
     return _git('rev-parse', '--short', 'HEAD') + (' and changes' if changed else '')
 
 
@@ -230,16 +232,23 @@ def earlier(out: Path | None, same: Mapping[str, Any]) -> dict[str, dict[str, An
     """Name of a measurement -> its row of a run before this one.
 
     Args:
-        out: what that run has written, if anything.
+        out: what that run has written, if anything. A file of something else is replaced, which is
+            said.
         same: what must not have changed: device, PyTorch, sizes and repeats.
     """
+    if out is None or not out.is_file():
+        return {}
     try:
-        known = json.loads(out.read_text(encoding='utf-8')) if out else {}
-    except (OSError, ValueError):
+        known = json.loads(out.read_text(encoding='utf-8'))
+        rows = {row['name']: row for kind in KINDS for row in known[kind]}
+        before = {key: known[key] for key in same}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        print(f'{out}: no figures of this benchmark, is replaced')
         return {}
-    if any(known.get(key) != value for key, value in same.items()):
+    if before != same:
+        print(f'{out}: figures of {before}, now {dict(same)}: is replaced')
         return {}
-    return {row['name']: row for kind in KINDS for row in known[kind]}
+    return rows
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -284,7 +293,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not args.quick or isinstance(part, Way) or not part.mixed or _is_quick(part)
     ]
     found, failed = earlier(out, same), dict[str, str]()
-    for part in sorted(planned, key=lambda part: str(part) in found):  # what is missing first
+    missing = [part for part in planned if str(part) not in found]
+    if not missing:
+        print(f'{out}: has all measurements; without the file they are made anew')
+    for part in missing:
         left = 60 * args.minutes - (time.monotonic() - begun)
         if left < (60 if isinstance(part, Case) and part.compiled else 0):
             continue  # compiling takes a minute

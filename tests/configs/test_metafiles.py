@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,13 @@ def test_results_are_those_that_were_measured_here():
     for path in measured:
         assert 'docs/results/' in (ROOT / path).read_text()
         assert 'ot yet run' not in (ROOT / path).read_text()
+
+
+def test_what_was_measured_here_has_its_result():
+    for model in models():
+        head = (ROOT / model['Config']).read_text().split('_base_')[0]
+        if re.search(r'here:? \d\d\.\d', head):
+            assert 'Results' in model, model['Name']
 
 
 def test_mmpretrain_builds_a_model_by_its_name(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -102,6 +103,47 @@ def test_the_same_command_again_measures_what_is_missing(tool, tmp_path, monkeyp
     assert len(known['rows']) + len(known['left_out']) == len(tool.todo(tool.NETS))
     monkeypatch.setattr(torch, '__version__', '99')
     assert [row['commit'] for row in again(2)['rows']] == ['c', 'c']  # of another PyTorch: no mix
+    assert 'is replaced' in capsys.readouterr().out
+
+
+def test_what_is_measured_is_not_measured_again(tool, tmp_path, monkeypatch, capsys):
+    out, done = tmp_path / 'gpu.json', []
+    monkeypatch.setattr(tool, 'measure_passes', lambda *rest: dict(loader=1.0, step=1.0, both=1.0))
+    monkeypatch.setattr(
+        tool, 'measure', lambda case, *rest: done.append(str(case)) or dict(ms=1.0, mb=None)
+    )
+    arguments = ['--device', 'cpu', '--minutes', '99', '--out', str(out)]
+    tool.main(arguments)
+    number, text = len(done), out.read_text()
+    assert tool.main(arguments) == 0
+    assert len(done) == number and out.read_text() == text
+    assert 'has all measurements' in capsys.readouterr().out
+    for other in ('[]', '{"rows": [{"ms": 1}], "passes": []}'):
+        out.write_text(other)
+        tool.main(arguments)
+        assert 'no figures of this benchmark' in capsys.readouterr().out
+        assert len(json.loads(out.read_text())['rows']) == number
+
+
+def test_what_is_written_is_no_change_of_the_commit(tool, tmp_path, monkeypatch):
+    """Else a second run would be of another commit than the first."""
+
+    def git(*arguments):
+        subprocess.run(['git', *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    results = tmp_path / 'docs' / 'results'
+    results.mkdir(parents=True)
+    for path in (results / 'gpu.json', tmp_path / 'code.py'):
+        path.write_text('1')
+    git('init')
+    git('add', '.')
+    git('-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-m', 'first')
+    monkeypatch.setattr(tool, 'ROOT', tmp_path)
+    clean = tool._commit()
+    (results / 'gpu.json').write_text('2')
+    assert tool._commit() == clean
+    (tmp_path / 'code.py').write_text('2')
+    assert tool._commit() == f'{clean} and changes'
 
 
 @pytest.mark.slow

@@ -110,7 +110,7 @@ class Study:
         """Label -> its runs."""
         if 'log' not in self.about:
             return {
-                label: _of_scalars(dict(self.about, **one), self.about['epochs'])
+                label: _of_scalars({**self.about, **one})
                 for label, one in self.about['runs'].items()
             }
         runs = _of_one_file(LOGS / self.about['log'])
@@ -165,8 +165,9 @@ def _of_one_file(path: Path) -> dict[str, dict[int, Figures]]:
     return runs
 
 
-def _of_scalars(about: Mapping[str, Any], epochs: int) -> Method:
+def _of_scalars(about: Mapping[str, Any]) -> Method:
     """From ``scalars.json`` of MMEngine, a file for each seed."""
+    epochs = about['epochs']
     last, course, reached = {}, {}, {}
     start = LOGS / about['log']
     for path in sorted(start.parent.glob(f'{start.name}_seed[0-9]*.json')):

@@ -4,32 +4,38 @@ python tools/model_converters/join_head.py CONFIG HEAD OUT.pth
 
 What ``mmlt compare --frozen`` trains is the head alone. OUT (.pth or .safetensors) holds the whole
 classifier with its description: ``mmlt predict OUT.pth photos``, ``mmlt export``, ``mmlt evaluate
-CONFIG OUT.pth`` and ``tools/test.py CONFIG OUT.pth`` take it.
+CONFIG OUT.pth`` and ``tools/test.py CONFIG OUT.pth`` take it. The checkpoint of the head says what
+it was trained with, so that another method's CONFIG or another network is refused.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
-from mmpretrain.registry import MODELS
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from cli import add_trust_argument, checkpoint_file, config_file, load_checkpoint, out_file
+from cli import add_trust_argument, config_file, load_checkpoint, out_file
 
-from mmlt.apps.compare.frozen import FEATURES
 from mmlt.apps.config import read_config
 from mmlt.apps.features.frozen import check_frozen
 from mmlt.apps.features.network import build_network, describe_network, network_of
-from mmlt.apps.quiet import quiet_logs
-from mmlt.datasets.feature_files import read_features
+from mmlt.functional.checks import one_line
+from mmlt.hooks.resume_check_hook import NAME as TRAINED_WITH
+from mmlt.hooks.settings import changes, settings_of
 from mmlt.recipe import KEY, Recipe
+from mmlt.registry import type_name
 from mmlt.weight_files import checkpoint_bytes, write_whole
+
+KEPT = ('dataset_meta', 'rebalanced_classifier')  # of the meta data of the head
+# Differ between a head on features and that of the whole network: its schedule is scaled.
+SCALED = re.compile(r'epochs?\b|\bin_channels')
 
 
 def joined(cfg: Config, head: Path, checkpoint: Path | None) -> dict[str, Any]:
@@ -37,7 +43,7 @@ def joined(cfg: Config, head: Path, checkpoint: Path | None) -> dict[str, Any]:
 
     Args:
         cfg: of the method, with the network.
-        head: checkpoint of a run on features.
+        head: checkpoint of its run on features.
         checkpoint: weights of the network; None: those that ``cfg`` names.
 
     Returns:
@@ -46,55 +52,63 @@ def joined(cfg: Config, head: Path, checkpoint: Path | None) -> dict[str, Any]:
     Raises:
         ValueError: one line, if they do not belong together.
     """
+    model = network_of(cfg, checkpoint is not None)
     check_frozen(cfg)
-    trained = load_checkpoint(head)
-    weights = trained['state_dict']
-    others = sorted(name for name in weights if not name.startswith('head.'))
-    if others or not weights:
+    if type_name(cfg.model.backbone) == 'TunedBackbone':
         raise ValueError(
-            f'HEAD: expected a head that was trained on features, got {head} with '
-            f'{others[0] if others else "no weights"}'
+            'CONFIG: expected a network by itself, got TunedBackbone; name the backbone that is '
+            'inside of it'
+        )
+    trained = load_checkpoint(head)
+    weights, meta = trained['state_dict'], trained.get('meta') or {}
+    others = sorted(name for name in weights if not name.startswith('head.'))
+    if others or not weights or TRAINED_WITH not in trained:
+        found = others[0] if others else 'no description of its training'
+        raise ValueError(
+            f'HEAD: expected a head that was trained on features, got {head} with {found}'
         )
     network = build_network(cfg, checkpoint, 'cpu')
-    features = head.resolve().parents[2] / FEATURES
-    if features.is_file():
-        made_by = read_features(features).network['sha256']
-        own = describe_network(cfg, network, checkpoint)['sha256']
-        if made_by != own:
-            raise ValueError(
-                f'network: expected the one of {features} ({made_by[:8]}), got another '
-                f'({own[:8]}); --checkpoint names its weights'
-            )
+    made_by = describe_network(cfg, network, checkpoint)
+    _check_trained_with(
+        cfg, json.loads(trained[TRAINED_WITH]), f'{made_by["name"]} ({made_by["sha256"][:8]})', head
+    )
+    described = Config(dict(cfg.to_dict(), model=model))
+    kept = {name: meta[name] for name in KEPT if name in meta}
+    recipe = Recipe.of_config(described).with_meta(kept)
+    if not recipe.reads_files:
+        raise ValueError('CONFIG: expected test images that are read from files, got others')
     whole = {**network.state_dict(), **weights}
-    described = Config(dict(cfg.to_dict(), model=network_of(cfg, checkpoint is not None)))
-    described.pop('data_preprocessor', None)
-    meta = {name: trained['meta'][name] for name in ('dataset_meta',) if name in trained['meta']}
-    recipe = Recipe.of_config(described).with_meta(meta)
-    _check_fits(recipe.model, whole, head)
-    return dict(meta={**meta, KEY: recipe.to_text()}, state_dict=whole)
+    return dict(meta={**kept, KEY: recipe.to_text()}, state_dict=whole)
 
 
-def _check_fits(model: Any, weights: dict[str, Any], head: Path) -> None:
-    with DefaultScope.overwrite_default_scope('mmpretrain'), quiet_logs():
-        built = MODELS.build(model)
-    own = built.head.state_dict(prefix='head.')
-    found = {name: value for name, value in weights.items() if name.startswith('head.')}
-    # State of losses is for training.
-    own = {name: value for name, value in own.items() if 'loss' not in name}
-    wrong = [n for n in own if n not in found or found[n].shape != own[n].shape]
-    if wrong:
+def _check_trained_with(cfg: Config, before: Mapping[str, Any], network: str, head: Path) -> None:
+    """``ValueError`` if the head is of another method or of the features of another network."""
+
+    def of_head(settings: Mapping[str, Any]) -> dict[str, Any]:
+        parts = settings.get('model') or {}, settings.get('train_dataloader') or {}
+        return dict(
+            model=dict(head=parts[0].get('head'), train_cfg=parts[0].get('train_cfg')),
+            train_dataloader=dict(sampler=parts[1].get('sampler')),
+        )
+
+    found = changes(of_head(before), of_head(settings_of(cfg, None)), 0, False)
+    others = [change.text for change in found if not SCALED.search(change.text.split(':')[0])]
+    if others:
+        raise ValueError(f'HEAD: expected one of the method of CONFIG, got {head}: {others[0]}')
+    dataset = (before.get('train_dataloader') or {}).get('dataset') or {}
+    while isinstance(dataset.get('dataset'), dict):
+        dataset = dataset['dataset']
+    if dataset.get('network') != network:
         raise ValueError(
-            f'HEAD: expected {wrong[0]} of shape {tuple(own[wrong[0]].shape)}, as in the config, '
-            f'got {tuple(found[wrong[0]].shape) if wrong[0] in found else "none"} in {head}'
+            f'HEAD: expected one on features of the network of CONFIG, {network}, got one on those '
+            f'of {dataset.get("network")}; --checkpoint names other weights'
         )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', metavar='CONFIG', type=config_file, help='config of the method')
-    parser.add_argument(
-        'head', metavar='HEAD', type=checkpoint_file, help='checkpoint of its run on features'
-    )
+    parser.add_argument('head', metavar='HEAD', type=Path, help='checkpoint of its run on features')
     parser.add_argument(
         'target', metavar='OUT', type=out_file('.pth', '.safetensors'), help='file to write'
     )
@@ -104,13 +118,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar='FILE',
         help='weights of the network, as given to mmlt compare (default: those of the config)',
     )
+    parser.add_argument('--force', action='store_true', help='replace OUT')
     add_trust_argument(parser)
     args = parser.parse_args(argv)
+    if args.target.exists() and not args.force:
+        parser.error(f'OUT: expected a new file, got {args.target}; --force replaces it')
+    if args.target.resolve() in {path.resolve() for path in (args.head, args.checkpoint) if path}:
+        parser.error(f'OUT: expected another file than HEAD and --checkpoint, got {args.target}')
     try:
-        whole = joined(read_config(args.config), Path(args.head), args.checkpoint)
+        whole = joined(read_config(args.config), args.head, args.checkpoint)
         write_whole(args.target, checkpoint_bytes(whole, args.target))
-    except ValueError as error:
-        parser.error(str(error))
+    except (ValueError, OSError) as error:
+        parser.error(one_line(error, 400))
     print(f'{args.target}: the network, and the head of {args.head}')
 
 

@@ -4,7 +4,7 @@
 _base_ = ['../../configs/_base_/schedules/cifar_15e.py', './cifar10.py']
 CIFAR = '../../configs/cifar100_lt/resnet32_'
 SINGLE, PAIRS = _base_.SINGLE, _base_.PAIRS
-VIEWS, PAIRED_VIEWS = {**SINGLE, **_base_.VIEWS}, {**PAIRS, **_base_.VIEWS}
+SINGLE_VIEWS, PAIRED_VIEWS = {**SINGLE, **_base_.VIEWS}, {**PAIRS, **_base_.VIEWS}
 for_all = {
     'optim_wrapper': _base_.optim_wrapper,
     'param_scheduler': _base_.param_scheduler,
@@ -34,7 +34,7 @@ study = {
         CIFAR + 'cpmix_ir100.py',
         {**PAIRS, **BALANCED},
     ),
-    'BCL': (CIFAR + 'bcl_ir100.py', VIEWS),
+    'BCL': (CIFAR + 'bcl_ir100.py', SINGLE_VIEWS),
     'ConCutMix': (CIFAR + 'concutmix_ir100.py', {**PAIRED_VIEWS, **LABELS}),
     'ConCutMix + CAR': (CIFAR + 'concutmix_car_ir100.py', {**PAIRED_VIEWS, **LABELS}),
 }

@@ -2,7 +2,7 @@
 # sets num_classes and the loss.
 model = dict(
     type='ImageClassifier',
-    backbone=dict(type='ResNet_CIFAR', depth=34),
+    backbone=dict(type='ResNet_CIFAR', depth=34, zero_init_residual=False),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(type='LinearClsHead', in_channels=512, loss=dict(type='CrossEntropyLoss')),
 )
