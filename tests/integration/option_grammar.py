@@ -469,6 +469,7 @@ COMPONENTS: dict[str, Component] = {
             in_channels=size,
             base_channels=size,
             num_stages=choice(1, 2, 3),
+            frozen_stages=integer(-1, 3),
             init_cfg=init_cfg,
         ),
         lambda: dict(depth=8, base_channels=2),
