@@ -8,6 +8,7 @@ import shlex
 
 import pytest
 from book import gpu, logs, rehearsal, tables
+from mmengine import load
 from mmengine.config import Config
 
 from tests.configs.recipes import CONFIGS, unknown_options
@@ -217,6 +218,27 @@ def test_the_metafiles_agree_with_the_logs():
                 top1 = result['Metrics']['Top 1 Accuracy']
                 assert str(top1) in found.pop(model['Config']), model['Config']
     assert not found
+
+
+@pytest.mark.parametrize(
+    ('recipe', 'study', 'label'),
+    [
+        ('ce', 'cifar10_lt_200e', 'CE'),
+        ('logit_adjustment', 'cifar10_lt_200e', 'LA'),
+        ('cpmix', 'cifar10_lt_200e', 'CP-Mix'),
+        ('crt', 'cifar10_lt_second_stage', 'cRT'),
+        ('over_smoothing', 'cifar10_lt_second_stage', 'label over-smoothing'),
+    ],
+)
+def test_head_and_metafile_have_the_figure_of_the_log(recipe, study, label):
+    figure = logs.read_book().studies[study].methods[label].cell('top1')
+    path = f'configs/cifar10_lt/resnet32_{recipe}_ir100.py'
+    head = (ROOT / path).read_text().split('_base_')[0]
+    assert re.search(r'here:? (\d+\.\d)', head)[1] == figure
+    file = {'ce': 'cross_entropy'}.get(recipe, recipe)
+    metafile = load(CONFIGS / 'metafiles' / f'{file}.yml')
+    (model,) = [one for one in metafile['Models'] if one['Config'] == path]
+    assert str(model['Results'][0]['Metrics']['Top 1 Accuracy']) == figure
 
 
 def test_gpu_figures_are_compared_with_plain_cross_entropy_of_the_same_views(tmp_path, monkeypatch):
