@@ -1,12 +1,14 @@
-"""Text for terminals, and numbers for JSON."""
+"""Text for terminals, and what stands in JSON."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-__all__ = ['aligned', 'plain', 'printable']
+__all__ = ['aligned', 'noted', 'plain', 'printable']
 
 
 def aligned(rows: Sequence[Sequence[str]], right: bool = True) -> str:
@@ -28,6 +30,19 @@ def aligned(rows: Sequence[Sequence[str]], right: bool = True) -> str:
         '  '.join([row[0].ljust(widths[0]), *map(turned, row[1:], widths[1:])]).rstrip()
         for row in rows
     )
+
+
+def noted(path: Path) -> dict[str, Any]:
+    """The object in a JSON file that a command has left; empty if it cannot be read.
+
+    Args:
+        path: such as ``run.json`` of a run, which may be anything else, or missing.
+    """
+    try:
+        known = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def plain(value: Any) -> Any:

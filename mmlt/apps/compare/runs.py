@@ -16,6 +16,7 @@ from mmlt.registry import dicts_in
 
 from ..places import without_places
 from ..schedule import epochs_of, scale_epochs
+from ..text import noted
 from .methods import Method
 
 __all__ = ['Run', 'changed_settings', 'settings']
@@ -70,11 +71,7 @@ class Run:
 
     def read(self) -> dict[str, Any]:
         """What ``run.json`` says; empty for a run that has not begun."""
-        try:
-            state = json.loads((self.folder / STATE).read_text(encoding='utf-8'))
-        except (OSError, ValueError):
-            return {}
-        return state if isinstance(state, dict) else {}
+        return noted(self.folder / STATE)
 
     def note(self, **values: Any) -> None:
         """Add to ``run.json``."""

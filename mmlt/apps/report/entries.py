@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,8 @@ from typing import Any
 
 from mmlt.checkpoints import last_checkpoint
 from mmlt.hooks.settings import changes
+
+from ..text import noted
 
 __all__ = ['checkpoint_file', 'config_file', 'entries_of']
 
@@ -107,11 +108,7 @@ def _goes_on(folder: Path) -> bool:
 
 def _state_of(run: Path) -> dict[str, Any]:
     """What ``mmlt compare`` notes of a run; empty for any other."""
-    try:
-        state = json.loads((run / 'run.json').read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-    return state if isinstance(state, dict) else {}
+    return noted(run / 'run.json')
 
 
 def _trained_alike(seeds: dict[str, Path]) -> dict[str, Path]:
@@ -120,17 +117,17 @@ def _trained_alike(seeds: dict[str, Path]) -> dict[str, Path]:
     ``mmlt compare`` trains only those that it is asked for anew, and a mean over two trainings is
     that of none.
     """
-    noted: dict[str, dict[str, Any]] = {}
+    trained: dict[str, dict[str, Any]] = {}
     for seed, path in seeds.items():
         settings = _state_of(path).get('settings')
         if isinstance(settings, dict):
-            noted[seed] = {name: part for name, part in settings.items() if name != 'randomness'}
-    if len(noted) < 2:
+            trained[seed] = {name: part for name, part in settings.items() if name != 'randomness'}
+    if len(trained) < 2:
         return seeds
-    newest = max(noted, key=lambda seed: (seeds[seed] / 'run.json').stat().st_mtime)
+    newest = max(trained, key=lambda seed: (seeds[seed] / 'run.json').stat().st_mtime)
     kept = dict(seeds)
-    for seed, settings in noted.items():
-        changed = changes(settings, noted[newest], 0, False)
+    for seed, settings in trained.items():
+        changed = changes(settings, trained[newest], 0, False)
         if changed:
             names = ', '.join(change.text.partition(':')[0] for change in changed[:3])
             print(

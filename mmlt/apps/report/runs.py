@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from ..evaluate.command import evaluate_run
 from ..evaluate.judge import Judged, judge, mean_of_seeds
 from ..predictions import Predictions, load_predictions
+from ..text import noted
 from .curves import Curve, mean_of_curves, read_curves
 from .entries import checkpoint_file, config_file, entries_of
 
@@ -173,11 +173,7 @@ def _thresholds_in(folder: Path) -> tuple[int, int]:
 
 def _metrics_in(folder: Path) -> dict[str, Any]:
     """What ``mmlt evaluate`` noted beside its predictions; empty if that cannot be read."""
-    try:
-        known = json.loads((folder / 'metrics.json').read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
+    return noted(folder / 'metrics.json')
 
 
 def _check_comparable(first: Run, run: Run, path: Path) -> None:
