@@ -8,7 +8,8 @@ from torch import Tensor
 
 from .checks import check_choice, check_number, refuse
 from .counts import ClassCounts, validate_class_counts
-from .logit_adjustment import cross_entropy, reduce_scores
+from .logit_adjustment import cross_entropy
+from .reduction import reduce_scores
 from .targets import check_targets
 
 __all__ = ['ldam_cross_entropy', 'ldam_margins']
@@ -49,13 +50,14 @@ def ldam_cross_entropy(
 
     Args:
         cosines: ``(N, K)``, in ``[-1, 1]`` for a cosine classifier.
-        targets: ``(N,)`` integers, or ``(N, K)`` scores whose rows sum to 1; the loss is linear
-            in the scores.
+        targets: ``(N,)`` integers, or ``(N, K)`` scores whose rows sum to 1; the loss of an image
+            is linear in them.
         margins: ``(K,)``, from :func:`ldam_margins`.
         scale: inverse temperature.
         weight: ``(K,)`` class weights (deferred re-weighting).
         reduction: ``'mean'``, ``'sum'`` or ``'none'``; with class weights the mean is divided by
-            those of the targets, as in the released code, for soft ones too.
+            those of the targets, as in the released code, see ``mmlt.functional.reduction`` for
+            soft ones.
 
     Returns:
         Scalar, or ``(N,)`` with ``'none'``.

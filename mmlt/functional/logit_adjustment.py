@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .checks import check_choice, check_number, refuse
 from .counts import ClassCounts, validate_class_counts
+from .reduction import reduce_scores
 from .targets import check_targets, refuse_left_out
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     'cross_entropy',
     'log_prior',
     'logit_adjusted_cross_entropy',
-    'reduce_scores',
     'scaled_log_prior',
     'scaling_factors',
     'tau_normalize',
@@ -106,7 +106,8 @@ def logit_adjusted_cross_entropy(
         class_counts: ``(K,)`` training images per class.
         tau: strength of the compensation; 0 is plain cross-entropy, 1 Balanced Softmax.
         weight: ``(K,)`` class weights.
-        reduction: ``'mean'``, ``'sum'`` or ``'none'``; see :func:`reduce_scores`.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``; with class weights the mean is divided by
+            those of the targets, see ``mmlt.functional.reduction`` for soft ones.
         empty_classes: ``'error'``: a class without training images is a ``ValueError``;
             ``'ignore'`` leaves it out of the softmax.
         label_smooth_val: label smoothing, see :func:`cross_entropy`.
@@ -148,7 +149,8 @@ def cross_entropy(
         logits: ``(N, K)``.
         targets: from :func:`~mmlt.functional.targets.check_targets`.
         weight: ``(K,)`` class weights.
-        reduction: ``'mean'``, ``'sum'`` or ``'none'``, see :func:`reduce_scores`.
+        reduction: ``'mean'``, ``'sum'`` or ``'none'``, as in
+            :func:`~mmlt.functional.logit_adjusted_cross_entropy`.
         label_smooth_val: :math:`\epsilon` in ``[0, 1)`` of
             :math:`(1 - \epsilon)\, t_k + \epsilon / K`, which takes the place of the target, hard
             or soft; ``K`` counts the classes that are not left out. The mean over the labels of
@@ -177,35 +179,6 @@ def _smoothed(targets: Tensor, present: Tensor, smoothing: float) -> Tensor:
     spread = present / present.sum(dim=1, keepdim=True)
     # A row of zeros, an image without a label, stays one.
     return (1 - smoothing) * scores + smoothing * spread * scores.sum(dim=1, keepdim=True)
-
-
-def reduce_scores(losses: Tensor, scores: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
-    r"""Loss of soft targets, :math:`\sum_k t_k w_k \ell_k` for each image, and its reduction.
-
-    With class weights the mean is divided by the weights of the targets, as for hard ones (torch
-    divides by ``N`` if they are soft), so that mixed and unmixed batches have one scale.
-
-    Args:
-        losses: ``(N, K)``, what each class would cost as the only label.
-        scores: ``(N, K)``, rows sum to 1; a row of zeros is an image without loss.
-        weight: ``(K,)`` class weights, or None.
-        reduction: ``'mean'``, ``'sum'`` or ``'none'``.
-
-    Returns:
-        Scalar, or ``(N,)`` with ``'none'``.
-    """
-    shares = scores.to(losses.dtype)
-    if weight is not None:
-        shares = shares * weight.to(shares)
-    each = (shares * losses).sum(dim=1)
-    if reduction == 'none':
-        return each
-    if reduction == 'sum':
-        return each.sum()
-    if weight is None:
-        return each.mean()
-    total = shares.sum()
-    return each.sum() / total.clamp(min=torch.finfo(total.dtype).tiny)
 
 
 def update_running_prior(

@@ -29,6 +29,7 @@ TRAINED = [
     'cifar10_lt/resnet32_concutmix_car_device_images_ir100',
     'cifar10_lt/vit_small_car_ir100',
     'cifar100_lt/resnet32_balpoe_ir100',
+    'cifar100_lt/resnet32_cmo_drw_ir100',
     'cifar100_lt/resnet32_ce_ir10',
     'cifar100_lt/resnet32_vs_strong_ir100',
     'cifar100_lt/resnet32_concutmix_seed10_ir100',

@@ -122,7 +122,7 @@ def test_recipes_list_one_hook_of_ours_and_the_choices_of_their_method():
         cfg = resolved(recipe)
         hooks = {hook['type'] for hook in cfg['default_hooks'].values()}
         expected = {'LongTailHook'}
-        if 'ldam_drw' in recipe:
+        if '_drw' in recipe:
             expected.add('DeferredReweightingHook')
         if '_15e' in recipe:
             expected.add('ChannelsLastHook')
