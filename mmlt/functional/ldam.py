@@ -56,8 +56,8 @@ def ldam_cross_entropy(
         scale: inverse temperature.
         weight: ``(K,)`` class weights (deferred re-weighting).
         reduction: ``'mean'``, ``'sum'`` or ``'none'``; with class weights the mean is divided by
-            those of the targets, as in the released code, see ``mmlt.functional.reduction`` for
-            soft ones.
+            those of the targets, as in the released code; of scores that one factor mixes, the
+            mean of each of the two labels by its own.
 
     Returns:
         Scalar, or ``(N,)`` with ``'none'``.

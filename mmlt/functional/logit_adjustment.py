@@ -107,7 +107,8 @@ def logit_adjusted_cross_entropy(
         tau: strength of the compensation; 0 is plain cross-entropy, 1 Balanced Softmax.
         weight: ``(K,)`` class weights.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``; with class weights the mean is divided by
-            those of the targets, see ``mmlt.functional.reduction`` for soft ones.
+            those of the targets; without smoothing, of scores that one factor mixes, the mean of
+            each of the two labels by its own.
         empty_classes: ``'error'``: a class without training images is a ``ValueError``;
             ``'ignore'`` leaves it out of the softmax.
         label_smooth_val: label smoothing, see :func:`cross_entropy`.
@@ -171,7 +172,9 @@ def cross_entropy(
         return F.cross_entropy(logits, targets, weight=weight, reduction=reduction)
     log_probabilities = F.log_softmax(logits, dim=1)
     log_probabilities = log_probabilities.masked_fill(logits == -torch.inf, 0.0)
-    return reduce_scores(-log_probabilities, targets, weight, reduction)
+    return reduce_scores(
+        -log_probabilities, targets, weight, reduction, smoothed=label_smooth_val > 0
+    )
 
 
 def _smoothed(targets: Tensor, present: Tensor, smoothing: float) -> Tensor:

@@ -8,7 +8,9 @@ from torch import Tensor
 __all__ = ['reduce_scores']
 
 
-def reduce_scores(losses: Tensor, scores: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+def reduce_scores(
+    losses: Tensor, scores: Tensor, weight: Tensor | None, reduction: str, smoothed: bool = False
+) -> Tensor:
     r"""Loss of soft targets, :math:`\sum_k t_k w_k \ell_k` for each image, and its reduction.
 
     With class weights the mean is divided by the weights of the targets, as for hard ones (torch
@@ -16,8 +18,10 @@ def reduce_scores(losses: Tensor, scores: Tensor, weight: Tensor | None, reducti
     factor mixes the whole batch, each of the two labels has a mean of its own:
     :math:`\lambda L(a) + (1 - \lambda) L(b)` with the weighted loss :math:`L` of hard labels, as
     CMO's code has it. A rare label then has the share that its image has, and not that share times
-    its class weight. There is one mean over all labels where factors differ between images, where
-    a target has more than two classes, and at :math:`\lambda = 0.5`, since scores do not tell
+    its class weight. An image with one label counts in both means.
+
+    There is one mean over all labels where factors differ between images, where a target has more
+    than two classes, with label smoothing, and at :math:`\lambda = 0.5`, since scores do not tell
     there which label is whose.
 
     Args:
@@ -25,6 +29,7 @@ def reduce_scores(losses: Tensor, scores: Tensor, weight: Tensor | None, reducti
         scores: ``(N, K)``, rows sum to 1; a row of zeros is an image without loss.
         weight: ``(K,)`` class weights, or None.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
+        smoothed: whether labels are smoothed, which gives each image several classes.
 
     Returns:
         Scalar, or ``(N,)`` with ``'none'``.
@@ -47,6 +52,8 @@ def reduce_scores(losses: Tensor, scores: Tensor, weight: Tensor | None, reducti
     if weight is None:
         return each.mean()
     mean = _ratio(each.sum(), weighted.sum())
+    if smoothed or scores.shape[1] < 2:
+        return mean
     return _mixed_by_one_factor(losses, shares, weight.to(losses), mean)
 
 
@@ -57,15 +64,13 @@ def _mixed_by_one_factor(
 
     Chosen by ``torch.where``, since a branch would wait for the device.
     """
-    if scores.shape[1] < 2:
-        return otherwise
     share, label = scores.topk(2, dim=1)
     larger, smaller = share.unbind(dim=1)
     mixed = smaller > 0
     factor, rest = torch.where(mixed, larger, 0).amax(), smaller.amax()
-    # False for NaN, which the other mean then shows.
+    # Equal to the last bit: one factor gives all images the same two products.
     fits = (~mixed | (larger == factor)).all() & (rest < factor)
-    fits = fits & ((scores != 0).sum(dim=1) <= 2).all()
+    fits = fits & ((scores != 0).sum(dim=1) <= 2).all() & larger.isfinite().all()
     # An image that is mixed with one of its own class has that label twice.
     second = torch.where(mixed, label[:, 1], label[:, 0])
     mean = torch.zeros_like(otherwise)
@@ -73,6 +78,7 @@ def _mixed_by_one_factor(
         weights = weight[labels] * (larger > 0)
         picked = losses.gather(1, labels[:, None]).squeeze(1)
         mean = mean + part * _ratio((weights * picked).sum(), weights.sum())
+        fits = fits & (weights.sum() > 0)
     return torch.where(fits, mean, otherwise)
 
 

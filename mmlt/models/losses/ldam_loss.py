@@ -26,7 +26,8 @@ class LDAMLoss(ClassificationLoss):
             (the released code); a head with ``scale=30`` whose predicted scores shall be
             calibrated takes 30 here.
         class_weight: ``(K,)``, ``'effective_number'``, or None; deferred re-weighting sets it by
-            :class:`mmlt.hooks.DeferredReweightingHook`.
+            :class:`mmlt.hooks.DeferredReweightingHook`. The mean of a batch is divided as that of
+            :class:`LogitAdjustedLoss`.
         class_counts: ``(K,)``; None waits for :class:`mmlt.hooks.LongTailHook`.
         reduction: ``'mean'``, ``'sum'`` or ``'none'``.
         loss_weight: factor on the result.

@@ -41,8 +41,9 @@ class LogitAdjustedLoss(ClassificationLoss):
         momentum: memory of the effective prior: the plain mean over the first
             ``1 / (1 - momentum)`` steps, an exponential one after that.
         class_weight: ``(K,)`` class weights, ``'effective_number'``, or None. The mean is divided
-            by the weights of the targets; of a batch that one factor mixes (mixup, CutMix, CMO),
-            the mean of each of the two labels by its own, ``lam * L(a) + (1 - lam) * L(b)``.
+            by the weights of the targets; of a batch that one factor mixes (mixup, CutMix, CMO;
+            without label smoothing), the mean of each of the two labels by its own,
+            ``lam * L(a) + (1 - lam) * L(b)``.
         empty_classes: ``'error'`` or ``'ignore'``, for classes without training images.
         label_smooth_val: label smoothing as in MMPretrain's ``LabelSmoothLoss`` (mode
             ``'original'``), in ``[0, 1)``: the target ``t`` becomes
