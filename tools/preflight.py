@@ -6,6 +6,7 @@ wait for it.
 
 from __future__ import annotations
 
+import math
 import os
 import os.path as osp
 import sys
@@ -19,7 +20,7 @@ from machine import FAULTY, cpu_cores
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.dist import all_gather_object, get_dist_info
-from mmengine.registry import DefaultScope, build_functions
+from mmengine.registry import FUNCTIONS, OPTIMIZERS, DefaultScope, Registry, build_functions
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 
@@ -128,6 +129,10 @@ def find_faults(cfg: Config, loaders: Sequence[str], world_size: int = 1) -> lis
         world_size: number of ranks.
     """
     lines = list(_missing_weights(cfg))
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        if 'train_dataloader' in loaders:
+            lines += _wrong_optimizer(cfg)
+        lines += _missing_functions(cfg, loaders)
     found: dict[str, list[str]] = {}
     for name in loaders:
         loader = cfg.get(name)
@@ -151,6 +156,35 @@ def _missing_weights(cfg: Config) -> Iterator[str]:
     for name, path in named:
         if isinstance(path, str) and _is_local(path) and not osp.exists(path):
             yield f'{name}: expected the path of a checkpoint, got no {path}'
+
+
+def _wrong_optimizer(cfg: Config) -> Iterator[str]:
+    """An optimizer that MMEngine would call without having found it, and numbers that are none."""
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer')
+    if not isinstance(optimizer, dict):
+        return
+    name = 'optim_wrapper.optimizer'
+    kind = optimizer.get('type')
+    if not callable(kind) and not (isinstance(kind, str) and _registered(OPTIMIZERS, kind)):
+        yield f'{name}.type: expected a registered optimizer, got {kind!r}'
+    for key, value in optimizer.items():
+        is_text = key == 'lr' and isinstance(value, str)
+        if is_text or (isinstance(value, float) and not math.isfinite(value)):
+            yield f'{name}.{key}: expected a finite number, got {value!r}'
+
+
+def _missing_functions(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
+    for loader in loaders:
+        for part in ('collate_fn', 'worker_init_fn'):
+            given = (cfg.get(loader) or {}).get(part)
+            kind = given.get('type') if isinstance(given, dict) else None
+            if isinstance(kind, str) and not _registered(FUNCTIONS, kind):
+                yield f'{loader}.{part}.type: expected a registered function, got {kind!r}'
+
+
+def _registered(registry: Registry, kind: str) -> bool:
+    with registry.switch_scope_and_registry(None) as in_scope:
+        return in_scope.get(kind) is not None
 
 
 def _pretrained(node: Any, name: str) -> Iterator[tuple[str, Any]]:

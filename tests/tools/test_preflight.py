@@ -7,6 +7,7 @@ import signal
 import preflight
 import pytest
 import start_ranks
+import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
@@ -114,6 +115,58 @@ def test_weights_that_are_not_there(tmp_path):
     cfg.load_from = 'https://example.org/x.pth'
     cfg.model.backbone.init_cfg[0].checkpoint = 'torchvision://resnet50'
     assert faults(cfg) == []
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (
+            {'optim_wrapper.optimizer.type': 'SGDD'},
+            "optim_wrapper.optimizer.type: expected a registered optimizer, got 'SGDD'",
+        ),
+        (
+            {'optim_wrapper.optimizer.type': 5},
+            'optim_wrapper.optimizer.type: expected a registered optimizer, got 5',
+        ),
+        (
+            {'optim_wrapper.optimizer.lr': float('nan')},
+            'optim_wrapper.optimizer.lr: expected a finite number, got nan',
+        ),
+        (
+            {'optim_wrapper.optimizer.lr': '1e-3 '},
+            "optim_wrapper.optimizer.lr: expected a finite number, got '1e-3 '",
+        ),
+        (
+            {'optim_wrapper.optimizer.weight_decay': float('inf')},
+            'optim_wrapper.optimizer.weight_decay: expected a finite number, got inf',
+        ),
+        (
+            {'train_dataloader.collate_fn': dict(type='nope')},
+            "train_dataloader.collate_fn.type: expected a registered function, got 'nope'",
+        ),
+        (
+            {'val_dataloader.worker_init_fn': dict(type='nope')},
+            "val_dataloader.worker_init_fn.type: expected a registered function, got 'nope'",
+        ),
+    ],
+)
+def test_parts_that_mmengine_does_not_miss_before_it_calls_them(tmp_path, options, message):
+    cfg = digits_config(tmp_path, 'resnet8_ce', **options)
+    assert find_faults(cfg, ['train_dataloader', 'val_dataloader']) == [message]
+
+
+@pytest.mark.parametrize('kind', ['AdamW', 'mmengine.SGD', torch.optim.SGD, 'Lamb'])
+def test_any_registered_optimizer_is_taken(tmp_path, kind):
+    options = {
+        'optim_wrapper.optimizer.type': kind,
+        'train_dataloader.collate_fn': dict(type='default_collate'),
+    }
+    assert not find_faults(digits_config(tmp_path, 'resnet8_ce', **options), ['train_dataloader'])
+
+
+def test_a_test_needs_no_optimizer(tmp_path):
+    cfg = digits_config(tmp_path, 'resnet8_ce', **{'optim_wrapper.optimizer.type': 'SGDD'})
+    assert not find_faults(cfg, ['test_dataloader'])
 
 
 def test_a_total_batch_that_leaves_no_batch(tmp_path):
