@@ -20,7 +20,7 @@ from machine import FAULTY, cpu_cores
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.dist import all_gather_object, get_dist_info
-from mmengine.registry import FUNCTIONS, OPTIMIZERS, DefaultScope, Registry, build_functions
+from mmengine.registry import FUNCTIONS, OPTIMIZERS, DefaultScope, build_functions
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 
@@ -165,7 +165,9 @@ def _wrong_optimizer(cfg: Config) -> Iterator[str]:
         return
     name = 'optim_wrapper.optimizer'
     kind = optimizer.get('type')
-    if not callable(kind) and not (isinstance(kind, str) and _registered(OPTIMIZERS, kind)):
+    with OPTIMIZERS.switch_scope_and_registry(None) as registry:
+        known = callable(kind) or (isinstance(kind, str) and registry.get(kind) is not None)
+    if not known:
         yield f'{name}.type: expected a registered optimizer, got {kind!r}'
     for key, value in optimizer.items():
         is_text = key == 'lr' and isinstance(value, str)
@@ -178,13 +180,8 @@ def _missing_functions(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
         for part in ('collate_fn', 'worker_init_fn'):
             given = (cfg.get(loader) or {}).get(part)
             kind = given.get('type') if isinstance(given, dict) else None
-            if isinstance(kind, str) and not _registered(FUNCTIONS, kind):
+            if isinstance(kind, str) and FUNCTIONS.get(kind) is None:
                 yield f'{loader}.{part}.type: expected a registered function, got {kind!r}'
-
-
-def _registered(registry: Registry, kind: str) -> bool:
-    with registry.switch_scope_and_registry(None) as in_scope:
-        return in_scope.get(kind) is not None
 
 
 def _pretrained(node: Any, name: str) -> Iterator[tuple[str, Any]]:
