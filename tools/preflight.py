@@ -133,6 +133,7 @@ def find_faults(cfg: Config, loaders: Sequence[str], world_size: int = 1) -> lis
         if 'train_dataloader' in loaders:
             lines += _wrong_optimizer(cfg)
         lines += _missing_functions(cfg, loaders)
+    lines += _wrong_counts(cfg, loaders)
     found: dict[str, list[str]] = {}
     for name in loaders:
         loader = cfg.get(name)
@@ -173,6 +174,18 @@ def _wrong_optimizer(cfg: Config) -> Iterator[str]:
         is_text = key == 'lr' and isinstance(value, str)
         if is_text or (isinstance(value, float) and not math.isfinite(value)):
             yield f'{name}.{key}: expected a finite number, got {value!r}'
+
+
+def _wrong_counts(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
+    """Numbers that would stop a run only after its first epoch, or with an error of arithmetic."""
+    names = [f'{loader}.batch_size' for loader in loaders]
+    if 'train_dataloader' in loaders:
+        names += [f'train_cfg.{key}' for key in ('max_epochs', 'max_iters', 'val_interval')]
+    for name in names:
+        part, _, key = name.rpartition('.')
+        value = (cfg.get(part) or {}).get(key)
+        if value is not None and (not isinstance(value, int) or value < 1):
+            yield f'{name}: expected an integer of at least 1, got {value!r}'
 
 
 def _missing_functions(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:

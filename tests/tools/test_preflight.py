@@ -141,6 +141,18 @@ def test_weights_that_are_not_there(tmp_path):
             'optim_wrapper.optimizer.weight_decay: expected a finite number, got inf',
         ),
         (
+            {'train_cfg.val_interval': 0},
+            'train_cfg.val_interval: expected an integer of at least 1, got 0',
+        ),
+        (
+            {'train_cfg.max_epochs': '20'},
+            "train_cfg.max_epochs: expected an integer of at least 1, got '20'",
+        ),
+        (
+            {'val_dataloader.batch_size': 0.5},
+            'val_dataloader.batch_size: expected an integer of at least 1, got 0.5',
+        ),
+        (
             {'train_dataloader.collate_fn': dict(type='nope')},
             "train_dataloader.collate_fn.type: expected a registered function, got 'nope'",
         ),
