@@ -161,6 +161,19 @@ def _proco(embeddings, scores):
     return 0.6 * proco.proco_loss(vectors.tolist(), labels.tolist(), means, kappas, prior, 0.2)
 
 
+def _label_by_label(reference):
+    """With class weights: the mean of all first labels, and that of all second ones."""
+
+    def value(inputs, scores):
+        shares, labels = scores.sort(dim=1, descending=True)
+        return sum(
+            float(shares[0, place]) * reference(inputs, scores_of(labels[:, place]))
+            for place in (0, 1)
+        )
+
+    return value
+
+
 def _on_logits(build, reference):
     return Case(build, reference, _logits, _saturated(200))
 
@@ -182,7 +195,7 @@ CASES = {
     ),
     'logit adjustment, class weights': _on_logits(
         lambda: LogitAdjustedLoss(tau=0.8, class_counts=COUNTS, class_weight='effective_number'),
-        _adjusted(0.8, weights=WEIGHTS),
+        _label_by_label(_adjusted(0.8, weights=WEIGHTS)),
     ),
     'logit adjustment, label smoothing': _on_logits(
         lambda: LogitAdjustedLoss(tau=0.8, class_counts=COUNTS, label_smooth_val=0.1),
@@ -193,11 +206,12 @@ CASES = {
     ),
     'vector scaling, class weights': _on_logits(
         lambda: VSLoss(0.75, 0.05, class_counts=COUNTS, class_weight='effective_number'),
-        _vector_scaling(0.75, 0.05, WEIGHTS),
+        _label_by_label(_vector_scaling(0.75, 0.05, WEIGHTS)),
     ),
     'LDAM': _on_cosines(lambda: LDAMLoss(class_counts=COUNTS), _ldam()),
     'LDAM, class weights': _on_cosines(
-        lambda: LDAMLoss(class_counts=COUNTS, class_weight='effective_number'), _ldam(WEIGHTS)
+        lambda: LDAMLoss(class_counts=COUNTS, class_weight='effective_number'),
+        _label_by_label(_ldam(WEIGHTS)),
     ),
     'CAR alone': _on_logits(_car_loss(None), _car()),
     'CAR, cross-entropy': _on_logits(_car_loss(CE), _car(_adjusted(0.0))),
