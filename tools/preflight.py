@@ -6,7 +6,6 @@ wait for it.
 
 from __future__ import annotations
 
-import math
 import os
 import os.path as osp
 import sys
@@ -20,9 +19,10 @@ from machine import FAULTY, cpu_cores
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.dist import all_gather_object, get_dist_info
-from mmengine.registry import FUNCTIONS, OPTIMIZERS, DefaultScope, build_functions
+from mmengine.registry import DefaultScope, build_functions
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
+from run_settings import wrong_settings
 
 from mmlt.datasets import LongTailListDataset
 from mmlt.datasets.lists import BenchmarkList
@@ -129,11 +129,7 @@ def find_faults(cfg: Config, loaders: Sequence[str], world_size: int = 1) -> lis
         world_size: number of ranks.
     """
     lines = list(_missing_weights(cfg))
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        if 'train_dataloader' in loaders:
-            lines += _wrong_optimizer(cfg)
-        lines += _missing_functions(cfg, loaders)
-    lines += _wrong_counts(cfg, loaders)
+    lines += wrong_settings(cfg, loaders)
     found: dict[str, list[str]] = {}
     for name in loaders:
         loader = cfg.get(name)
@@ -157,44 +153,6 @@ def _missing_weights(cfg: Config) -> Iterator[str]:
     for name, path in named:
         if isinstance(path, str) and _is_local(path) and not osp.exists(path):
             yield f'{name}: expected the path of a checkpoint, got no {path}'
-
-
-def _wrong_optimizer(cfg: Config) -> Iterator[str]:
-    """An optimizer that MMEngine would call without having found it, and numbers that are none."""
-    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer')
-    if not isinstance(optimizer, dict):
-        return
-    name = 'optim_wrapper.optimizer'
-    kind = optimizer.get('type')
-    with OPTIMIZERS.switch_scope_and_registry(None) as registry:
-        known = callable(kind) or (isinstance(kind, str) and registry.get(kind) is not None)
-    if not known:
-        yield f'{name}.type: expected a registered optimizer, got {kind!r}'
-    for key, value in optimizer.items():
-        is_text = key == 'lr' and isinstance(value, str)
-        if is_text or (isinstance(value, float) and not math.isfinite(value)):
-            yield f'{name}.{key}: expected a finite number, got {value!r}'
-
-
-def _wrong_counts(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
-    """Numbers that would stop a run only after its first epoch, or with an error of arithmetic."""
-    names = [f'{loader}.batch_size' for loader in loaders]
-    if 'train_dataloader' in loaders:
-        names += [f'train_cfg.{key}' for key in ('max_epochs', 'max_iters', 'val_interval')]
-    for name in names:
-        part, _, key = name.rpartition('.')
-        value = (cfg.get(part) or {}).get(key)
-        if value is not None and (not isinstance(value, int) or value < 1):
-            yield f'{name}: expected an integer of at least 1, got {value!r}'
-
-
-def _missing_functions(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
-    for loader in loaders:
-        for part in ('collate_fn', 'worker_init_fn'):
-            given = (cfg.get(loader) or {}).get(part)
-            kind = given.get('type') if isinstance(given, dict) else None
-            if isinstance(kind, str) and FUNCTIONS.get(kind) is None:
-                yield f'{loader}.{part}.type: expected a registered function, got {kind!r}'
 
 
 def _pretrained(node: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,61 @@
+"""Settings of a run that MMEngine takes, and stops at later without naming them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from mmengine.config import Config
+from mmengine.registry import FUNCTIONS, OPTIMIZERS, DefaultScope
+
+__all__ = ['wrong_settings']
+
+
+def wrong_settings(cfg: Config, loaders: Sequence[str]) -> list[str]:
+    """One line for each of them.
+
+    Args:
+        cfg: after the command line.
+        loaders: names of the data loaders that are going to be read.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        optimizer = _wrong_optimizer(cfg) if 'train_dataloader' in loaders else ()
+        return [*optimizer, *_missing_functions(cfg, loaders), *_wrong_counts(cfg, loaders)]
+
+
+def _wrong_optimizer(cfg: Config) -> Iterator[str]:
+    """An optimizer that MMEngine would call without having found it, and numbers that are none."""
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer')
+    if not isinstance(optimizer, dict):
+        return
+    name = 'optim_wrapper.optimizer'
+    kind = optimizer.get('type')
+    with OPTIMIZERS.switch_scope_and_registry(None) as registry:
+        known = callable(kind) or (isinstance(kind, str) and registry.get(kind) is not None)
+    if not known:
+        yield f'{name}.type: expected a registered optimizer, got {kind!r}'
+    for key, value in optimizer.items():
+        is_text = key == 'lr' and isinstance(value, str)
+        if is_text or (isinstance(value, float) and not math.isfinite(value)):
+            yield f'{name}.{key}: expected a finite number, got {value!r}'
+
+
+def _wrong_counts(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
+    """Numbers that would stop a run only after its first epoch, or with an error of arithmetic."""
+    names = [f'{loader}.batch_size' for loader in loaders]
+    if 'train_dataloader' in loaders:
+        names += [f'train_cfg.{key}' for key in ('max_epochs', 'max_iters', 'val_interval')]
+    for name in names:
+        part, _, key = name.rpartition('.')
+        value = (cfg.get(part) or {}).get(key)
+        if value is not None and (not isinstance(value, int) or value < 1):
+            yield f'{name}: expected an integer of at least 1, got {value!r}'
+
+
+def _missing_functions(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
+    for loader in loaders:
+        for part in ('collate_fn', 'worker_init_fn'):
+            given = (cfg.get(loader) or {}).get(part)
+            kind = given.get('type') if isinstance(given, dict) else None
+            if isinstance(kind, str) and FUNCTIONS.get(kind) is None:
+                yield f'{loader}.{part}.type: expected a registered function, got {kind!r}'
