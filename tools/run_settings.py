@@ -42,14 +42,17 @@ def _wrong_optimizer(cfg: Config) -> Iterator[str]:
 
 def _wrong_counts(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
     """Numbers that would stop a run only after its first epoch, or with an error of arithmetic."""
-    names = [f'{loader}.batch_size' for loader in loaders]
+    named = [(loader, 'batch_size', int) for loader in loaders]
     if 'train_dataloader' in loaders:
-        names += [f'train_cfg.{key}' for key in ('max_epochs', 'max_iters', 'val_interval')]
-    for name in names:
-        part, _, key = name.rpartition('.')
+        # MMEngine takes 1e2 epochs, and an infinite interval, which is never.
+        keys = 'max_epochs', 'max_iters', 'val_interval'
+        named += [('train_cfg', key, int | float) for key in keys]
+    for part, key, kind in named:
         value = (cfg.get(part) or {}).get(key)
-        if value is not None and (not isinstance(value, int) or value < 1):
-            yield f'{name}: expected an integer of at least 1, got {value!r}'
+        if value is None:
+            continue
+        if not isinstance(value, kind) or value < 1 or (math.isfinite(value) and value % 1):
+            yield f'{part}.{key}: expected an integer of at least 1, got {value!r}'
 
 
 def _missing_functions(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:

@@ -149,6 +149,14 @@ def test_weights_that_are_not_there(tmp_path):
             "train_cfg.max_epochs: expected an integer of at least 1, got '20'",
         ),
         (
+            {'train_cfg.val_interval': -1},
+            'train_cfg.val_interval: expected an integer of at least 1, got -1',
+        ),
+        (
+            {'train_cfg.max_epochs': 1.5},
+            'train_cfg.max_epochs: expected an integer of at least 1, got 1.5',
+        ),
+        (
             {'val_dataloader.batch_size': 0.5},
             'val_dataloader.batch_size: expected an integer of at least 1, got 0.5',
         ),
@@ -173,6 +181,11 @@ def test_any_registered_optimizer_is_taken(tmp_path, kind):
         'optim_wrapper.optimizer.type': kind,
         'train_dataloader.collate_fn': dict(type='default_collate'),
     }
+    assert not find_faults(digits_config(tmp_path, 'resnet8_ce', **options), ['train_dataloader'])
+
+
+def test_whole_numbers_that_mmengine_takes_are_taken(tmp_path):
+    options = {'train_cfg.max_epochs': 1e2, 'train_cfg.val_interval': float('inf')}
     assert not find_faults(digits_config(tmp_path, 'resnet8_ce', **options), ['train_dataloader'])
 
 
