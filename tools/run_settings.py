@@ -51,7 +51,8 @@ def _wrong_counts(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
         value = (cfg.get(part) or {}).get(key)
         if value is None:
             continue
-        if not isinstance(value, kind) or value < 1 or (math.isfinite(value) and value % 1):
+        at_least_1 = isinstance(value, kind) and value >= 1  # NaN is not
+        if not at_least_1 or (math.isfinite(value) and value % 1):
             yield f'{part}.{key}: expected an integer of at least 1, got {value!r}'
 
 

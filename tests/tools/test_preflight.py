@@ -153,6 +153,10 @@ def test_weights_that_are_not_there(tmp_path):
             'train_cfg.val_interval: expected an integer of at least 1, got -1',
         ),
         (
+            {'train_cfg.val_interval': float('nan')},
+            'train_cfg.val_interval: expected an integer of at least 1, got nan',
+        ),
+        (
             {'train_cfg.max_epochs': 1.5},
             'train_cfg.max_epochs: expected an integer of at least 1, got 1.5',
         ),
