@@ -13,7 +13,7 @@ train_dataloader = dict(batch_size=128)
 model = dict(
     head=dict(
         num_classes=_base_.num_classes,
-        label_start_epoch=100,
+        label_start_epoch=101,
         top_k=30,
         omega=20 / 255,
         loss_car=dict(type='CARLoss', criterion=None),

@@ -9,6 +9,6 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(num_classes=_base_.num_classes, label_start_epoch=20, top_k=30, omega=200 / 255),
+    head=dict(num_classes=_base_.num_classes, label_start_epoch=21, top_k=30, omega=200 / 255),
     train_cfg=dict(augments=dict(type='ConCutMixAugment')),
 )

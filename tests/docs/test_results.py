@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shlex
 
 import pytest
@@ -211,6 +212,12 @@ def test_the_metafiles_agree_with_the_logs():
         recipe = re.search(r'configs/\S+', run.about['command'])[0]
         if 'cfg-options' not in run.about['command']:
             found.setdefault(recipe, set()).add(run.cell('top1'))
+    for digits in (one for one in book.studies.values() if 'order' in one.about):
+        study = runpy.run_path(ROOT / digits.about['order'])['study']
+        for label, (recipe, options) in study.items():
+            if not options:
+                top1 = digits.methods[label].cell('top1', 'none')
+                found.setdefault(recipe.removeprefix('../../'), set()).add(top1)
     for path in (ROOT / 'configs' / 'metafiles').glob('*.yml'):
         for model in logs.yaml.safe_load(path.read_text(encoding='utf-8'))['Models']:
             if model['Config'] in found and 'Results' in model:
@@ -224,6 +231,7 @@ def test_the_metafiles_agree_with_the_logs():
     ('recipe', 'study', 'label'),
     [
         ('ce', 'cifar10_lt_200e', 'CE'),
+        ('ce_device_images', 'cifar10_lt_200e', 'CE'),
         ('logit_adjustment', 'cifar10_lt_200e', 'LA'),
         ('cpmix', 'cifar10_lt_200e', 'CP-Mix'),
         ('crt', 'cifar10_lt_second_stage', 'cRT'),
@@ -235,7 +243,7 @@ def test_head_and_metafile_have_the_figure_of_the_log(recipe, study, label):
     path = f'configs/cifar10_lt/resnet32_{recipe}_ir100.py'
     head = (ROOT / path).read_text().split('_base_')[0]
     assert re.search(r'here:? (\d+\.\d)', head)[1] == figure
-    file = {'ce': 'cross_entropy'}.get(recipe, recipe)
+    file = {'ce': 'cross_entropy', 'ce_device_images': 'cross_entropy'}.get(recipe, recipe)
     metafile = load(CONFIGS / 'metafiles' / f'{file}.yml')
     (model,) = [one for one in metafile['Models'] if one['Config'] == path]
     assert str(model['Results'][0]['Metrics']['Top 1 Accuracy']) == figure
@@ -267,7 +275,8 @@ def test_gpu_figures_are_compared_with_plain_cross_entropy_of_the_same_views(tmp
     )
     passes = [dict(one, loader=12_000.4, step=9000, both=8000), dict(one, loader=1, step=2, both=3)]
     passes[1]['seconds'] = None
-    path.write_text(json.dumps(dict(known, passes=passes, repeats=5, left_out=['ProCo'])))
+    left_out = ['N: ProCo, views: 3', 'loader']
+    path.write_text(json.dumps(dict(known, passes=passes, repeats=5, left_out=left_out)))
     text = gpu.gpu_tables()
     assert '| LA | 1 | float32 | no | 8 | 3.0 | 1.50 | 30.0 | 1.50 | `abc` |' in text
     assert '| BCL | 3 | float32 | no | 8 | 6.0 | 1.20 | 60.0 | 1.20 | `abc` |' in text
@@ -276,7 +285,7 @@ def test_gpu_figures_are_compared_with_plain_cross_entropy_of_the_same_views(tmp
     assert '| CP-Mix | 1 | float32 | no | 8 | 4.0 |  | 40.0 |  | `def` |' in text
     assert '| N | CE | loader | 8 | 12,000 | 9,000 | 8,000 | 3.2 | `abc` |' in text
     assert '| N | CE | loader | 8 | 1 | 2 | 3 |  | `abc` |' in text
-    assert text.endswith('Not measured within the time: ProCo.')
+    assert text.endswith('Not measured within the time: N: ProCo, views: 3, float32; loader.')
 
 
 def test_the_rehearsal_names_the_bottleneck_and_extrapolates(tmp_path, monkeypatch):

@@ -34,6 +34,7 @@ OLD_KORNIA = digit_version(version('kornia')) < digit_version('0.9')
 STEPS = {
     'CE': 'cifar100_lt/resnet32_ce_ir100',
     'CAR': 'cifar100_lt/resnet32_car_ir100',
+    'LDAM-DRW': 'cifar100_lt/resnet32_ldam_drw_ir100',
     'BCL': 'cifar100_lt/resnet32_bcl_ir100',
     'ProCo': 'cifar100_lt/resnet32_proco_ir100',
     'ConCutMix + CAR': 'cifar100_lt/resnet32_concutmix_car_ir100',

@@ -63,8 +63,8 @@ class CARLoss(ClassCountsLoss):
             or logits and targets do not fit them.
 
     Reference:
-        CAR (Zhu et al., CVPR 2026). Its released code differs from the paper by the
-        ``'released'`` setting, and decomposes the matrix in every step.
+        CAR (Zhu et al., CVPR 2026). The command of its released code differs from
+        the paper by the ``'released'`` setting, and the code decomposes the matrix in every step.
 
     Example:
         >>> import torch
