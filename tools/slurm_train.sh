@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]
 # GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS, as with MMPretrain; PYTHON, OMP_NUM_THREADS.
-# REQUEUE=1 in a job of sbatch --requeue --signal=B:USR1@120: two minutes before its time is over
-# the run saves and ends, and the job goes back into the queue, to be resumed.
+# REQUEUE=1 in a job of sbatch --requeue --signal=B:USR1@120 --wrap "exec tools/slurm_train.sh ...":
+# two minutes before its time is over the run saves and ends, and the job goes back into the queue,
+# to be resumed.
 set -euo pipefail
 
 if [ $# -lt 4 ]; then
-    sed -n '2,5s/^# //p' "$0"
+    sed -n '2,6s/^# //p' "$0"
     exit 2
 fi
 if [ ! -f "$3" ]; then

@@ -33,9 +33,9 @@ class ClassCountsHook(Hook):
     testing they come from the checkpoint's ``dataset_meta``, unless the model has another number
     of classes. Nobody types a list of numbers.
 
-    It also checks that every class has the same index in the training, validation and test data,
-    and in a checkpoint that is resumed, tested, or loaded with its classifier: by name, unless the
-    name is a number.
+    It also checks that every class has the same index in the training and validation data, in the
+    test data once a test begins, and in a checkpoint that is resumed, tested, or loaded with its
+    classifier: by name, unless the name is a number.
 
     Raises:
         ValueError: if the training data tells neither counts nor labels, if head or preprocessor

@@ -28,6 +28,8 @@ CONFIGS = {
     if '_base_ = ' in block and 'my_project' not in block
 }
 ON_A_PROJECT = [name for name, block in CONFIGS.items() if "['mmpretrain::" in block]
+# Those that put data of the user's own in the place of the data of a recipe.
+REPLACED_DATA = {name: block for name, block in CONFIGS.items() if "ann_file='train.txt'" in block}
 # What they promise: a part that the model, or the training loader, must have.
 PROMISED = {
     'README.md': 'LogitAdjustedLoss',
@@ -117,13 +119,16 @@ def test_a_shown_config_builds(name, tmp_path):
     assert PROMISED.get(name.rsplit('-', 1)[0], '') in names
 
 
-def test_the_config_for_own_data_says_one_number_of_classes(tmp_path):
-    cfg = load(OWN_DATA[0], tmp_path)
+@pytest.mark.parametrize('name', REPLACED_DATA)
+def test_a_config_for_own_data_replaces_all_of_the_data(name, tmp_path):
+    cfg = load(REPLACED_DATA[name], tmp_path)
     numbers = [cfg.model.head.num_classes, cfg.data_preprocessor.num_classes]
     for which in ('train', 'val', 'test'):
         dataset = cfg[f'{which}_dataloader'].dataset
+        dataset = dataset.get('dataset', dataset)  # of pairs
         numbers.append(dataset.num_classes)
-        assert dataset.ann_file == f'{which}.txt' and len(dataset.pipeline) > 2
+        assert dataset.ann_file == f'{which}.txt' and dataset.pipeline
+        assert (dataset.type, dataset.data_root) == ('LongTailListDataset', 'data/mine')
     assert set(numbers) == {34}
     assert cfg.default_hooks.checkpoint.type == 'CheckpointHook'
 

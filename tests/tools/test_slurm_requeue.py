@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import shlex
 import signal
 import subprocess
 import time
@@ -36,9 +39,15 @@ def run(tmp_path):
     config = tmp_path / 'config.py'
     config.touch()
 
-    def start(code=0, signalled=False, **environment):
+    def start(code=0, signalled=False, wrap=None, **environment):
+        command = ['bash', SCRIPT, 'gpu', 'job', str(config), str(work_dir), '--amp']
+        if wrap is not None:  # what sbatch makes of it
+            batch = tmp_path / 'batch'
+            arguments = shlex.join(map(str, command[1:]))
+            batch.write_text(f'#!/bin/sh\n# A batch script.\n\n{wrap} {arguments}\n')
+            command = ['sh', str(batch)]
         process = subprocess.Popen(
-            ['bash', SCRIPT, 'gpu', 'job', str(config), str(work_dir), '--amp'],
+            command,
             env={
                 **os.environ,
                 'PATH': f'{commands}:{os.environ["PATH"]}',
@@ -49,6 +58,7 @@ def run(tmp_path):
             },
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         if signalled:
             for _ in range(600):
@@ -56,7 +66,11 @@ def run(tmp_path):
                     break
                 time.sleep(0.05)
             process.send_signal(signal.SIGUSR1)
-        start.said = process.communicate(timeout=60)[1]
+        try:
+            start.said = process.communicate(timeout=20)[1]
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what a command has left behind
         return process.returncode
 
     def read(name):
@@ -72,6 +86,14 @@ JOB = dict(REQUEUE='1', SLURM_JOB_ID='17')
 
 def test_a_stopped_run_goes_back_into_the_queue(run):
     assert run(0, signalled=True, **JOB) == 0
+    assert run.read('scontrol') == 'requeue 17\n'
+
+
+def test_the_command_of_the_page_passes_the_signal_on(run):
+    """Slurm signals the shell of the batch script alone."""
+    page = (SCRIPT.parents[1] / 'docs' / 'distributed.md').read_text()
+    (wrap,) = re.findall(r'--wrap "(.*)tools/slurm_train.sh', page)
+    assert run(0, signalled=True, wrap=f'{wrap}bash', **JOB) == 0
     assert run.read('scontrol') == 'requeue 17\n'
 
 
