@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from mmengine.config import Config
 from mmengine.registry import FUNCTIONS, OPTIMIZERS, DefaultScope
 
+from mmlt.registry import dicts_in, pretrained_in, type_name
+
 __all__ = ['wrong_settings']
 
 
@@ -19,8 +21,9 @@ def wrong_settings(cfg: Config, loaders: Sequence[str]) -> list[str]:
         loaders: names of the data loaders that are going to be read.
     """
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        optimizer = _wrong_optimizer(cfg) if 'train_dataloader' in loaders else ()
-        return [*optimizer, *_missing_functions(cfg, loaders), *_wrong_counts(cfg, loaders)]
+        trained = 'train_dataloader' in loaders
+        lines = [*_wrong_optimizer(cfg), *_frozen_at_random(cfg)] if trained else []
+        return [*lines, *_missing_functions(cfg, loaders), *_wrong_counts(cfg, loaders)]
 
 
 def _wrong_optimizer(cfg: Config) -> Iterator[str]:
@@ -38,6 +41,22 @@ def _wrong_optimizer(cfg: Config) -> Iterator[str]:
         is_text = key == 'lr' and isinstance(value, str)
         if is_text or (isinstance(value, float) and not math.isfinite(value)):
             yield f'{name}.{key}: expected a finite number, got {value!r}'
+
+
+def _frozen_at_random(cfg: Config) -> Iterator[str]:
+    """Stages that do not learn, in a run that loads no weights: it would train on noise."""
+    parts = list(dicts_in(cfg.get('model')))
+    loads = any(pretrained_in(part) or part.get('pretrained') for part in parts)
+    if loads or cfg.get('load_from') or cfg.get('resume'):
+        return
+    for part in parts:
+        frozen = part.get('frozen_stages')
+        if isinstance(frozen, int) and not isinstance(frozen, bool) and frozen >= 0:
+            yield (
+                f'frozen_stages of {type_name(part)}: expected trained weights for what does not '
+                "learn, by load_from or init_cfg=dict(type='Pretrained', ...), got none with "
+                f'frozen_stages={frozen}'
+            )
 
 
 def _wrong_counts(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:

@@ -193,6 +193,28 @@ def test_whole_numbers_that_mmengine_takes_are_taken(tmp_path):
     assert not find_faults(digits_config(tmp_path, 'resnet8_ce', **options), ['train_dataloader'])
 
 
+def test_frozen_stages_need_weights(tmp_path):
+    options = {'model.backbone.frozen_stages': 3}
+    cfg = digits_config(tmp_path, 'resnet8_ce', **options)
+    (line,) = faults(cfg)
+    assert line == (
+        'frozen_stages of CIFARResNet: expected trained weights for what does not learn, by '
+        "load_from or init_cfg=dict(type='Pretrained', ...), got none with frozen_stages=3"
+    )
+    assert faults(cfg, 'test_dataloader') == []
+    (tmp_path / 'weights.pth').touch()
+    weights = str(tmp_path / 'weights.pth')
+    pretrained = dict(type='Pretrained', checkpoint=weights)
+    for loads in (
+        {'load_from': weights},
+        {'resume': True},
+        {'model.backbone.init_cfg': pretrained},
+        {'model.backbone.frozen_stages': -1},
+    ):
+        cfg = digits_config(tmp_path, 'resnet8_ce', **{**options, **loads})
+        assert faults(cfg) == [], loads
+
+
 def test_a_test_needs_no_optimizer(tmp_path):
     cfg = digits_config(tmp_path, 'resnet8_ce', **{'optim_wrapper.optimizer.type': 'SGDD'})
     assert not find_faults(cfg, ['test_dataloader'])
