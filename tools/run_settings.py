@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 
@@ -23,6 +24,7 @@ def wrong_settings(cfg: Config, loaders: Sequence[str]) -> list[str]:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         trained = 'train_dataloader' in loaders
         lines = [*_wrong_optimizer(cfg), *_frozen_at_random(cfg)] if trained else []
+        lines += _wrong_log_level(cfg)
         return [*lines, *_missing_functions(cfg, loaders), *_wrong_counts(cfg, loaders)]
 
 
@@ -57,6 +59,12 @@ def _frozen_at_random(cfg: Config) -> Iterator[str]:
                 "learn, by load_from or init_cfg=dict(type='Pretrained', ...), got none with "
                 f'frozen_stages={frozen}'
             )
+
+
+def _wrong_log_level(cfg: Config) -> Iterator[str]:
+    level = cfg.get('log_level', 'INFO')
+    if isinstance(level, str) and not isinstance(logging.getLevelName(level), int):
+        yield f"log_level: expected 'DEBUG', 'INFO', 'WARNING' or 'ERROR', got {level!r}"
 
 
 def _wrong_counts(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:

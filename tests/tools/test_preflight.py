@@ -141,6 +141,10 @@ def test_weights_that_are_not_there(tmp_path):
             'optim_wrapper.optimizer.weight_decay: expected a finite number, got inf',
         ),
         (
+            {'log_level': 'info'},
+            "log_level: expected 'DEBUG', 'INFO', 'WARNING' or 'ERROR', got 'info'",
+        ),
+        (
             {'train_cfg.val_interval': 0},
             'train_cfg.val_interval: expected an integer of at least 1, got 0',
         ),
