@@ -82,8 +82,9 @@ def test_every_method_trains_the_part_that_learns(tmp_path, leaf):
         runner.train()
     for name, value in runner.model.named_parameters():
         same = torch.equal(value, before[name])
-        # LoRA's and the adapters' first factor has no gradient while the other is zero.
-        waits = 'lora_down' in name or '.adapter.down.' in name
+        # LoRA's and the adapters' first factor has no gradient while the other is zero. BatchNorm
+        # takes off a bias before it, whose gradient is rounding, on some processors none.
+        waits = 'lora_down' in name or '.adapter.down.' in name or name.endswith('_mlp.0.bias')
         assert same or value.requires_grad, name
         assert not same or not value.requires_grad or waits, name
 
