@@ -234,6 +234,7 @@ def test_the_metafiles_agree_with_the_logs():
         ('ce_device_images', 'cifar10_lt_200e', 'CE'),
         ('logit_adjustment', 'cifar10_lt_200e', 'LA'),
         ('cpmix', 'cifar10_lt_200e', 'CP-Mix'),
+        ('bcl', 'cifar10_lt_200e', 'BCL'),
         ('concutmix', 'cifar10_lt_200e', 'ConCutMix'),
         ('crt', 'cifar10_lt_second_stage', 'cRT'),
         ('over_smoothing', 'cifar10_lt_second_stage', 'label over-smoothing'),
