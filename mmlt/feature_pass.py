@@ -88,9 +88,8 @@ def features_of(
     try:
         for batch in loader:
             yield penultimate(model, batch).cpu()
-    except UnreadableImageError as error:  # of a worker it comes with a traceback before it
-        said = str(error).strip().splitlines()[-1]
-        raise ValueError(said.split('UnreadableImageError: ')[-1]) from error
+    except UnreadableImageError as error:
+        raise error.alone() from error
 
 
 class _Chosen(Dataset[Any]):

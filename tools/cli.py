@@ -20,6 +20,7 @@ from mmengine.dist import init_dist
 from mmengine.utils.dl_utils import set_multi_processing
 
 from mmlt.checkpoints import TRUST
+from mmlt.functional.checks import OptionError
 from mmlt.weight_files import read_checkpoint
 
 __all__ = [
@@ -179,12 +180,12 @@ def prepare_cpu_ranks(cfg: Config) -> None:
         cfg: its ``launcher`` and ``model_wrapper_cfg`` are read; changed in place.
 
     Raises:
-        RuntimeError: for a launcher other than ``pytorch`` without a GPU, or outside torchrun.
+        OptionError: for a launcher other than ``pytorch`` without a GPU, or outside torchrun.
     """
     if cfg.launcher == 'none' or torch.cuda.is_available():
         return
     if cfg.launcher != 'pytorch':
-        raise RuntimeError(
+        raise OptionError(
             f'--launcher {cfg.launcher} needs GPUs, and torch sees none here; several processes '
             'on CPUs start with tools/dist_train.sh (torchrun, --launcher pytorch)'
         )
@@ -194,7 +195,7 @@ def prepare_cpu_ranks(cfg: Config) -> None:
         if name not in os.environ
     ]
     if missing:
-        raise RuntimeError(
+        raise OptionError(
             f'--launcher pytorch outside torchrun: {", ".join(missing)} not set; '
             'use tools/dist_train.sh or tools/dist_test.sh'
         )

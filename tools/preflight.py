@@ -27,7 +27,7 @@ from run_settings import wrong_settings
 from mmlt.datasets import LongTailListDataset
 from mmlt.datasets.lists import BenchmarkList
 from mmlt.functional.checks import OptionError, one_line
-from mmlt.registry import pretrained_in
+from mmlt.registry import pretrained_in, type_name
 
 __all__ = [
     'Faults',
@@ -128,7 +128,7 @@ def find_faults(cfg: Config, loaders: Sequence[str], world_size: int = 1) -> lis
         loaders: names of the data loaders that are going to be read.
         world_size: number of ranks.
     """
-    lines = list(_missing_weights(cfg))
+    lines = list(_missing_weights(cfg, loaders))
     lines += wrong_settings(cfg, loaders)
     found: dict[str, list[str]] = {}
     for name in loaders:
@@ -147,23 +147,27 @@ def find_faults(cfg: Config, loaders: Sequence[str], world_size: int = 1) -> lis
     return lines + [f'{", ".join(where)}: {fault}' for fault, where in found.items()]
 
 
-def _missing_weights(cfg: Config) -> Iterator[str]:
+def _missing_weights(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
     """Local files of weights that are not there."""
-    named = [('load_from', cfg.get('load_from')), *_pretrained(cfg.get('model'), 'model')]
+    training = 'train_dataloader' in loaders
+    named = [('load_from', cfg.get('load_from')), *_pretrained(cfg.get('model'), 'model', training)]
     for name, path in named:
-        if isinstance(path, str) and _is_local(path) and not osp.exists(path):
+        if isinstance(path, str) and _is_local(path) and not osp.exists(osp.expanduser(path)):
             yield f'{name}: expected the path of a checkpoint, got no {path}'
 
 
-def _pretrained(node: Any, name: str) -> Iterator[tuple[str, Any]]:
+def _pretrained(node: Any, name: str, read: bool) -> Iterator[tuple[str, Any]]:
+    """Files that initial weights come from; MMEngine reads them where it trains alone."""
     if isinstance(node, (list, tuple)):
         for index, part in enumerate(node):
-            yield from _pretrained(part, f'{name}[{index}]')
+            yield from _pretrained(part, f'{name}[{index}]', read)
     elif isinstance(node, dict):
-        if pretrained_in(node):
+        if read and pretrained_in(node):
             yield f'{name}.checkpoint', node.get('checkpoint')
+        # This one reads its weights where it is built.
+        read = read or type_name(node) == 'TunedBackbone'
         for key, part in node.items():
-            yield from _pretrained(part, f'{name}.{key}')
+            yield from _pretrained(part, f'{name}.{key}', read)
 
 
 def _is_local(path: str) -> bool:

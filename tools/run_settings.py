@@ -71,7 +71,7 @@ def _wrong_counts(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
     """Numbers that would stop a run only after its first epoch, or with an error of arithmetic."""
     named = [(loader, 'batch_size', int) for loader in loaders]
     if 'train_dataloader' in loaders:
-        # MMEngine takes 1e2 epochs, and an infinite interval, which is never.
+        # MMEngine takes 1e2 epochs, and an infinite interval of validation, which is never.
         keys = 'max_epochs', 'max_iters', 'val_interval'
         named += [('train_cfg', key, int | float) for key in keys]
     for part, key, kind in named:
@@ -79,7 +79,7 @@ def _wrong_counts(cfg: Config, loaders: Sequence[str]) -> Iterator[str]:
         if value is None:
             continue
         at_least_1 = isinstance(value, kind) and value >= 1  # NaN is not
-        if not at_least_1 or (math.isfinite(value) and value % 1):
+        if not at_least_1 or (value % 1 if math.isfinite(value) else key != 'val_interval'):
             yield f'{part}.{key}: expected an integer of at least 1, got {value!r}'
 
 

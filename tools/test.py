@@ -25,6 +25,7 @@ from preflight import check_run, read_config, run_tool
 
 import mmlt  # noqa: F401  registers everything, and lets torch load checkpoints safely
 from mmlt.apps.config import apply_options
+from mmlt.functional.checks import OptionError
 from mmlt.hooks import WeightsCheckHook
 
 LOADERS = ('test_dataloader',)  # that are read
@@ -72,10 +73,10 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir is not None:
         show_predictions(cfg, args)
-    if args.tta:
-        add_test_time_augmentation(cfg)
     if args.cfg_options is not None:
         apply_options(cfg, args.cfg_options)
+    if args.tta:  # around the model and the pipeline of the options
+        add_test_time_augmentation(cfg)
     if args.amp and torch.cuda.is_available():
         cfg.test_cfg.fp16 = True
     set_loader_defaults(cfg, ('test_dataloader',), pin_memory=not args.no_pin_memory)
@@ -84,7 +85,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
 
 def show_predictions(cfg: Config, args: argparse.Namespace) -> None:
     if 'visualization' not in cfg.default_hooks:
-        raise ValueError(
+        raise OptionError(
             '--show and --show-dir need default_hooks.visualization='
             "dict(type='VisualizationHook') in the config"
         )

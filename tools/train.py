@@ -22,7 +22,9 @@ from preflight import check_run, read_config, run_tool
 
 import mmlt
 from mmlt.apps.config import apply_options
+from mmlt.functional.checks import OptionError
 from mmlt.hooks.checkpoint_content import disarm_checkpoints
+from mmlt.registry import type_name
 from mmlt.weight_files import SUFFIX
 
 LOADERS = ('train_dataloader', 'val_dataloader')  # that are read
@@ -80,7 +82,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         apply_options(cfg, args.cfg_options)
     if args.auto_scale_lr:
         if not cfg.get('auto_scale_lr'):
-            raise ValueError(
+            raise OptionError(
                 '--auto-scale-lr: the config has no auto_scale_lr=dict(base_batch_size=...)'
             )
         cfg.auto_scale_lr.enable = True
@@ -98,9 +100,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
 def resume_anyway(cfg: Config) -> None:
     """Tell the hook that compares a resumed run with its checkpoint."""
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or ())]
-    ours = [hook for hook in hooks if isinstance(hook, dict) and hook['type'] == 'LongTailHook']
+    ours = [hook for hook in hooks if isinstance(hook, dict) and type_name(hook) == 'LongTailHook']
     if not ours:
-        raise ValueError(
+        raise OptionError(
             "--resume-anyway: expected default_hooks = dict(long_tail=dict(type='LongTailHook')) "
             'in the config, which compares a resumed run with its checkpoint, got none'
         )

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-__all__ = ['content_of_list', 'without_places']
+__all__ = ['content_of_list', 'images_of', 'without_places']
 
 
 def without_places(settings: dict[str, Any], config: Path | None) -> dict[str, Any]:
@@ -46,6 +46,20 @@ def _names(prefix: Any) -> Any:
     if isinstance(prefix, dict):
         return {key: _names(part) for key, part in prefix.items()}
     return Path(prefix).name if isinstance(prefix, str) and Path(prefix).is_absolute() else prefix
+
+
+def images_of(dataset: Any) -> Any:
+    """What a config of a data set says of its images, without what prepares them.
+
+    Of a list it is the content, since two names may hold the same.
+    """
+    if isinstance(dataset, dict):
+        kept = {k: v for k, v in dataset.items() if k not in ('pipeline', 'test_mode')}
+        listed = content_of_list(dataset)
+        if listed is not None:
+            kept['ann_file'] = listed
+        return {key: images_of(part) for key, part in kept.items()}
+    return [images_of(part) for part in dataset] if isinstance(dataset, (list, tuple)) else dataset
 
 
 def content_of_list(dataset: dict[str, Any]) -> str | None:

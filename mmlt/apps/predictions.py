@@ -125,7 +125,10 @@ def load_predictions(path: Path, trust: bool = False) -> Predictions:
 def _from_npz(path: Path) -> Predictions:
     expected = f'{path}: expected arrays labels and probabilities'
     try:
-        with np.load(path, allow_pickle=False) as file:
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError('it holds one array, as a .npy file does')
+        with file:
             parts = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f'{expected}, got a file that cannot be read: {error}') from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from copy import deepcopy
+from math import isfinite
 from typing import Any
 
 from mmengine.config import Config
@@ -28,12 +29,12 @@ def epochs_of(cfg: Config) -> int:
         ValueError: if it does not train by epochs.
     """
     train = cfg.get('train_cfg') or {}
-    epochs = train.get('max_epochs')
-    if not isinstance(epochs, int) or not train.get('by_epoch', True):
+    epochs: Any = train.get('max_epochs')
+    if not _is_count(epochs) or epochs % 1 or not train.get('by_epoch', True):
         raise ValueError(
             f'train_cfg: expected max_epochs, as of a run by epochs, got {dict(train)}'
         )
-    return epochs
+    return int(epochs)
 
 
 def scale_epochs(cfg: Config, epochs: int) -> Config:
@@ -63,7 +64,7 @@ def scale_epochs(cfg: Config, epochs: int) -> Config:
     train = cfg.train_cfg
     train.max_epochs = epochs
     for name in ('val_interval', 'val_begin'):
-        if name in train:
+        if _is_count(train.get(name)):  # an infinite interval is never
             train[name] = min(_place(train[name], factor), epochs)
     if train.get('dynamic_intervals'):
         train.dynamic_intervals = [
@@ -119,7 +120,7 @@ def _scaled_schedule(schedule: Any, before: int, epochs: int) -> Any:
         new['T_max'] = (
             max(1, _place(end, factor) - _place(begin, factor)) if whole else _place(length, factor)
         )
-    if new.get('type') == 'ExponentialLR':
+    if type_name(new) in ('ExponentialLR', 'ExponentialMomentum'):
         new['gamma'] = new['gamma'] ** (1 / factor)
     return new
 
@@ -159,4 +160,4 @@ def _named_by_epoch(node: Any) -> Iterator[tuple[Any, str]]:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)

@@ -32,6 +32,11 @@ _SKIPPED = 'skipped_images'
 class UnreadableImageError(RuntimeError):
     """An image that cannot be read, or prepared; the message names its file, and line of a list."""
 
+    def alone(self) -> ValueError:
+        """What it says, without the traceback that a worker of a loader puts before it."""
+        said = str(self).strip().splitlines()[-1]
+        return ValueError(said.split('UnreadableImageError: ')[-1])
+
 
 def unwrapped(dataset: Any, index: int) -> tuple[Any, int]:
     """The data set inside wrappers that holds image ``index``, and its index there."""

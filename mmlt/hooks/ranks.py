@@ -13,6 +13,8 @@ from typing import Any
 from mmengine.dist import all_gather_object
 from mmengine.runner import Runner
 
+from mmlt.functional.checks import OptionError
+
 from .runner_parts import loader_of, sampler_of
 
 __all__ = ['check_same_on_ranks', 'end_with_launcher']
@@ -41,13 +43,13 @@ def check_same_on_ranks(runner: Runner) -> None:
     for name in told[0]:
         numbers = [sizes.get(name) for sizes in told]
         if len(set(numbers)) > 1:
-            raise ValueError(
+            raise OptionError(
                 f'{name}: expected the same number on every rank, or the ranks wait for each other '
                 f'or disagree, got {_shorten(numbers)} on ranks 0 to {len(numbers) - 1} (the same '
                 'files on every machine? a sampler with round_up=False?)'
             )
     if told[0].get('train_dataloader, batches per epoch') == 0:
-        raise ValueError(
+        raise OptionError(
             'train_dataloader: expected at least one batch per epoch, got 0: with drop_last there '
             f'have to be at least batch_size images on each of {len(told)} ranks'
         )

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from mmlt.functional.checks import check_flag
+from mmlt.functional.checks import OptionError, check_flag
 
 from .runner_parts import schedulers_of, total_batch_of
 from .settings import changes, settings_of
@@ -76,7 +76,7 @@ class ResumeCheckHook(Hook):
         if others:
             runner.logger.warning(_list('resume: the run has changed', others))
         if errors:
-            raise ValueError(
+            raise OptionError(
                 _list('resume: expected what the checkpoint was trained with, got', errors)
                 + '\nThe result would belong to neither. Restore this, or start a new run from the '
                 'weights with load_from and resume=False; --resume-anyway of tools/train.py, which '

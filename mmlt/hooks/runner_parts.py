@@ -234,7 +234,7 @@ def check_pairing(runner: Runner) -> None:
     for name, (fits, part, wanted) in expected.items():
         if not fits:
             found = 'None' if part is None else type(part).__name__
-            raise ValueError(
+            raise OptionError(
                 f'{name}: expected dict({wanted}), got {found}. Pairs are drawn by a sampler and a '
                 'batch sampler, loaded by a data set, and mixed by a batch augment in a '
                 f'preprocessor; of these there are {there or "none"}'
@@ -269,7 +269,7 @@ def check_views(runner: Runner) -> None:
         ('data_preprocessor.type', preprocessor, ClsDataPreprocessor, 'PairedDataPreprocessor'),
     ):
         if type(part) is stock:
-            raise ValueError(
+            raise OptionError(
                 f'{name}: expected {wanted!r}, got {stock.__name__!r}: {source} several views of '
                 f'each image, and {stock.__name__} is for one'
             )
@@ -299,7 +299,7 @@ def check_single_label(runner: Runner) -> None:
     """A ``ValueError`` for a head of several labels per image, which has no class counts."""
     head = getattr(unwrap(runner.model), 'head', None)
     if isinstance(head, MultiLabelClsHead):
-        raise ValueError(
+        raise OptionError(
             f'model.head: expected a head for one label per image, got {type(head).__name__}, '
             'which is for several; mmlt has no method for multi-label data'
         )

@@ -15,6 +15,7 @@ from torch.utils.data import SequentialSampler as TorchSequentialSampler
 from mmlt.datasets.samplers.epoch import EpochSampler
 from mmlt.datasets.samplers.pairs import PairBatchSampler
 from mmlt.datasets.samplers.positions import PositionedBatches
+from mmlt.functional.checks import OptionError
 
 from .runner_parts import batch_sampler_of, sampler_of, total_batch_of
 
@@ -155,14 +156,14 @@ class WithinEpochHook(Hook):
 def _check_interval(runner: Runner, hook: CheckpointHook, obstacle: str | None) -> None:
     length = len(runner.train_dataloader)
     if obstacle and (hook.interval % length or hook.save_begin % length):
-        raise ValueError(
+        raise OptionError(
             'CheckpointHook.by_epoch: expected True, got False: a run cannot go on in the middle '
             f'of an epoch {obstacle}'
         )
     steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
     for name in ('interval', 'save_begin'):
         if getattr(hook, name) % steps:
-            raise ValueError(
+            raise OptionError(
                 f'CheckpointHook.{name}: expected a multiple of accumulative_counts={steps}, got '
                 f'{getattr(hook, name)}: gradients that were accumulated would be lost'
             )

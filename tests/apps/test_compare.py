@@ -34,7 +34,7 @@ from mmlt.apps.compare.plan import Plan, forget, locked, read_plan, runs_of
 from mmlt.apps.compare.processes import Ended, Task, Told, work_apart
 from mmlt.apps.compare.runs import Run, changed_settings, settings
 from mmlt.apps.compare.table import Comparison, save_tables, to_markdown, to_text
-from mmlt.apps.compare.work import train_and_judge
+from mmlt.apps.compare.work import _best, train_and_judge
 from mmlt.apps.config import apply_options
 from mmlt.apps.predictions import load_predictions, save_predictions
 from mmlt.checkpoints import last_checkpoint
@@ -151,6 +151,7 @@ def test_options_of_the_studies_exist():
         ("study = {'a': ('nowhere.py', {})}", r"'a': expected \(recipe from this folder"),
         ("study = {'a': 'study.py', 'A!': 'study.py'}", "different names, got two 'a'"),
         ("study = {'a': ('study.py', 3)}", r"'a': expected \(recipe from this folder"),
+        ("study = {'a': None}", r"'a': expected \(recipe from this folder, options\), got None"),
     ],
 )
 def test_a_wrong_study_is_named(tmp_path, text, said):
@@ -234,6 +235,47 @@ def test_a_run_with_another_config_is_refused_and_a_number_of_workers_is_not(tmp
     }
     for item in other.items():
         assert len(changed_settings(digits_run(tmp_path, epochs=4, options=[item]))) == 1, item
+
+
+def test_a_run_knows_the_content_of_the_files_that_it_read(tmp_path):
+    weights = tmp_path / 'stage1.pth'
+    weights.write_bytes(b'one')
+    run = digits_run(tmp_path, options={'load_from': str(weights)})
+    known = settings(run)
+    run.note(state='finished', settings=known)
+    assert changed_settings(run) == []
+    weights.write_bytes(b'another')
+    (line,) = changed_settings(run)
+    assert 'stage1.pth: trained with content' in line and '(sha256), now' in line
+    weights.unlink()
+    assert changed_settings(run) == [], 'it was there when it was needed'
+    del known['content']
+    run.note(settings=known)
+    weights.write_bytes(b'another')
+    assert changed_settings(run) == [], 'of an earlier version of mmlt'
+
+
+def test_a_run_knows_the_images_of_its_features(features, tmp_path):
+    run = Run(replace(digits_methods('ce')[0], features=features), 0, 2, tmp_path / 'home')
+    run.note(settings=settings(run))
+    assert changed_settings(run) == []
+    content = read_features(features)
+    write_features(features, replace(content, network=dict(content.network, images='others')))
+    (line,) = changed_settings(run)
+    assert line.startswith('images of the features: trained with content')
+
+
+def test_one_figure_chooses_the_best_epoch(tmp_path):
+    cfg = Config(dict(default_hooks=dict(checkpoint=dict(save_best='auto'))))
+    names = ('long_tail_top1_epoch_3', 'long_tail_top1_epoch_2', 'long_tail_few_shot_epoch_9')
+    for age, name in enumerate(names):
+        (tmp_path / f'best_{name}.pth').touch()
+        os.utime(tmp_path / f'best_{name}.pth', (100 - 10 * age, 100 - 10 * age))
+    os.utime(tmp_path / 'best_long_tail_few_shot_epoch_9.pth', (500, 500))
+    assert _best(tmp_path, cfg).name == 'best_long_tail_few_shot_epoch_9.pth'
+    cfg.default_hooks.checkpoint.save_best = ['long_tail/top1', 'long_tail/few_shot']
+    assert _best(tmp_path, cfg).name == 'best_long_tail_top1_epoch_3.pth'
+    assert _best(tmp_path / 'nowhere', cfg) is None
 
 
 def test_a_project_moves_together_with_its_runs(tmp_path):
@@ -540,6 +582,7 @@ def test_a_run_on_features_has_figures_of_its_last_epoch_and_no_pictures(feature
         train_and_judge(run, lambda share: None)
     known = run.read()
     assert known['state'] == 'finished' and known['results']['best'] is None
+    assert known['epochs'] == 2
     assert 0 <= known['results']['last']['top1'] <= 100
     assert known['no_best'] == 'heads on features are judged after their last epoch'
     assert [path.name for path in run.folder.glob('*.pth')] == ['epoch_2.pth']

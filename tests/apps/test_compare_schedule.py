@@ -85,6 +85,7 @@ def test_a_short_run_has_schedules_that_mmengine_takes(recipe, epochs):
         dict(type='StepLR', by_epoch=True, step_size=10, gamma=0.5),
         dict(type='PolyLR', by_epoch=True, begin=0, end=40, power=2.0),
         dict(type='ExponentialLR', by_epoch=True, gamma=0.9),
+        dict(type='mmengine.ExponentialLR', by_epoch=True, gamma=0.9),
         [
             dict(type='LinearLR', start_factor=0.1, begin=0, end=4, convert_to_iter_based=True),
             dict(
@@ -168,6 +169,16 @@ def test_schedules_in_iterations_grow_with_the_run():
     short = scale_epochs(cfg, 5)
     assert short.param_scheduler[0].end == 250
     assert [tuple(pair) for pair in short.train_cfg.dynamic_intervals] == [(4, 1)]
+
+
+def test_numbers_that_mmengine_takes_as_epochs_are_taken():
+    never = float('inf')
+    cfg = Config(dict(train_cfg=dict(max_epochs=1e2, val_interval=never)))
+    assert epochs_of(cfg) == 100 and isinstance(epochs_of(cfg), int)
+    assert scale_epochs(cfg, 5).train_cfg == dict(max_epochs=5, val_interval=never)
+    for wrong in (never, float('nan'), 1.5, True, None):
+        with pytest.raises(ValueError, match='train_cfg: expected max_epochs'):
+            epochs_of(Config(dict(train_cfg=dict(max_epochs=wrong))))
 
 
 def test_a_recipe_by_iterations_is_refused():

@@ -247,6 +247,12 @@ def test_lists_of_two_names_may_hold_the_same_images(tmp_path):
         (tmp_path / 'val.txt').write_text('a.png 0\n')
         (tmp_path / 'test.txt').write_text(text)
         assert same_images(cfg) is same
+        wrapped = Config(
+            {name: dict(dataset=dict(type='X', dataset=cfg[name].dataset)) for name in cfg}
+        )
+        assert same_images(wrapped) is same
+        cfg.val_dataloader.dataset.update(pipeline=[dict(type='Resize')], test_mode=True)
+        assert same_images(cfg) is same, 'whatever prepares them'
     cfg.val_dataloader = None
     assert not same_images(cfg)
 
@@ -277,6 +283,9 @@ def test_only_the_last_epoch_on_the_test_images_is_the_evaluation(
         ['p.npz', '--tau', 'nan'],
         ['p.npz', '--tau', 'sweep'],
         ['p.npz', '--thresholds', '1', '9'],
+        ['p.npz', '--validation', 'v.npz'],
+        ['p.npz', '--split', 'val'],
+        ['p.npz', '--cfg-options', 'a=1'],
     ],
 )
 def test_wrong_arguments_end_with_status_2(arguments):
@@ -305,6 +314,28 @@ test_cfg = dict()
 """
 
 
+@pytest.mark.parametrize('workers', [0, 1])
+def test_an_image_that_cannot_be_read_is_one_line(tmp_path, capsys, workers):
+    from mmpretrain.registry import MODELS
+
+    (tmp_path / 'a.png').write_bytes(b'no image')
+    (tmp_path / 'test.txt').write_text('a.png 0\n')
+    data = dict(
+        type='LongTailListDataset', data_root=str(tmp_path), ann_file='test.txt', num_classes=10,
+        test_mode=True, pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')],
+    )  # fmt: skip
+    config = tmp_path / 'stock.py'
+    loader = f'dict(batch_size=1, num_workers={workers}, dataset={data})'
+    config.write_text(f'{STOCK}train_dataloader = None\ntest_dataloader = {loader}\n')
+    cfg = Config.fromfile(config)
+    model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
+    torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'a.pth')
+    assert main([str(config), str(tmp_path / 'a.pth')]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('mmlt evaluate: error: ') and 'a.png' in error
+    assert error.count('\n') == 1 and 'Traceback' not in error
+
+
 def test_a_checkpoint_without_counts_is_judged_by_its_config(tmp_path, capsys):
     """As MMPretrain leaves it: no hook, no metric and no counts of mmlt."""
     from mmpretrain.registry import MODELS
@@ -327,6 +358,11 @@ def test_a_checkpoint_without_counts_is_judged_by_its_config(tmp_path, capsys):
     # The features are those from which the classifier made these probabilities, image by image.
     logits = model.head.fc(torch.from_numpy(kept.features)).detach()
     np.testing.assert_allclose(logits.softmax(1), kept.probabilities, atol=1e-5)
+
+    for wrong in ('model.head.type=Los', 'model.head.nums=1'):
+        assert main([str(config), str(tmp_path / 'a.pth'), '--force', '--cfg-options', wrong]) == 2
+        error = capsys.readouterr().err
+        assert error.count('\n') == 1 and 'error: config: expected parts that exist' in error
 
     adjusted = ['--cfg-options', 'model.head.loss.type=LogitAdjustedLoss']
     assert main([str(config), str(tmp_path / 'a.pth'), '--force', *adjusted]) == 0

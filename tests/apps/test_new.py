@@ -454,6 +454,29 @@ def test_a_name_at_two_labels(tmp_path: Path, capsys: pytest.CaptureFixture) -> 
     assert not (tmp_path / 'p').exists()
 
 
+@pytest.mark.parametrize('first', [1, -1])
+def test_labels_of_a_config_that_name_no_class_are_one_line(
+    first: int, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    images = draw(tmp_path / 'photos', {'a': 4, 'b': 4})
+    rows = [
+        f'{f.relative_to(images)} {"ab".index(f.parent.name) + first}'
+        for f in sorted(images.rglob('*.jpg'))
+    ]
+    (images / 'list.txt').write_text('\n'.join(rows))
+    data = dict(type='CustomDataset', data_root=str(images), ann_file='list.txt')
+    data['metainfo'] = dict(classes=['crane', 'wolf'])
+    (tmp_path / 'config.py').write_text(
+        f"default_scope = 'mmpretrain'\ntrain_dataloader = dict(dataset={data})\n"
+    )
+    assert new(tmp_path / 'config.py', '--out', tmp_path / 'p') == 2
+    error = capsys.readouterr().err
+    assert (
+        f'expected in [0, 2), the classes of the data set, got {2 if first == 1 else -1}' in error
+    )
+    assert error.count('\n') == 1 and not (tmp_path / 'p').exists()
+
+
 @pytest.mark.parametrize('width', [40, 80, 200])
 @pytest.mark.parametrize('classes', [2, 16, 17, 1000])
 def test_the_histogram_fits_the_terminal(classes: int, width: int) -> None:

@@ -129,6 +129,13 @@ def test_parts_that_do_not_fit_are_named(parts, message):
         two_images(**parts)
 
 
+def test_an_array_under_the_name_of_an_archive_is_named(tmp_path):
+    np.save(tmp_path / 'p.npy', np.zeros(3))
+    (tmp_path / 'p.npy').rename(tmp_path / 'p.npz')
+    with pytest.raises(ValueError, match=r'p\.npz: expected arrays labels .* holds one array'):
+        load_predictions(tmp_path / 'p.npz')
+
+
 @pytest.mark.parametrize(
     'samples, message',
     [

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from mmlt.autocast import CPUAutocastOptimWrapper
+from mmlt.functional.checks import OptionError
 from tests.digits_runner import CONFIGS
 from tests.tools.load_tool import TOOLS, load_tool
 
@@ -291,12 +292,12 @@ def test_an_unknown_config_is_named():
 def test_a_launcher_that_cannot_work_says_so(launcher, message, monkeypatch, tmp_path):
     for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(RuntimeError, match=message):
+    with pytest.raises(OptionError, match=message):
         run_train([CONFIG, '--launcher', launcher, '--work-dir', str(tmp_path)])
 
 
 def test_auto_scale_lr_needs_a_base_batch_size(tmp_path):
     config = tmp_path / 'config.py'
     config.write_text(f'_base_ = [{CONFIG!r}]\nauto_scale_lr = None\n')
-    with pytest.raises(ValueError, match='auto_scale_lr'):
+    with pytest.raises(OptionError, match='auto_scale_lr'):
         run_train([str(config), '--auto-scale-lr', '--work-dir', str(tmp_path)])

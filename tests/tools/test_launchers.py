@@ -9,6 +9,7 @@ from cli import join_ranks, prepare_cpu_ranks, set_loader_defaults, set_work_dir
 from mmengine.config import Config
 
 from mmlt.autocast import CPUAutocastOptimWrapper
+from mmlt.functional.checks import OptionError
 from tests.digits_runner import digits_runner
 from tests.tools.load_tool import load_tool
 
@@ -58,7 +59,10 @@ def test_resume_anyway_finds_the_hook_of_the_config():
         resume_anyway(cfg)
         hooks = [*cfg.get('default_hooks', {}).values(), *cfg.get('custom_hooks', [])]
         assert hooks[-1] == dict(type='LongTailHook', resume_anyway=True)
-    with pytest.raises(ValueError, match='--resume-anyway: expected default_hooks'):
+    scoped = Config(dict(default_hooks=dict(any=dict(type='mmpretrain.LongTailHook'))))
+    resume_anyway(scoped)
+    assert scoped.default_hooks.any.resume_anyway
+    with pytest.raises(OptionError, match='--resume-anyway: expected default_hooks'):
         resume_anyway(Config({}))
 
 
@@ -79,9 +83,9 @@ def test_the_work_dir_comes_from_the_command_line_then_the_config_then_its_name(
 def test_cpu_ranks_need_torchrun(monkeypatch):
     for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(RuntimeError, match=r'dist_train\.sh'):
+    with pytest.raises(OptionError, match=r'dist_train\.sh'):
         prepare_cpu_ranks(Config(dict(launcher='pytorch')))
-    with pytest.raises(RuntimeError, match='slurm'):
+    with pytest.raises(OptionError, match='slurm'):
         prepare_cpu_ranks(Config(dict(launcher='slurm')))
     cfg = Config(dict(launcher='none'))
     prepare_cpu_ranks(cfg)

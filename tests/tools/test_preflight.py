@@ -112,6 +112,11 @@ def test_weights_that_are_not_there(tmp_path):
         'load_from: expected the path of a checkpoint, got no nope.pth',
         'model.backbone.init_cfg[0].checkpoint: expected the path of a checkpoint, got no gone.pth',
     ]
+    # A test loads one checkpoint, and MMEngine reads initial weights where it trains.
+    assert [line.partition(':')[0] for line in faults(cfg, 'val_dataloader')] == ['load_from']
+    cfg.model.backbone = dict(type='TunedBackbone', backbone=cfg.model.backbone)
+    assert len(faults(cfg, 'val_dataloader')) == 2
+    cfg.model.backbone = cfg.model.backbone.backbone
     cfg.load_from = 'https://example.org/x.pth'
     cfg.model.backbone.init_cfg[0].checkpoint = 'torchvision://resnet50'
     assert faults(cfg) == []
@@ -195,6 +200,17 @@ def test_any_registered_optimizer_is_taken(tmp_path, kind):
 def test_whole_numbers_that_mmengine_takes_are_taken(tmp_path):
     options = {'train_cfg.max_epochs': 1e2, 'train_cfg.val_interval': float('inf')}
     assert not find_faults(digits_config(tmp_path, 'resnet8_ce', **options), ['train_dataloader'])
+    endless = digits_config(tmp_path, 'resnet8_ce', **{'train_cfg.max_epochs': float('inf')})
+    (line,) = find_faults(endless, ['train_dataloader'])
+    assert line == 'train_cfg.max_epochs: expected an integer of at least 1, got inf'
+
+
+def test_weights_in_the_home_folder_are_there(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'w.pth').write_bytes(b'x')
+    cfg = listed(tmp_path, TWO)
+    cfg.load_from = '~/w.pth'
+    assert faults(cfg) == []
 
 
 def test_frozen_stages_need_weights(tmp_path):

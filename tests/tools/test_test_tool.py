@@ -41,6 +41,15 @@ def test_options_of_training_do_not_matter_at_test(tmp_path):
     assert 0 <= figures(tmp_path, recipe, '--tta', more=PAIRS)['long_tail/top1'] <= 100
 
 
+def test_options_of_the_model_mean_the_same_with_test_time_augmentation():
+    tool = load_tool('test.py')
+    recipe = str(CONFIGS / 'digits_lt' / 'resnet8_ce.py')
+    options = ['model.head.num_classes=5', 'tta_model.type=mmpretrain.Other']
+    args = tool.parse_args([recipe, 'w.pth', '--tta', '--cfg-options', *options])
+    cfg = tool.merge_args(Config.fromfile(recipe), args)
+    assert cfg.model.module.head.num_classes == 5 and cfg.model.type == 'mmpretrain.Other'
+
+
 def test_a_checkpoint_that_lacks_weights_is_an_error_without_the_hook_too(tmp_path):
     torch.save(dict(state_dict={'a': torch.zeros(2)}), tmp_path / 'w.pth')
     path = tmp_path / 'recipe.py'

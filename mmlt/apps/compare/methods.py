@@ -17,6 +17,7 @@ from mmengine.config import Config
 from ..check.sources import read_splits
 from ..config import apply_options, read_config
 from ..features.frozen import frozen_config
+from ..places import images_of
 
 __all__ = ['Method', 'check_same_test', 'choose', 'find_methods', 'home_of']
 
@@ -90,8 +91,9 @@ def _from_study(study: Any, for_all: Any, path: Path) -> list[Method]:
         raise ValueError(f'{path}: expected study = {{label: (recipe, options)}}, got {study!r}')
     methods = []
     for label, variant in study.items():
-        pair = (variant, {}) if isinstance(variant, str) else tuple(variant)
-        recipe = (path.parent / str(pair[0])).resolve() if len(pair) == 2 else None
+        pair = (variant, {}) if isinstance(variant, str) else variant
+        is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
+        recipe = (path.parent / str(pair[0])).resolve() if is_pair else None
         if recipe is None or not recipe.is_file() or not isinstance(pair[1], dict):
             raise ValueError(
                 f'{path}: {label!r}: expected (recipe from this folder, options), got {variant!r}'
@@ -161,13 +163,7 @@ def check_same_test(methods: Sequence[Method]) -> None:
 def _test_data(method: Method) -> Any:
     """The config of the test data, without what prepares images."""
     loader = method.load().get('test_dataloader') or {}
-
-    def bare(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: bare(part) for key, part in value.items() if key != 'pipeline'}
-        return [bare(part) for part in value] if isinstance(value, (list, tuple)) else value
-
-    return bare(loader.get('dataset'))
+    return images_of(loader.get('dataset'))
 
 
 def _test_images(method: Method) -> tuple[Counter[Any], tuple[str, ...]]:

@@ -17,6 +17,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ..schedule import epochs_of
 from .budget import Costs
 from .runs import Run
 from .work import build_runner, why_no_best
@@ -38,7 +39,9 @@ def measure(run: Run, folder: Path, seconds: float, tell: Callable[[Any], None])
     """
     began = time.monotonic()
     cfg = run.load()
-    interval, single = int(cfg.train_cfg.get('val_interval', 1)), why_no_best(cfg) is not None
+    # Infinite is never, and counts as once.
+    interval = int(min(cfg.train_cfg.get('val_interval', 1), epochs_of(cfg)))
+    single = why_no_best(cfg) is not None
     runner = build_runner(cfg, run.method.config, folder)
     probe = _Probe(seconds)
     runner.register_hook(probe, priority='LOWEST')

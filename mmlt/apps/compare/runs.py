@@ -11,7 +11,9 @@ from typing import Any
 from mmengine.config import Config
 
 from mmlt.checkpoints import last_checkpoint, write_text_whole
+from mmlt.datasets.feature_files import read_features
 from mmlt.hooks.settings import changes, settings_of
+from mmlt.models.backbones.base_weights import local_file, sha256_of
 from mmlt.registry import dicts_in
 
 from ..places import without_places
@@ -23,6 +25,7 @@ __all__ = ['Run', 'changed_settings', 'settings']
 
 STATE = 'run.json'
 LOG = 'run.log'
+CONTENT = 'content'  # of files that a run reads besides its data
 Figures = dict[str, float]
 
 
@@ -107,7 +110,12 @@ def settings(run: Run) -> dict[str, Any]:
         None,
     )
     known.update({name.replace('val_', 'test_'): part for name, part in test.items() if part})
-    known['weights'] = [str(cfg.get('load_from')), *_checkpoints(cfg)]
+    files = [str(cfg.get('load_from')), *_checkpoints(cfg)]
+    known['weights'] = files
+    known[CONTENT] = [[name, sha256_of(local_file(name))] for name in files if _is_here(name)]
+    if run.method.features is not None:
+        images = read_features(run.method.features).network.get('images', '')
+        known[CONTENT].append(['images of the features', images])
     plain: dict[str, Any] = json.loads(json.dumps(known, default=str))
     return without_places(plain, run.method.config)
 
@@ -123,4 +131,16 @@ def changed_settings(run: Run) -> list[str]:
     before = run.read().get('settings')
     if before is None:
         return []
-    return [change.text for change in changes(before, settings(run), 0, False)]
+    was, now = dict(before), settings(run)
+    old, new = (dict(part.pop(CONTENT, ())) for part in (was, now))
+    # A file that is gone was read while it was there.
+    others = [
+        f'{name}: trained with content {old[name][:12]} (sha256), now {new[name][:12]}'
+        for name in old.keys() & new.keys()
+        if old[name] != new[name]
+    ]
+    return [change.text for change in changes(was, now, 0, False)] + sorted(others)
+
+
+def _is_here(name: str) -> bool:
+    return '://' not in name and local_file(name).is_file()

@@ -18,7 +18,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 import mmlt
-from mmlt.checkpoints import last_checkpoint
+from mmlt.checkpoints import last_checkpoint, progress_of
 
 from ..evaluate.command import evaluate_run
 from ..evaluate.inference import same_images
@@ -135,19 +135,31 @@ def _judge(run: Run, cfg: Config) -> dict[str, Any]:
     results: dict[str, Any] = {'last': _evaluate(run, last, 'evaluation'), 'best': None}
     frozen = run.method.features is not None
     no_best = LAST_ONLY if frozen else why_no_best(cfg)
-    found: dict[str, Any] = dict(results=results, best_epoch=None, no_best=no_best)
+    epochs = progress_of(last)[1]  # fewer than planned where a hook stops early
+    found: dict[str, Any] = dict(results=results, epochs=epochs, best_epoch=None, no_best=no_best)
     if found['no_best'] is None:
-        best = sorted(run.folder.glob('best_*.pth'), key=lambda path: path.stat().st_mtime)
-        if not best:
+        best = _best(run.folder, cfg)
+        if best is None:
             found['no_best'] = 'CheckpointHook(save_best=...) of the configs keeps no best epoch'
         else:
-            epoch = _EPOCH.search(best[-1].name)
+            epoch = _EPOCH.search(best.name)
             found['best_epoch'] = int(epoch[1]) if epoch else None
-            same = epoch is not None and int(epoch[1]) == cfg.train_cfg.max_epochs
-            results['best'] = (
-                results['last'] if same else _evaluate(run, best[-1], 'evaluation_best')
-            )
+            same = epoch is not None and int(epoch[1]) == epochs
+            results['best'] = results['last'] if same else _evaluate(run, best, 'evaluation_best')
     return found
+
+
+def _best(folder: Path, cfg: Config) -> Path | None:
+    """The checkpoint that validation has chosen, by the first figure of ``save_best``."""
+    wanted = cfg.default_hooks.get('checkpoint', {}).get('save_best')
+    first = wanted[0] if isinstance(wanted, (list, tuple)) else None
+    name = '.*' if first is None else re.escape(first.replace('/', '_'))
+    kept = [
+        path
+        for path in folder.glob('best_*.pth')
+        if re.fullmatch(rf'best_{name}_(epoch|iter)_\d+\.pth', path.name)
+    ]
+    return max(kept, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def why_no_best(cfg: Config) -> str | None:

@@ -126,6 +126,11 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f'expected a checkpoint after the config {args.source[0]}, got none')
     if len(args.source) == 1 and args.tau is None and args.validation is None:
         parser.error('--tau sweep: expected --validation PREDICTIONS to choose on, got none')
+    if args.validation is not None and args.tau is not None:
+        parser.error('--validation: expected it with --tau sweep, which chooses on it, got a tau')
+    if len(args.source) == 1 and (args.cfg_options or args.split != 'test'):
+        option = '--cfg-options' if args.cfg_options else '--split'
+        parser.error(f'{option}: expected CONFIG CHECKPOINT, which it is for, got predictions')
     if len(args.source) == 1 and args.features:
         parser.error('--features: expected CONFIG CHECKPOINT to compute them, got predictions')
     if args.out_dir is None:

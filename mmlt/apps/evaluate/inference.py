@@ -20,10 +20,12 @@ from mmengine.runner import Runner
 from mmpretrain.registry import METRICS
 from numpy.typing import NDArray
 
+from mmlt.datasets.reading import UnreadableImageError
+from mmlt.functional.checks import one_line
 from mmlt.hooks.weights_check import WeightsCheckHook
 
 from ..command_line import progress_bar
-from ..places import content_of_list
+from ..places import images_of
 from ..predictions import Predictions, gather
 
 __all__ = ['predict_split', 'same_images']
@@ -66,9 +68,6 @@ class _ShowProgress(Hook):
     def after_test_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         self.bar.advance(self.task)
 
-    def after_test(self, runner: Runner) -> None:
-        self.bar.stop()
-
 
 class _KeepFeatures(Hook):
     """Hands what the head computes before its classifier to the metric, batch by batch."""
@@ -100,16 +99,22 @@ class _KeepFeatures(Hook):
 
 
 def same_images(cfg: Config) -> bool:
-    """Whether validation and test data of a config are the same, also by lists of two names."""
-    val, test = (_images(cfg.get(f'{name}_dataloader')) for name in ('val', 'test'))
-    return val is not None and val == test
+    """Whether validation and test data of a config are the same images, however prepared."""
+    loaders = [cfg.get(f'{name}_dataloader') for name in ('val', 'test')]
+    if None in loaders:
+        return False
+    val, test = (images_of(loader.dataset) for loader in loaders)
+    return bool(val == test)
 
 
-def _images(loader: Any) -> Any:
-    if loader is None:
-        return None
-    listed = content_of_list(loader.dataset)
-    return loader.dataset if listed is None else dict(loader.dataset, ann_file=listed)
+def _built(cfg: Config) -> Runner:
+    try:
+        return Runner.from_cfg(cfg)
+    except (KeyError, TypeError) as error:
+        said = one_line(error).partition('. Please check')[0]
+        raise ValueError(
+            f'config: expected parts that exist, with arguments of theirs, got an error: {said}'
+        ) from error
 
 
 def predict_split(cfg: Config, checkpoint: str, split: str, features: bool = False) -> Predictions:
@@ -125,7 +130,8 @@ def predict_split(cfg: Config, checkpoint: str, split: str, features: bool = Fal
         The predictions, without class counts.
 
     Raises:
-        ValueError: if the config has no such split, or an image has not one label.
+        ValueError: if the config has no such split, names a part that does not exist or fit, or an
+            image cannot be read or has not one label.
     """
     if cfg.get(f'{split}_dataloader') is None:
         raise ValueError(f'{split}_dataloader: expected it in the config, got none')
@@ -151,13 +157,19 @@ def predict_split(cfg: Config, checkpoint: str, split: str, features: bool = Fal
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         cfg.work_dir = folder
         cfg.experiment_name = f'evaluate_{Path(folder).name}_{split}'
-        runner = Runner.from_cfg(cfg)
+        runner = _built(cfg)
         runner.register_hook(WeightsCheckHook())
-        runner.register_hook(_ShowProgress(split))
+        progress = _ShowProgress(split)
+        runner.register_hook(progress)
         keeper = _KeepFeatures()
         if features:
             runner.register_hook(keeper)
-        runner.test()
+        try:
+            runner.test()
+        except UnreadableImageError as error:
+            raise error.alone() from error
+        finally:
+            progress.bar.stop()
     metric = runner.test_evaluator.metrics[0]
     names = (metric.dataset_meta or {}).get('classes')
     predictions = gather(metric.samples, names, split)

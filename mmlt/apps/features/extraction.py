@@ -226,6 +226,15 @@ class _Parts:
             np.save(file, shard)
 
 
+def _alike(cfg: Config) -> bool:
+    """Whether validation and test have the same images, prepared in the same way."""
+    pipelines = [
+        inside_wrappers(cfg[f'{name}_dataloader'].dataset).get('pipeline')
+        for name in ('val', 'test')
+    ]
+    return pipelines[0] == pipelines[1] and same_images(cfg)
+
+
 def _datasets(cfg: Config) -> tuple[dict[str, Any], dict[str, str]]:
     """The data sets of a config without pairs, and which splits are the same images."""
     found: dict[str, Any] = {}
@@ -234,7 +243,7 @@ def _datasets(cfg: Config) -> tuple[dict[str, Any], dict[str, str]]:
         loader = cfg.get(f'{name}_dataloader')
         if loader is None:
             continue
-        if name == 'test' and 'val' in found and same_images(cfg):
+        if name == 'test' and 'val' in found and _alike(cfg):
             same['test'] = 'val'
             continue
         part = deepcopy(inside_wrappers(loader.dataset))

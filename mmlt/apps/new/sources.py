@@ -317,7 +317,11 @@ def _read_config(sources: Sequence[Path], root: Path | None) -> Gathered:
         for image in split.images:
             if not isinstance(image.label, int):
                 raise refuse(f'{sources[0]}: label of {image.path}', 'one class', image.label)
-            known = split.classes[image.label] if split.classes else str(image.label)
+            classes = len(split.classes)
+            if classes and not 0 <= image.label < classes:
+                where = f'{sources[0]}: label of {image.path}'
+                raise refuse(where, f'in [0, {classes}), the classes of the data set', image.label)
+            known = split.classes[image.label] if classes else str(image.label)
             found.images.append(Image(os.path.abspath(image.path), known, name))
     return found
 
