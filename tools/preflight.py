@@ -285,7 +285,7 @@ def _too_few(loader: dict, images: int | None, world_size: int) -> list[str]:
 
 
 def _one_line(error: BaseException) -> str:
-    text = one_line(error, 1000)
+    text = one_line(error, 3000)
     # MMEngine puts the place of a class before what the class says.
     head, colon, tail = text.partition(': ')
     return tail if colon and head.startswith('class `') else text

@@ -236,6 +236,8 @@ def test_the_metafiles_agree_with_the_logs():
         ('cpmix', 'cifar10_lt_200e', 'CP-Mix'),
         ('bcl', 'cifar10_lt_200e', 'BCL'),
         ('concutmix', 'cifar10_lt_200e', 'ConCutMix'),
+        ('concutmix_car', 'cifar10_lt_200e', 'ConCutMix + CAR'),
+        ('concutmix_car_device_images', 'cifar10_lt_200e', 'ConCutMix + CAR'),
         ('crt', 'cifar10_lt_second_stage', 'cRT'),
         ('over_smoothing', 'cifar10_lt_second_stage', 'label over-smoothing'),
     ],
@@ -245,7 +247,8 @@ def test_head_and_metafile_have_the_figure_of_the_log(recipe, study, label):
     path = f'configs/cifar10_lt/resnet32_{recipe}_ir100.py'
     head = (ROOT / path).read_text().split('_base_')[0]
     assert re.search(r'here:? (\d+\.\d)', head)[1] == figure
-    file = {'ce': 'cross_entropy', 'ce_device_images': 'cross_entropy'}.get(recipe, recipe)
+    files = {'ce': 'cross_entropy', 'ce_device_images': 'cross_entropy', 'concutmix_car': 'car'}
+    file = files.get(recipe.removesuffix('_device_images'), recipe)
     metafile = load(CONFIGS / 'metafiles' / f'{file}.yml')
     (model,) = [one for one in metafile['Models'] if one['Config'] == path]
     assert str(model['Results'][0]['Metrics']['Top 1 Accuracy']) == figure

@@ -18,8 +18,8 @@ __all__ = ['about_test', 'advice', 'histogram', 'summary']
 ROWS = 16
 PAGE = 'docs/which_method.md'
 LONG = (
-    'ConCutMix without CAR is +7.0 over la after 200 epochs of CIFAR-10-LT (one seed), its worst '
-    'class 66.3 → 72.5'
+    'after 200 epochs of CIFAR-10-LT (one seed) it has 85.0 for 77.8 of la, and its worst class '
+    '66.3 → 73.7'
 )
 EVEN = 1.5  # largest over smallest class of test images that are called balanced
 
