@@ -1,7 +1,7 @@
 # Balanced contrastive learning (BCL; Zhu et al., CVPR 2022).
 # python tools/train.py configs/cifar10_lt/resnet32_bcl_ir100.py
-# 1 GPU, batch 256. Published top-1: 84.32 %, probably with Cutout (resnet32_bcl_cutout_ir100.py).
-# Last epoch, here: 82.5 % (docs/results/cifar10_lt.md).
+# 1 GPU, batch 256. Published top-1, probably with Cutout: 84.32 %. With it:
+# resnet32_bcl_cutout_ir100.py. Last epoch, without it, here: 82.5 % (docs/results/cifar10_lt.md).
 _base_ = [
     '../_base_/datasets/cifar10_lt_views.py',
     '../_base_/models/cifar_resnet32_bcl.py',
