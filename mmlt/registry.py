@@ -11,15 +11,16 @@ evaluates the name of a base before it looks for the file, and so can be made to
 ``_base_ = __import__('mmlt').__name__ + '::imagenet_lt/resnext50_concutmix_car.py'``.
 """
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.registry import Registry
+from mmengine.registry import Registry, build_functions
 from mmpretrain import registry as registries_of_mmpretrain
 from torch import nn
 
-from mmlt.functional.checks import refuse
+from mmlt.functional.checks import one_line, refuse
 
 __all__ = [
     'build_module',
@@ -29,7 +30,9 @@ __all__ = [
     'check_init_cfg',
     'dicts_in',
     'pretrained_in',
+    'said_by',
     'type_name',
+    'wrong_part',
 ]
 
 # This module, not the installed distribution: MMEngine then looks for recipes beside the code that
@@ -109,3 +112,25 @@ def dicts_in(config: Any) -> Iterator[dict[str, Any]]:
         config = list(config.values())
     for part in config if isinstance(config, (list, tuple)) else ():
         yield from dicts_in(part)
+
+
+def said_by(error: BaseException) -> str:
+    """What an error says, in one line, without the place of a class that MMEngine puts before."""
+    text = one_line(error, 3000)
+    head, colon, tail = text.partition(': ')
+    return tail if colon and head.startswith('class `') else text
+
+
+def wrong_part(error: BaseException) -> str | None:
+    """What a registry of MMEngine met where it builds a part that does not exist or fit.
+
+    None for an error of the part's own code.
+    """
+    while error.__context__ is not None:
+        error = error.__context__
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    of_arguments = isinstance(error, TypeError) and 'argument' in str(error)
+    if build_functions.__file__ not in (files if of_arguments else files[-1:]):
+        return None
+    said = said_by(error).partition('. Please check')[0]
+    return f'config: expected parts that exist, with arguments of theirs, got an error: {said}'

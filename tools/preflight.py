@@ -10,7 +10,6 @@ import os
 import os.path as osp
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,15 +18,15 @@ from machine import FAULTY, cpu_cores
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.dist import all_gather_object, get_dist_info
-from mmengine.registry import DefaultScope, build_functions
+from mmengine.registry import DefaultScope
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 from run_settings import wrong_settings
 
 from mmlt.datasets import LongTailListDataset
 from mmlt.datasets.lists import BenchmarkList
-from mmlt.functional.checks import OptionError, one_line
-from mmlt.registry import pretrained_in, type_name
+from mmlt.functional.checks import OptionError
+from mmlt.registry import pretrained_in, said_by, type_name, wrong_part
 
 __all__ = [
     'Faults',
@@ -61,8 +60,8 @@ def run_tool(main: Callable[[], Any]) -> None:
         main()
     except (Faults, OptionError, KeyError, TypeError) as error:
         if isinstance(error, ValueError):
-            lines = error.lines if isinstance(error, Faults) else [_one_line(error)]
-        elif (line := _wrong_part(error)) is not None:
+            lines = error.lines if isinstance(error, Faults) else [said_by(error)]
+        elif (line := wrong_part(error)) is not None:
             lines = [line]
         else:
             raise
@@ -79,7 +78,7 @@ def read_config(path: str) -> Config:
     try:
         return Config.fromfile(path)
     except Exception as error:  # a config is a program
-        raise Faults([f'config: expected a config, got {path}: {_one_line(error)}']) from error
+        raise Faults([f'config: expected a config, got {path}: {said_by(error)}']) from error
 
 
 def check_run(cfg: Config, loaders: Sequence[str]) -> None:
@@ -217,7 +216,7 @@ def _look_at(config: dict) -> tuple[list[str], int | None, int | None]:
         if 'lazy_init' in str(error):
             return [], None, None
         origin = _source(kind) if isinstance(error, OSError) else ''
-        return [_one_line(error) + origin], None, None
+        return [said_by(error) + origin], None, None
     classes = getattr(dataset, 'num_classes', None) or len(dataset.CLASSES or ()) or None
     return [], classes, images
 
@@ -282,28 +281,6 @@ def _too_few(loader: dict, images: int | None, world_size: int) -> list[str]:
         f'batch_size: expected at most {images // world_size} for {images} images on {world_size} '
         f'ranks, got {batch}: with drop_last an epoch has no batch'
     ]
-
-
-def _one_line(error: BaseException) -> str:
-    text = one_line(error, 3000)
-    # MMEngine puts the place of a class before what the class says.
-    head, colon, tail = text.partition(': ')
-    return tail if colon and head.startswith('class `') else text
-
-
-def _wrong_part(error: BaseException) -> str | None:
-    """What a registry of MMEngine met where it builds a part that does not exist or fit.
-
-    None for an error of the part's own code.
-    """
-    while error.__context__ is not None:
-        error = error.__context__
-    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    of_arguments = isinstance(error, TypeError) and 'argument' in str(error)
-    if build_functions.__file__ not in (files if of_arguments else files[-1:]):
-        return None
-    said = _one_line(error).partition('. Please check')[0]
-    return f'config: expected parts that exist, with arguments of theirs, got an error: {said}'
 
 
 def _first_of_machine() -> bool:

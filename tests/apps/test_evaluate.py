@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmlt.apps.evaluate import main
 from mmlt.apps.evaluate.command import parse_args
@@ -336,7 +337,7 @@ def test_an_image_that_cannot_be_read_is_one_line(tmp_path, capsys, workers):
     assert error.count('\n') == 1 and 'Traceback' not in error
 
 
-def test_a_checkpoint_without_counts_is_judged_by_its_config(tmp_path, capsys):
+def test_a_checkpoint_without_counts_is_judged_by_its_config(tmp_path, capsys, monkeypatch):
     """As MMPretrain leaves it: no hook, no metric and no counts of mmlt."""
     from mmpretrain.registry import MODELS
 
@@ -363,6 +364,10 @@ def test_a_checkpoint_without_counts_is_judged_by_its_config(tmp_path, capsys):
         assert main([str(config), str(tmp_path / 'a.pth'), '--force', '--cfg-options', wrong]) == 2
         error = capsys.readouterr().err
         assert error.count('\n') == 1 and 'error: config: expected parts that exist' in error
+
+    with monkeypatch.context() as patched, pytest.raises(KeyError, match='own code'):
+        patched.setattr(Runner, 'from_cfg', lambda cfg: {}['own code'])
+        main([str(config), str(tmp_path / 'a.pth'), '--force'])
 
     adjusted = ['--cfg-options', 'model.head.loss.type=LogitAdjustedLoss']
     assert main([str(config), str(tmp_path / 'a.pth'), '--force', *adjusted]) == 0

@@ -21,8 +21,8 @@ from mmpretrain.registry import METRICS
 from numpy.typing import NDArray
 
 from mmlt.datasets.reading import UnreadableImageError
-from mmlt.functional.checks import one_line
 from mmlt.hooks.weights_check import WeightsCheckHook
+from mmlt.registry import wrong_part
 
 from ..command_line import progress_bar
 from ..places import images_of
@@ -111,10 +111,10 @@ def _built(cfg: Config) -> Runner:
     try:
         return Runner.from_cfg(cfg)
     except (KeyError, TypeError) as error:
-        said = one_line(error).partition('. Please check')[0]
-        raise ValueError(
-            f'config: expected parts that exist, with arguments of theirs, got an error: {said}'
-        ) from error
+        said = wrong_part(error)
+        if said is None:
+            raise
+        raise ValueError(said) from error
 
 
 def predict_split(cfg: Config, checkpoint: str, split: str, features: bool = False) -> Predictions:
