@@ -7,8 +7,8 @@ released formulation multiplies one-hot matrices, blends whole matrices and deco
 at K=8142 it takes minutes, so it runs there only if --released-at says so, and once.
 
 The floor is a matrix-vector product, which reads the 4 K^2 bytes of the estimate once. Memory is
-the most that a step holds beyond what lasts (estimate and logits), in units of 4 K^2 bytes; at
-small K the (N, K) arrays dominate it.
+the most that a step holds beyond what lasts (estimate and logits); at small K the (N, K) arrays
+dominate it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
-from side_by_side import cost
+from side_by_side import Row, cost, shown
 from torch import Tensor
 
 from mmlt.functional.confusion.soft import (
@@ -33,17 +33,6 @@ from mmlt.functional.counts import frequency_weights
 from mmlt.functional.imbalance import exponential_class_counts
 
 BETA = 0.5
-COLUMNS = (
-    'classes',
-    'mmlt (ms)',
-    'released (ms)',
-    'times faster',
-    'matrix-vector (ms)',
-    'mmlt / matrix-vector',
-    'mmlt memory / 4K^2',
-    'released memory / 4K^2',
-)
-
 Batch = tuple[Tensor, Tensor]
 Step = Callable[[], None]
 
@@ -101,8 +90,8 @@ def measure(
     with_released: bool,
     options: ConfusionOptions,
     device: torch.device,
-) -> dict[str, float | str]:
-    """One row of the table; what was not measured is left empty."""
+) -> list[Row]:
+    """Rows of one number of classes."""
     weights = frequency_weights(exponential_class_counts(1000, classes, 100)).float().to(device)
     stream = batches(classes, images, device)
     step = mmlt_step(stream, weights, options)
@@ -111,38 +100,30 @@ def measure(
     ours = cost(step, repeats, device)
     matrix = torch.rand(classes, classes, device=device)
     product = cost(lambda: torch.mv(matrix, weights), 5 * repeats, device)
-    unit = 4 * classes**2
-    row: dict[str, float | str] = dict.fromkeys(COLUMNS, '')
-    row |= {
-        'classes': str(classes),
-        'mmlt (ms)': 1e3 * ours.seconds,
-        'matrix-vector (ms)': 1e3 * product.seconds,
-        'mmlt / matrix-vector': ours.seconds / product.seconds,
-        'mmlt memory / 4K^2': ours.peak_bytes / unit,
-    }
+    floor, released = 'a matrix-vector product', 'one-hot products, SVD and backward'
+    size = f'N={images}, K={classes:,}'
+
+    def row(other: str, plain: float, own: float, unit: str) -> Row:
+        return Row(f'CAR step in float32, against {other}', size, plain, own, unit)
+
+    rows = [
+        row(floor, 1e3 * product.seconds, 1e3 * ours.seconds, 'ms'),
+        row('its estimate, 4 K²', 4e-6 * classes**2, ours.peak_bytes / 1e6, 'MB'),
+    ]
     if with_released:
-        released = released_step(stream, weights)
+        theirs = released_step(stream, weights)
         if classes > 2000:
             begun = time.process_time()
-            released()
+            theirs()
             seconds = time.process_time() - begun
         else:
-            seconds, peak_bytes = cost(released, min(repeats, 5), device)
-            row['released memory / 4K^2'] = peak_bytes / unit
-        row |= {'released (ms)': 1e3 * seconds, 'times faster': seconds / ours.seconds}
-    return row
+            seconds, peak_bytes = cost(theirs, min(repeats, 5), device)
+            rows.append(row(released, peak_bytes / 1e6, ours.peak_bytes / 1e6, 'MB'))
+        rows.append(row(released, 1e3 * seconds, 1e3 * ours.seconds, 'ms'))
+    return rows
 
 
-def table(rows: Sequence[dict[str, float | str]]) -> str:
-    """The rows in Markdown."""
-    lines = ['| ' + ' | '.join(COLUMNS) + ' |', '|' + ' ---: |' * len(COLUMNS)]
-    for row in rows:
-        cells = (f'{value:.4g}' if isinstance(value, float) else value for value in row.values())
-        lines.append('| ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -161,21 +142,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     options = ConfusionOptions(beta=BETA, absent_classes=args.absent_classes)
-    print(
-        table(
-            [
-                measure(
-                    classes,
-                    args.images,
-                    args.repeats,
-                    classes in args.released_at,
-                    options,
-                    args.device,
-                )
-                for classes in args.classes
-            ]
+    rows = []
+    for classes in args.classes:
+        with_released = classes in args.released_at
+        rows += shown(
+            measure(classes, args.images, args.repeats, with_released, options, args.device)
         )
-    )
+    return rows
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from side_by_side import Cost, compare
+from side_by_side import Row, compare, shown
 from torch import Tensor
 
 from mmlt.functional.contrastive import balanced_contrastive_loss
@@ -62,7 +62,7 @@ def released_formulation(
     return -((same * log_probabilities).sum(dim=1) / same.sum(dim=1)).mean()
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, Cost]:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--images', type=int, default=256)
     parser.add_argument('--classes', type=int, default=8142)
@@ -90,14 +90,18 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Cost]:
         step(balanced_contrastive_loss), step(released_formulation), rtol=1e-3, atol=1e-5
     )
     leaner = functools.partial(released_formulation, one_hot_counting=False)
-    return compare(
-        {
-            'released formulation': lambda: step(released_formulation),
-            'the same, keys counted by bincount': lambda: step(leaner),
-            'balanced_contrastive_loss': lambda: step(balanced_contrastive_loss),
-        },
-        args.repeats,
-        args.device,
+    return shown(
+        compare(
+            'contrastive loss, forward and backward',
+            f'N={args.images}, K={args.classes:,}, D={args.channels:,}',
+            {
+                'the released form': lambda: step(released_formulation),
+                'that form with keys counted by `bincount`': lambda: step(leaner),
+            },
+            lambda: step(balanced_contrastive_loss),
+            args.repeats,
+            args.device,
+        )
     )
 
 

@@ -20,7 +20,7 @@ import torch
 from data_path import CLASSIFICATION_VIEW, PIPELINE, images_per_second, write_photographs
 from mmengine.registry import init_default_scope
 from mmpretrain.datasets import CustomDataset
-from side_by_side import cost
+from side_by_side import Row, cost, shown
 
 from mmlt.models import DeviceViewsDataPreprocessor
 
@@ -69,8 +69,8 @@ def rendering_seconds(num_images: int, device: torch.device, repeats: int) -> fl
     return cost(lambda: preprocessor.render(source), repeats, device).seconds
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, float]:
-    """Measure, print, and return images/s by name."""
+def main(argv: Sequence[str] | None = None) -> list[Row]:
+    """Measure the loaders beside each other, and the device."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--image-folder', type=Path, help='one sub-folder a class; default: made')
     parser.add_argument('--images', type=int, default=64, help='images in one pass and batch')
@@ -85,16 +85,16 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         if args.image_folder is None:
             write_photographs(folder, args.images)
         rates = loader_rates(folder, args.images, args.repeats)
-    rates[f'two views rendered on {args.device}'] = args.images / rendering_seconds(
-        args.images, args.device, args.repeats
+    rendered = args.images / rendering_seconds(args.images, args.device, args.repeats)
+    size = f'{args.images} images at 224 px'
+    what = 'loader without the contrastive views, against all three'
+    device = f'two views rendered by kornia on {args.device}'
+    return shown(
+        [
+            Row(what, size, *rates.values(), 'images/s'),
+            Row(device, size, None, rendered, 'images/s'),
+        ]
     )
-    for name, rate in rates.items():
-        print(f'{name:32s} {rate:9.1f} images/s')
-    print(
-        'loader: one view and the source / three views: '
-        f'{rates["one view and the source"] / rates["three views"]:.2f}'
-    )
-    return rates
 
 
 if __name__ == '__main__':

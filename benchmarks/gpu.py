@@ -24,7 +24,6 @@ import argparse
 import gc
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +36,7 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from passes import WAYS, Way, measure_passes
+from side_by_side import commit
 from steps import Batch, build, fresh
 from torch import Tensor, nn
 
@@ -215,19 +215,6 @@ def _is_quick(case: Case) -> bool:
     return case.net.recipes is NETS[0].recipes and case.method in (PLAIN, COMPILED)
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(['git', *arguments], cwd=ROOT, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def _commit() -> str:
-    """Of the checkout, with a mark where files differ from it."""
-    # What a benchmark writes is no change of what is measured.
-    others = ('--', '.', ':(exclude)docs/results')
-    changed = _git('status', '--porcelain', '--untracked-files=no', *others)
-    return _git('rev-parse', '--short', 'HEAD') + (' and changes' if changed else '')
-
-
 def earlier(out: Path | None, same: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Name of a measurement -> its row of a run before this one.
 
@@ -282,7 +269,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         quick=args.quick,
         repeats=repeats,
     )
-    about = dict(commit=_commit(), date=date.today().isoformat())
+    about = dict(commit=commit(ROOT), date=date.today().isoformat())
     # As in training: the recipes set env_cfg.cudnn_benchmark.
     torch.backends.cudnn.benchmark = args.device == 'cuda'
     begun = time.monotonic()

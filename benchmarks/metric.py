@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from mmpretrain.registry import METRICS
+from side_by_side import Row, cost, shown
 
 import mmlt  # noqa: F401  registers everything
 
@@ -34,17 +35,7 @@ def fill(metric: Any, images: int, classes: int, batch_size: int) -> float:
     return spent
 
 
-def best_of(repeats: int, action: Callable[[], Any]) -> float:
-    """Shortest of several durations, in seconds."""
-    durations = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        action()
-        durations.append(time.perf_counter() - begun)
-    return min(durations)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--classes', type=int, default=8142)
     parser.add_argument('--images', type=int, default=24426)
@@ -56,16 +47,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     metric.set_class_counts([2 + 998 * k // args.classes for k in range(args.classes)])
     process = fill(metric, args.images, args.classes, args.batch_size)
     kept = list(metric.results)
-    compute = best_of(args.repeats, lambda: metric.compute_metrics(kept))
-    print(
-        '| classes | images | process (ms an image) | compute (ms) | kept (MB) | '
-        'scores would be (MB) |'
-    )
-    print('| ---: | ---: | ---: | ---: | ---: | ---: |')
-    print(
-        f'| {args.classes} | {args.images} | {1e3 * process / args.images:.4f} | '
-        f'{1e3 * compute:.1f} | {len(pickle.dumps(kept)) / 1e6:.2f} | '
-        f'{4e-6 * args.images * args.classes:.0f} |'
+    compute = cost(lambda: metric.compute_metrics(kept), args.repeats, torch.device('cpu')).seconds
+    size = f'{args.images:,} images, {args.classes:,} classes'
+    scores, held = 4e-6 * args.images * args.classes, len(pickle.dumps(kept)) / 1e6
+    return shown(
+        [
+            Row(
+                'metric, its part of a batch, for each image',
+                size,
+                None,
+                1e3 * process / args.images,
+                'ms',
+            ),
+            Row('metric, at the end of a test', size, None, 1e3 * compute, 'ms'),
+            Row('metric, what it keeps, against all scores', size, scores, held, 'MB'),
+        ]
     )
 
 

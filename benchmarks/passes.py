@@ -26,6 +26,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS
+from side_by_side import Row, shown
 from steps import build, fresh
 
 from mmlt.apps.command_line import cores
@@ -213,14 +214,14 @@ def _ready(way: Way) -> tuple[Any, Any]:
     return loader, preprocessor
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, float]:
-    """Measure, print, and return milliseconds for each image, by method and place."""
+def main(argv: Sequence[str] | None = None) -> list[Row]:
+    """Measure what an image costs, augmented in the loader and on the device; medians."""
     parser = argparse.ArgumentParser(description='CPU time of the CIFAR data path, for each image.')
     parser.add_argument('--repeats', type=int, default=7)
     parser.add_argument('--batches', type=int, default=4, help='in one pass')
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    medians = {}
+    rows = []
     for method in ('CE', 'ConCutMix + CAR'):
         ways = [way for way in WAYS if way.net == SMALL and way.method == method]
         ready = {way.where: _ready(way) for way in ways}
@@ -233,15 +234,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
                     images += len(given['data_samples'])
                 if turn:  # the first pass warms up
                     spent[where].append(1e3 * (time.process_time() - begun) / images)
-        for where, values in spent.items():
-            medians[f'{method}, {where}'] = statistics.median(values)
-            print(
-                f'{method:16s} {where:8s} {statistics.median(values):7.3f} ms/image '
-                f'({min(values):.3f} .. {max(values):.3f})'
-            )
-        ratio = medians[f'{method}, loader'] / medians[f'{method}, device']
-        print(f'{method:16s} loader / device: {ratio:.1f}')
-    return medians
+        what = f'an image of {method} at 32 px, augmented on the device (a CPU) against the loader'
+        medians = {where: statistics.median(values) for where, values in spent.items()}
+        size = f'batches of {ways[0].images}'
+        rows.append(Row(what, size, medians['loader'], medians['device'], 'ms'))
+    return shown(rows)
 
 
 if __name__ == '__main__':

@@ -11,11 +11,12 @@ import argparse
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from side_by_side import Row, shown
 
 from mmlt.datasets import ClassBalancedSampler, PairBatchSampler, PairSampler
 
@@ -52,11 +53,11 @@ def made_up_errors(num_errors: int = 300_000) -> torch.Tensor:
     return counts.index_put_(tuple(pairs), torch.tensor(1), accumulate=True)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     """Time one epoch of every sampler."""
     parser = argparse.ArgumentParser(description='Seconds that an epoch of indices takes.')
     parser.add_argument('--repeats', type=int, default=5)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     data, errors = Labels(made_up_labels()), made_up_errors()
     confusion = PairSampler(data, partners='confusion', pairing='pairs', seed=0)
     confusion_batches = PairBatchSampler(confusion, batch_size=512)
@@ -73,22 +74,22 @@ def main() -> None:
         'pairs, balanced': PairBatchSampler(PairSampler(data, seed=0), batch_size=512).__iter__,
         'pairs, confusion (with new counts)': confusion_epoch,
     }
-    print(
-        f'{NUM_IMAGES} images, {NUM_CLASSES} classes, {int((errors > 0).sum())} confusion pairs; '
-        f'median of {args.repeats}'
-    )
+    size = f'{NUM_IMAGES:,} images, {NUM_CLASSES:,} classes'
+    rows = []
     for name, epoch in epochs.items():
         seconds = []
         for _ in range(args.repeats):
-            start = time.perf_counter()
+            start = time.process_time()
             list(epoch())
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
         tracemalloc.start()
         list(epoch())
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        print(f'{name:35s} {statistics.median(seconds):6.3f} s   peak {peak / 1e6:5.0f} MB')
-    print(f'(the dense counts themselves: {errors.numel() * errors.element_size() / 1e6:.0f} MB)')
+        what = f"an epoch's indices, {name}"
+        rows.append(Row(what, size, None, statistics.median(seconds), 's'))
+        rows.append(Row(what, size, None, peak / 1e6, 'MB'))
+    return shown(rows)
 
 
 if __name__ == '__main__':

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 
 import torch
-from side_by_side import Cost, compare
+from side_by_side import Row, compare, shown
 from torch import Tensor
 
 from mmlt.functional.semantic_labels import semantic_scores
@@ -35,7 +35,7 @@ def broadcast_scores(
     return gamma[:, None] * similarity + (1 - gamma[:, None]) * scores
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, Cost]:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--images', type=int, default=256)
     parser.add_argument('--classes', type=int, default=1000)
@@ -52,13 +52,15 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Cost]:
     counts = torch.randint(2, 1000, (args.classes,), generator=generator).to(args.device)
     given = (features, prototypes, scores, counts, args.top_k, 200 / 255)
     torch.testing.assert_close(semantic_scores(*given)[0], broadcast_scores(*given))
-    return compare(
-        {
-            'broadcast difference': lambda: broadcast_scores(*given),
-            'semantic_scores': lambda: semantic_scores(*given),
-        },
-        args.repeats,
-        args.device,
+    return shown(
+        compare(
+            'semantic labels',
+            f'N={args.images}, K={args.classes:,}, D={args.channels:,}',
+            {'the broadcast `(N, K, D)` difference': lambda: broadcast_scores(*given)},
+            lambda: semantic_scores(*given),
+            args.repeats,
+            args.device,
+        )
     )
 
 

@@ -1,9 +1,10 @@
-"""Time and peak memory of two ways to compute the same, for the benchmarks in this folder."""
+"""Time and peak memory of two ways to compute the same, and the commit, for the benchmarks here."""
 
 from __future__ import annotations
 
 import json
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -43,29 +44,74 @@ def cost(call: Callable[[], Any], repeats: int, device: torch.device) -> Cost:
     return Cost(statistics.median(seconds), peak)
 
 
+class Row(NamedTuple):
+    """A figure of mmlt beside the same of a plain formulation, where there is one."""
+
+    what: str
+    size: str
+    plain: float | None
+    mmlt: float
+    unit: str  # ms, s, MB or %, of which less is better, or images/s
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times less time or memory mmlt takes, or how many times more images it gives."""
+        if self.plain is None:
+            return None
+        return self.mmlt / self.plain if self.unit == 'images/s' else self.plain / self.mmlt
+
+
 def compare(
-    calls: Mapping[str, Callable[[], Any]], repeats: int, device: torch.device
-) -> dict[str, Cost]:
-    """Print a table of the costs, each with its ratio to the first.
+    what: str,
+    size: str,
+    plain: Mapping[str, Callable[[], Any]],
+    ours: Callable[[], Any],
+    repeats: int,
+    device: torch.device,
+) -> list[Row]:
+    """Time and memory of a call beside those of others that compute the same.
 
     Args:
-        calls: name to what is measured; the first is what the others are compared with.
+        what: what is computed.
+        size: of its arguments.
+        plain: name to another way.
+        ours: the way of mmlt.
         repeats: timed calls of each.
         device: where they compute.
 
     Returns:
-        Name to cost.
+        Two rows for each other way.
     """
-    costs = {name: cost(call, repeats, device) for name, call in calls.items()}
-    first = next(iter(costs.values()))
-    print('| | ms | times faster | extra MB | of the memory |')
-    print('| --- | ---: | ---: | ---: | ---: |')
-    for name, (seconds, peak) in costs.items():
-        print(
-            f'| {name} | {1e3 * seconds:.1f} | {first.seconds / seconds:.1f} | '
-            f'{peak / 1e6:.1f} | {peak / max(1, first.peak_bytes):.2f} |'
-        )
-    return costs
+    costs = {name: cost(call, repeats, device) for name, call in plain.items()}
+    own = cost(ours, repeats, device)
+    rows = []
+    for name, other in costs.items():
+        label = f'{what}, against {name}'
+        rows.append(Row(label, size, 1e3 * other.seconds, 1e3 * own.seconds, 'ms'))
+        rows.append(Row(label, size, other.peak_bytes / 1e6, own.peak_bytes / 1e6, 'MB'))
+    return rows
+
+
+def shown(rows: list[Row]) -> list[Row]:
+    """The rows, which are printed."""
+    for row in rows:
+        plain = '' if row.plain is None else f'plain {row.plain:.4g} {row.unit}, '
+        ratio = '' if row.ratio is None else f', ratio {row.ratio:.3g}'
+        print(f'{row.what} ({row.size}): {plain}mmlt {row.mmlt:.4g} {row.unit}{ratio}', flush=True)
+    return rows
+
+
+def commit(root: Path) -> str:
+    """Of the checkout, with a mark where files differ from it."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(['git', *arguments], cwd=root, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    # What a benchmark writes is no change of what is measured.
+    others = ('--', '.', ':(exclude)docs/results')
+    changed = git('status', '--porcelain', '--untracked-files=no', *others)
+    return git('rev-parse', '--short', 'HEAD') + (' and changes' if changed else '')
 
 
 def _wait(device: torch.device) -> None:

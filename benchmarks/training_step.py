@@ -6,10 +6,10 @@ One thread, median processor time of several; ResNet-32 at 32 px, three views, r
 recipe is configs/cifar100_lt/resnet32_concutmix_car_ir100.py, with mixed batches and rectified
 labels throughout, which is when it costs most.
 
-The first table splits a step in float32. Its backbone and the rest are differentiated one after
+First a step in float32 is split. Its backbone and the rest are differentiated one after
 the other, with the gradient of the features handed over; the sum is that of a whole step.
 `mixing` is all that a batch with partners costs beyond the same batch without: normalising the
-partners, the box, one-hot and mixed scores. The second table has whole steps, as
+partners, the box, one-hot and mixed scores. Then come whole steps, as
 tools/train.py runs them.
 """
 
@@ -29,6 +29,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
+from side_by_side import Row, shown
 from torch import nn
 
 import mmlt  # noqa: F401  registers everything
@@ -171,7 +172,7 @@ def in_turn(calls: Mapping[str, Callable[[], Any]]) -> Seconds:
     return seconds
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, Seconds]:
+def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -186,18 +187,24 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Seconds]:
     optimizer = OptimWrapper(sgd(model))
     parts = medians(lambda: split_step(model, optimizer, batch), args.repeats)
     total = sum(parts.values())
-    print('| float32 | ms | % of the step |\n| --- | ---: | ---: |')
-    for name, seconds in {**parts, 'step': total}.items():
-        print(f'| {name} | {1e3 * seconds:.1f} | {100 * seconds / total:.2f} |')
-    share = sum(parts[name] for name in METHOD) / total
-    print(f'\n{" + ".join(METHOD)}: {100 * share:.2f} % of the step\n')
-
+    size = f'batch {args.batch_size}, three views, K={args.classes}'
+    rows = [
+        Row(f'{name}, share of a step in float32', size, None, 100 * seconds / total, '%')
+        for name, seconds in {**parts, 'all of the method': sum(map(parts.get, METHOD))}.items()
+    ]
     whole = whole_steps(args.classes, batch)
-    steps = medians(lambda: in_turn(whole), args.repeats)
-    print('| whole step | ms | times faster |\n| --- | ---: | ---: |')
-    for name, seconds in steps.items():
-        print(f'| {name} | {1e3 * seconds:.1f} | {steps["float32"] / seconds:.2f} |')
-    return {'parts': parts, 'steps': steps}
+    plain, *others = medians(lambda: in_turn(whole), args.repeats).items()
+    rows += [
+        Row(
+            f'step of ConCutMix + CAR in {name}, against {plain[0]}',
+            size,
+            1e3 * plain[1],
+            1e3 * seconds,
+            'ms',
+        )
+        for name, seconds in others
+    ]
+    return shown(rows)
 
 
 if __name__ == '__main__':

@@ -21,6 +21,7 @@ from book.gpu import gpu_tables
 from book.logs import ROOT, Book, read_book
 from book.recipes import not_run
 from book.rehearsal import rehearsal_tables
+from book.speed import speed_table
 from book.tables import book_tables, markdown, page_table, unfinished
 
 PAGES = ROOT / 'docs' / 'results'
@@ -45,6 +46,7 @@ def filled(text: str, book: Book, typed: Mapping[str, Sequence[str]]) -> str:
         'not run': not_run,
         'unfinished': lambda: unfinished(book),
         'gpu': gpu_tables,
+        'speed': speed_table,
         **rehearsal_tables(),
         'typed': lambda: _typed_tables(typed),
     }

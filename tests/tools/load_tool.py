@@ -13,6 +13,8 @@ TOOLS, BENCHMARKS = REPOSITORY / 'tools', REPOSITORY / 'benchmarks'
 def load_tool(path):
     """Module of ``tools/<path>``, or of ``benchmarks/...``."""
     name = f'mmlt_tool_{Path(path).stem}'
+    if path.startswith('benchmarks/') and str(BENCHMARKS) not in sys.path:
+        sys.path.append(str(BENCHMARKS))  # the benchmarks import each other
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(

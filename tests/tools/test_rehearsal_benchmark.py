@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from mmlt.datasets import ImageNetLT
-from tests.tools.load_tool import BENCHMARKS, load_tool
+from tests.tools.load_tool import load_tool
 
 LAUNCHER = """
 import subprocess, sys
@@ -26,13 +26,6 @@ for step in range(60):
         print(json.dumps(dict(loss=1.0, step=step)), file=log)
     time.sleep(0.05)
 """
-
-
-@pytest.fixture(scope='module', autouse=True)
-def benchmarks_on_path():
-    sys.path.insert(0, str(BENCHMARKS))
-    yield
-    sys.path.remove(str(BENCHMARKS))
 
 
 def test_the_counts_are_those_of_imagenet_lt():
