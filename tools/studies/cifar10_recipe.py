@@ -1,6 +1,6 @@
 # SAM and weight decay on CIFAR-10-LT, ratio 100, in 15 epochs, as recipe.py has them on the digits.
-# BCL's and ConCutMix's views are made a batch at a time, in a quarter of the loader's time on a CPU;
-# that needs the extra mmlt[kornia].
+# BCL's and ConCutMix's views are made a batch at a time, in a quarter of the loader's time on a
+# CPU; that needs the extra mmlt[kornia].
 # mmlt compare tools/studies/cifar10_recipe.py --seeds 1
 _base_ = './recipe.py'
 CIFAR = '../../configs/cifar10_lt/resnet32_'
