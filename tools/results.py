@@ -3,9 +3,8 @@
 python tools/results.py
 python tools/results.py --check
 
-Pages hold ``<!-- table: NAME -->`` and ``<!-- end -->``; what stands between is replaced. A table
-of docs/results without a log stands between ``<!-- typed: WHAT -->`` and ``<!-- end -->`` and is
-left as it is; index.md lists it. docs/results/logs/book.yml says what the logs are of.
+Pages hold ``<!-- table: NAME -->`` and ``<!-- end -->``; what stands between is replaced.
+docs/results/logs/book.yml says what the logs are of.
 """
 
 from __future__ import annotations
@@ -14,29 +13,29 @@ import argparse
 import itertools
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from book.gpu import gpu_tables
 from book.logs import ROOT, Book, read_book
+from book.pairs import pair_tables
 from book.recipes import not_run
 from book.rehearsal import rehearsal_tables
 from book.speed import speed_table
-from book.tables import book_tables, markdown, page_table, unfinished
+from book.tables import book_tables, page_table, unfinished
 
 PAGES = ROOT / 'docs' / 'results'
 METHODS = ROOT / 'docs' / 'methods'
 OTHERS = (ROOT / 'README.md', ROOT / 'docs' / 'which_method.md')
-BLOCK = re.compile(r'<!-- (table|typed): ([^\n]+?) -->\n(.*?)<!-- end -->', re.DOTALL)
+BLOCK = re.compile(r'<!-- table: ([^\n]+?) -->\n.*?<!-- end -->', re.DOTALL)
 
 
-def filled(text: str, book: Book, typed: Mapping[str, Sequence[str]]) -> str:
+def filled(text: str, book: Book) -> str:
     """The page with its tables.
 
     Args:
         text: the page.
         book: what the tables are made of.
-        typed: page to names of its tables that have no log.
 
     Raises:
         ValueError: if a marker names no table.
@@ -47,16 +46,14 @@ def filled(text: str, book: Book, typed: Mapping[str, Sequence[str]]) -> str:
         'unfinished': lambda: unfinished(book),
         'gpu': gpu_tables,
         'speed': speed_table,
+        **pair_tables(),
         **rehearsal_tables(),
-        'typed': lambda: _typed_tables(typed),
     }
 
     def replace(found: re.Match[str]) -> str:
-        kind, name, content = found.groups()
-        if kind == 'table':
-            table = special[name]() if name in special else page_table(book, name)
-            content = f'\n{table}\n\n'
-        return f'<!-- {kind}: {name} -->\n{content}<!-- end -->'
+        name = found[1]
+        table = special[name]() if name in special else page_table(book, name)
+        return f'<!-- table: {name} -->\n\n{table}\n\n<!-- end -->'
 
     return BLOCK.sub(replace, text)
 
@@ -67,23 +64,13 @@ def bare_tables(text: str) -> list[str]:
     return [line for line, after in itertools.pairwise(lines) if after.startswith('| ---')]
 
 
-def _typed_tables(typed: Mapping[str, Sequence[str]]) -> str:
-    rows = [[f'[{page}]({page})', '; '.join(names)] for page, names in typed.items() if names]
-    return markdown(['page', 'tables'], rows, [])
-
-
 def pages() -> Iterator[tuple[Path, str, str]]:
     """Each page: its file, what it says and what it should say."""
     book = read_book()
     paths = [*sorted(PAGES.glob('*.md')), *sorted(METHODS.glob('*.md')), *OTHERS]
-    texts = {path: path.read_text(encoding='utf-8') for path in paths}
-    typed = {
-        path.name: [name for kind, name, _ in BLOCK.findall(text) if kind == 'typed']
-        for path, text in texts.items()
-        if path.parent == PAGES
-    }
-    for path, text in texts.items():
-        yield path, text, filled(text, book, typed)
+    for path in paths:
+        text = path.read_text(encoding='utf-8')
+        yield path, text, filled(text, book)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import types
 
 import pytest
 import torch
+from book import speed
 
-from tests.tools.load_tool import TOOLS, load_tool
+from tests.tools.load_tool import load_tool
 
 
 def test_peak_memory_is_that_of_the_tensors_held():
@@ -64,10 +64,8 @@ def test_the_page_has_medians_of_runs(tmp_path, monkeypatch):
     assert tool.main(['--runs', '3', '--out', str(out)]) == 0
     assert options == 3 * [['--classes', '3']]
 
-    monkeypatch.syspath_prepend(str(TOOLS))
-    page = importlib.import_module('book.speed')
-    monkeypatch.setattr(page, 'FILE', out)
-    about, _, header, _, *lines = page.speed_table().splitlines()
+    monkeypatch.setattr(speed, 'FILE', out)
+    about, _, header, _, *lines = speed.speed_table().splitlines()
     assert 'medians of 3 runs' in about
     assert header == '| what | size | plain | mmlt | ratio | script |'
     assert lines == [
